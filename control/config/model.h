@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The configuration as data: what a YAML file says, checked and with defaults filled in. A model is
+ * built once, never changed afterwards, and freed whole.
+ */
+
+#ifndef WEIR_CONFIG_MODEL_H
+#define WEIR_CONFIG_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define MODEL_NAME_MAX	63
+#define MODEL_UNLIMITED UINT64_MAX
+
+/* 16 bytes, IPv4 mapped into ::ffff:0:0/96. */
+struct address {
+	uint8_t bytes[16];
+};
+
+enum model_protocol {
+	MODEL_TCP = 6,
+	MODEL_UDP = 17,
+};
+
+enum model_mode {
+	MODEL_NAT = 1,
+	MODEL_DSR = 2,
+};
+
+enum model_idle {
+	MODEL_IDLE_SLEEP = 0,
+	MODEL_IDLE_SPIN = 1,
+};
+
+enum model_hugepages {
+	MODEL_HUGEPAGES_AUTO,
+	MODEL_HUGEPAGES_REQUIRED,
+	MODEL_HUGEPAGES_NONE,
+};
+
+enum model_health_type {
+	MODEL_HEALTH_NONE,
+	MODEL_HEALTH_TCP,
+	MODEL_HEALTH_HTTP,
+};
+
+enum model_device_kind {
+	MODEL_DEVICE_INTERFACE, /* a kernel interface name */
+	MODEL_DEVICE_PCI,	/* domain:bus:device.function */
+};
+
+struct model_dataplane {
+	uint16_t *cores; /* CPU numbers, ascending, no repeats; NULL: choose (see INTERFACE) */
+	size_t core_count;
+	enum model_idle idle;
+	enum model_hugepages hugepages;
+	uint64_t memory_bytes;
+};
+
+struct model_port {
+	char name[MODEL_NAME_MAX + 1];
+	char device[64];
+	enum model_device_kind kind;
+};
+
+struct model_backend {
+	struct address address;
+	uint16_t port; /* 0 only in dsr services with port any */
+	uint16_t weight;
+};
+
+struct model_limits {
+	uint64_t packets; /* per second; MODEL_UNLIMITED when absent; 0 lets nothing pass */
+	uint64_t bits;
+	uint64_t connections;
+	uint64_t burst_ns;
+};
+
+struct model_health {
+	enum model_health_type type;
+	char *path; /* http only; owned */
+	uint64_t interval_ns;
+	uint64_t timeout_ns;
+	uint32_t rise;
+	uint32_t fall;
+};
+
+struct model_service {
+	char name[MODEL_NAME_MAX + 1];
+	struct address address;	 /* host bits beyond the prefix are zero */
+	uint8_t prefix_length;	 /* of the mapped address: IPv4 /32 is 128 */
+	bool ipv6;
+	uint16_t port; /* 0 = any */
+	enum model_protocol protocol;
+	enum model_mode mode;
+	uint16_t cores;
+	struct address *sources; /* nat: of the service's family */
+	size_t source_count;
+	struct model_limits limits;
+	struct model_backend *backends;
+	size_t backend_count;
+	struct model_health health;
+};
+
+struct model_neighbour {
+	struct address address;
+	uint8_t mac[6];
+	size_t port; /* index into ports */
+};
+
+struct model {
+	struct model_dataplane dataplane;
+	struct model_port *ports;
+	size_t port_count;
+	struct model_service *services;
+	size_t service_count;
+	struct model_neighbour *neighbours;
+	size_t neighbour_count;
+	bool has_metrics;
+	struct address metrics_address;
+	uint16_t metrics_port;
+};
+
+/* One complaint. line and column count from 1; key is a path such as services[0].backends[1].port. */
+struct model_error {
+	unsigned int line;
+	unsigned int column;
+	char *text; /* "services[0].port: 70000 is out of range, expected 1..65535 or any"; owned */
+};
+
+struct model_errors {
+	struct model_error *items;
+	size_t count;
+};
+
+/*
+ * Read and check a whole configuration. All its errors are collected, in the order of the file.
+ *
+ * text, length  the file's bytes; need not end in NUL
+ * ret_model     set on success; free with model_destroy()
+ * ret_errors    set when -EINVAL is returned; free with model_errors_fini()
+ *
+ * Returns 0, -EINVAL (errors found) or -ENOMEM.
+ */
+int model_parse(const char *text, size_t length, struct model **ret_model,
+	struct model_errors *ret_errors);
+void model_destroy(struct model *m); /* NULL is fine */
+void model_errors_fini(struct model_errors *e);
+
+/* FILE:LINE:COLUMN: key: what is wrong, one line each. */
+void model_errors_print(FILE *to, const char *file, const struct model_errors *e);
+
+/* Canonical YAML of a model, defaults written out; parses back to an equal model. malloc'ed, or NULL. */
+char *model_to_yaml(const struct model *m);
+
+/*
+ * What would change, for people: lines "+ services.web", "~ services.web.limits.packets: 1M -> 2M",
+ * "- services.old". Empty string when nothing. malloc'ed, or NULL when out of memory. before may be NULL.
+ */
+char *model_diff(const struct model *before, const struct model *after);
+
+/* A 64-bit mark of the model's meaning: equal models have equal digests, in any process. */
+uint64_t model_digest(const struct model *m);
+
+/* "10.0.0.1", "2001:db8::1"; buf of INET6_ADDRSTRLEN. */
+const char *address_print(const struct address *a, char *buf, size_t size);
+/* "10.0.0.1:80", "[2001:db8::1]:80". */
+const char *address_port_print(const struct address *a, uint16_t port, char *buf, size_t size);
+bool address_parse(const char *text, struct address *ret_address);
+/* Both forms above; the port is required. */
+bool address_port_parse(const char *text, struct address *ret_address, uint16_t *ret_port);
+bool address_is_ipv4(const struct address *a);
+
+#endif

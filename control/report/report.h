@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Snapshots as the JSON documents of the interface. The daemon answers with them, replay prints them;
+ * tables are made from the same documents.
+ *
+ * base, where given, is an older snapshot: percentiles are of what came since it, and where nothing
+ * came, or base is NULL, of all since the start; null when there is nothing at all. Counters are always
+ * since the start. Every function returns a new reference, or NULL when out of memory.
+ */
+
+#ifndef WEIR_REPORT_REPORT_H
+#define WEIR_REPORT_REPORT_H
+
+#include <jansson.h>
+
+#include "control/config/model.h"
+#include "control/telemetry/snapshot.h"
+
+json_t *report_service_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base);
+/* The entry of the list plus limits in force, backends and rates since base. */
+json_t *report_service(const struct model *m, const struct model_service *s,
+	const struct snapshot *now, const struct snapshot *base);
+/* service NULL: of all. `state` of backends without traffic still comes from the telemetry. */
+json_t *report_backend_list(const struct model *m, const struct model_service *service,
+	const struct snapshot *now, const struct snapshot *base);
+json_t *report_port_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base);
+json_t *report_core_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base);
+json_t *report_limits(const struct model_service *s);
+json_t *report_dropped(const uint64_t dropped[WEIR_DROP_COUNT]); /* {reason: count}, non-zero only */
+/* {received, transmitted, passed_to_kernel, originated, dropped, services} */
+json_t *report_replay(const struct model *m, const struct snapshot *now);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * One reading of the data plane's telemetry, summed over cores, with the directory it belongs to. A
+ * snapshot is plain memory: it can be kept, compared and freed after the data plane has gone.
+ */
+
+#ifndef WEIR_TELEMETRY_SNAPSHOT_H
+#define WEIR_TELEMETRY_SNAPSHOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/api/telemetry.h"
+
+struct snapshot_backend {
+	struct weir_backend_entry entry;
+	struct weir_backend_cell sum;
+};
+
+struct snapshot_service {
+	struct weir_service_entry entry;
+	struct weir_service_cell sum;
+	struct snapshot_backend *backends; /* only used slots; owned */
+	size_t backend_count;
+};
+
+struct snapshot_port {
+	struct weir_port_entry entry;
+	struct weir_port_cell sum;
+};
+
+struct snapshot_core {
+	struct weir_core_entry entry;
+	struct weir_core_cell cell;
+};
+
+struct snapshot {
+	uint64_t taken_ns; /* CLOCK_MONOTONIC, as given */
+	uint64_t start_ns;
+	uint64_t start_time_ns;
+	uint64_t heartbeat_ns;
+	uint64_t tsc_hz;
+	uint64_t generation;
+	uint64_t config_digest;
+	uint32_t pid;
+	uint32_t flags;
+	struct weir_node_memory node[WEIR_MAX_NODES];
+	size_t node_count;
+	struct snapshot_core *cores;
+	size_t core_count;
+	struct snapshot_port *ports; /* only used ones */
+	size_t port_count;
+	struct snapshot_service *services; /* only used ones, in slot order */
+	size_t service_count;
+};
+
+/*
+ * Take one. The region is not trusted: offsets and counts are checked against its size.
+ *
+ * Returns 0, -EAGAIN (the directory kept changing), -EPROTO (it contradicts itself) or -ENOMEM.
+ */
+int snapshot_take(const struct weir_telemetry *t, uint64_t now_ns, struct snapshot **ret_snapshot);
+void snapshot_destroy(struct snapshot *s); /* NULL is fine */
+
+const struct snapshot_service *snapshot_find_service(const struct snapshot *s, const char *name);
+const struct snapshot_backend *snapshot_find_backend(
+	const struct snapshot_service *s, const uint8_t address[16], uint16_t port);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Why a packet was dropped: the one list. It makes the enum, the counters, the metric labels, the
+ * keys of `dropped` in weirctl's JSON and the table in the operator's documentation.
+ *
+ * New reasons go at the end; the list is part of the telemetry layout (WEIR_TELEMETRY_VERSION).
+ */
+
+#ifndef WEIR_API_DROP_REASONS_H
+#define WEIR_API_DROP_REASONS_H
+
+/* X(NAME, label, one line of help for an operator) */
+#define WEIR_DROP_REASONS(X)                                                                       \
+	X(MALFORMED, "malformed", "headers of a service's packet are truncated or contradict")     \
+	X(FRAGMENT, "fragment", "a fragment sent to a service, which has no port to place it by")  \
+	X(NO_SERVICE, "no_service", "steered to Weir, but no service has this address and port")   \
+	X(TTL_EXPIRED, "ttl_expired", "time to live (hop limit) would reach zero here")            \
+	X(LIMIT_PACKETS, "limit_packets", "over the service's limit of packets per second")        \
+	X(LIMIT_BITS, "limit_bits", "over the service's limit of bits per second")                 \
+	X(LIMIT_CONNECTIONS, "limit_connections", "a new flow over the service's limit of them")   \
+	X(NO_BACKEND, "no_backend", "no backend of the service can take the flow")                 \
+	X(NO_FLOW, "no_flow", "belongs to no known flow, and cannot open one")                     \
+	X(FLOW_TABLE_FULL, "flow_table_full", "new flow while the service's flow table is full")   \
+	X(NO_TRANSLATION_PORT, "no_translation_port", "nat has no free source port for the flow")  \
+	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "link address of the next hop is unknown") \
+	X(WORKER_RING_FULL, "worker_ring_full", "the service's worker is behind; its ring is full") \
+	X(TRANSMIT_FULL, "transmit_full", "the outgoing port's queue is full")                     \
+	X(PORT_DOWN, "port_down", "the outgoing port is gone or its link is down")                 \
+	X(TOO_BIG, "too_big", "larger than the outgoing port's MTU")                               \
+	X(SHUTDOWN, "shutdown", "still queued when the data plane, a service or a port ended")
+
+enum weir_drop_reason {
+#define X(name, label, help) WEIR_DROP_##name,
+	WEIR_DROP_REASONS(X)
+#undef X
+	WEIR_DROP_COUNT
+};
+
+#endif

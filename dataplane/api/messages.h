@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Messages between control and the data plane, over a UNIX stream socket (RUN_DIR/NAME/dataplane.sock)
+ * or a socket pair inherited from a parent (replay).
+ *
+ * Every message is one struct weir_message followed by `length` bytes. Host byte order, fixed width,
+ * no pointers; addresses are 16 bytes, IPv4 mapped (::ffff:a.b.c.d). A request is answered by one
+ * message of the same type and id with WEIR_MESSAGE_F_REPLY; `status` is 0 or a negative errno, and
+ * then the body is a text (no NUL) that says what is wrong. The data plane checks a message whole
+ * before it applies any of it; a refused message changes nothing. EVENT comes unasked.
+ *
+ * New fields go at the end of a body and are gated by its length.
+ */
+
+#ifndef WEIR_API_MESSAGES_H
+#define WEIR_API_MESSAGES_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "telemetry.h"
+
+#define WEIR_MESSAGE_MAGIC	0x57726d31u
+#define WEIR_PROTOCOL_VERSION	1u
+#define WEIR_MESSAGE_MAX_LENGTH (64u << 20)
+
+#define WEIR_MAX_BACKENDS_PER_SERVICE 4096
+#define WEIR_MAX_BACKENDS	      65536
+#define WEIR_MAX_SOURCES	      4096
+#define WEIR_MAX_NEIGHBOURS	      65536
+#define WEIR_MAX_WEIGHT		      65535
+#define WEIR_UNLIMITED		      UINT64_MAX
+#define WEIR_NO_NEIGHBOUR	      UINT32_MAX
+#define WEIR_PORT_BLOCKS	      256 /* a block is 256 consecutive port numbers */
+
+enum weir_message_type {
+	WEIR_MESSAGE_HELLO = 1,	     /* weir_hello -> weir_hello_reply + telemetry memfd */
+	WEIR_MESSAGE_CONFIG = 2,     /* weir_config + arrays -> empty; replaces everything */
+	WEIR_MESSAGE_BACKENDS = 3,   /* weir_backend_update[] -> empty; all or nothing */
+	WEIR_MESSAGE_NEIGHBOURS = 4, /* weir_neighbour_update[] -> empty; all or nothing */
+	WEIR_MESSAGE_FLOW_LIST = 5,  /* weir_flow_query -> weir_flow_record[] */
+	WEIR_MESSAGE_FLOW_FIND = 6,  /* weir_flow_query -> one weir_flow_record */
+	WEIR_MESSAGE_RUN = 7,	     /* replay: process the captures to their end, then reply */
+	WEIR_MESSAGE_STOP = 8,	     /* end the process cleanly; replied to before it ends */
+	WEIR_MESSAGE_EVENT = 9,	     /* weir_event, from the data plane */
+};
+
+enum weir_message_flag {
+	WEIR_MESSAGE_F_REPLY = 1u << 0,
+};
+
+struct weir_message {
+	uint32_t magic;
+	uint16_t type;
+	uint16_t flags;
+	uint32_t length; /* of the body, bytes; at most WEIR_MESSAGE_MAX_LENGTH */
+	uint32_t id;	 /* chosen by the asker */
+	int32_t status;	 /* replies: 0 or -errno */
+	uint32_t reserved;
+};
+
+struct weir_hello {
+	uint32_t version_min;
+	uint32_t version_max;
+};
+
+struct weir_hello_reply {
+	uint32_t version; /* chosen */
+	uint32_t pid;
+	char instance[WEIR_NAME_SIZE];
+	uint64_t telemetry_size;
+	uint64_t generation;
+	uint64_t config_digest;
+	uint8_t idle; /* enum weir_idle */
+	uint8_t hugepages; /* 1: in use */
+	uint8_t reserved[6];
+	uint64_t memory_bytes;
+	char cores[256]; /* as given with --cores, normalised: "1,2-3" */
+};
+
+enum weir_idle {
+	WEIR_IDLE_SLEEP = 0,
+	WEIR_IDLE_SPIN = 1,
+};
+
+enum weir_mode {
+	WEIR_MODE_NAT = 1,
+	WEIR_MODE_DSR = 2,
+};
+
+/*
+ * CONFIG: the header, then port_count weir_config_port, service_count weir_config_service,
+ * backend_count weir_config_backend, source_count weir_config_source, neighbour_count
+ * weir_config_neighbour, with nothing between and nothing behind.
+ *
+ * What stays: a port with the same name, device and kind; a service with the same name, address,
+ * prefix, port, protocol and mode keeps its flows, counters and limiters; in it a backend with the
+ * same address and port keeps its slot.
+ */
+struct weir_config {
+	uint64_t digest; /* control's own mark of this configuration; shown in telemetry */
+	uint32_t port_count;
+	uint32_t service_count;
+	uint32_t backend_count;
+	uint32_t source_count;
+	uint32_t neighbour_count;
+	uint32_t reserved;
+};
+
+struct weir_config_port {
+	char name[WEIR_NAME_SIZE];
+	char device[WEIR_DEVICE_SIZE]; /* interface name, PCI address, or empty for a capture */
+	uint8_t kind;		       /* enum weir_port_kind */
+	uint8_t reserved[7];
+};
+
+struct weir_config_service {
+	char name[WEIR_NAME_SIZE]; /* unique */
+	uint8_t address[16];
+	uint8_t prefix_length; /* 1..128 of the mapped address: IPv4 /32 is 128 */
+	uint8_t protocol;      /* 6 or 17 */
+	uint8_t mode;	       /* enum weir_mode */
+	uint8_t reserved0;
+	uint16_t port;	/* host order; 0 = any */
+	uint16_t cores; /* workers wanted, 1..WEIR_MAX_CORES */
+	/* Ceilings; WEIR_UNLIMITED where none is set, and 0 lets nothing pass. */
+	uint64_t limit_packets;	    /* per second, from clients */
+	uint64_t limit_bits;	    /* per second, frame bits without FCS, from clients */
+	uint64_t limit_connections; /* new flows per second */
+	uint64_t burst_ns;	    /* depth of the buckets as time at full rate; at least one unit */
+	uint32_t flow_capacity;	    /* entries wanted; 0 = a share of the memory budget */
+	uint32_t first_backend;	    /* into the backend array; ranges do not overlap */
+	uint32_t backend_count;
+	uint32_t first_source; /* into the source array */
+	uint32_t source_count;
+	uint32_t reserved1;
+};
+
+struct weir_config_backend {
+	uint8_t address[16];
+	uint16_t port;	 /* host order; 0 in dsr with port any: the packet's own */
+	uint16_t weight; /* 0 = no new flows */
+	uint8_t state;	 /* enum weir_backend_state but UNUSED */
+	uint8_t reserved[3];
+	uint32_t neighbour; /* next hop: index into the neighbour array, or WEIR_NO_NEIGHBOUR */
+};
+
+/*
+ * A translation source address of one service. Blocks say which port numbers the service may use:
+ * bit (p >> 8) of the 256 stands for ports p & 0xff00 to p | 0xff. No two services share a block of
+ * the same address and protocol. The low 8 bits of a translated port are the flow's bucket.
+ */
+struct weir_config_source {
+	uint8_t address[16];
+	uint8_t blocks[WEIR_PORT_BLOCKS / 8];
+};
+
+struct weir_config_neighbour {
+	uint8_t address[16]; /* of the next hop */
+	uint8_t mac[6];
+	uint8_t port;	  /* index into the port array */
+	uint8_t resolved; /* 0: mac is not known */
+};
+
+/* BACKENDS: found by service name + address + port; refused whole when one is not there. */
+struct weir_backend_update {
+	char service[WEIR_NAME_SIZE];
+	uint8_t address[16];
+	uint16_t port;
+	uint16_t weight;
+	uint8_t state;
+	uint8_t reserved[3];
+};
+
+/* NEIGHBOURS: found by address + port among those of the last CONFIG; unknown ones are ignored. */
+struct weir_neighbour_update {
+	uint8_t address[16];
+	uint8_t mac[6];
+	uint8_t port;
+	uint8_t resolved;
+};
+
+struct weir_flow_query {
+	char service[WEIR_NAME_SIZE]; /* FIND: may be empty */
+	uint32_t limit;		      /* LIST: 1..65536 records at most */
+	uint8_t protocol;	      /* FIND */
+	uint8_t reserved;
+	uint16_t client_port;	    /* FIND */
+	uint16_t service_port;	    /* FIND */
+	uint16_t reserved1;
+	uint8_t client_address[16]; /* FIND */
+	uint8_t service_address[16]; /* FIND */
+};
+
+enum weir_flow_state {
+	WEIR_FLOW_NONE = 0, /* FIND: no such flow; the backend is the one it would get */
+	WEIR_FLOW_NEW = 1,  /* SYN seen, or one UDP packet */
+	WEIR_FLOW_ESTABLISHED = 2,
+	WEIR_FLOW_CLOSING = 3,
+};
+
+struct weir_flow_record {
+	char service[WEIR_NAME_SIZE];
+	uint8_t client_address[16];
+	uint8_t service_address[16];
+	uint8_t source_address[16]; /* nat: the translated source; else zero */
+	uint8_t backend_address[16];
+	uint16_t client_port;
+	uint16_t service_port;
+	uint16_t source_port;
+	uint16_t backend_port;
+	uint8_t protocol;
+	uint8_t state;	/* enum weir_flow_state */
+	uint8_t bucket; /* 0..255 */
+	uint8_t has_backend;
+	uint32_t idle_ms; /* since the last packet, as exact as ageing is */
+};
+
+enum weir_event_kind {
+	WEIR_EVENT_PORT_UP = 1,
+	WEIR_EVENT_PORT_DOWN = 2,
+	WEIR_EVENT_WARNING = 3,
+};
+
+struct weir_event {
+	uint64_t sequence; /* counts up by one; a gap means that events were lost */
+	uint64_t time_ns;  /* CLOCK_REALTIME */
+	uint32_t kind;
+	uint32_t reserved;
+	char object[WEIR_NAME_SIZE];
+	char text[256];
+};
+
+static_assert(sizeof(struct weir_message) == 24, "message header layout");
+static_assert(sizeof(struct weir_hello_reply) == 368, "hello reply layout");
+static_assert(sizeof(struct weir_config) == 32, "config layout");
+static_assert(sizeof(struct weir_config_port) == 136, "config port layout");
+static_assert(sizeof(struct weir_config_service) == 144, "config service layout");
+static_assert(sizeof(struct weir_config_backend) == 28, "config backend layout");
+static_assert(sizeof(struct weir_config_source) == 48, "config source layout");
+static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layout");
+static_assert(sizeof(struct weir_backend_update) == 88, "backend update layout");
+static_assert(sizeof(struct weir_neighbour_update) == 24, "neighbour update layout");
+static_assert(sizeof(struct weir_flow_query) == 108, "flow query layout");
+static_assert(sizeof(struct weir_flow_record) == 144, "flow record layout");
+static_assert(sizeof(struct weir_event) == 344, "event layout");
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What the data plane shows of itself: the layout of a sealed memfd that control maps read-only.
+ *
+ * One writer per datum. Counters are cumulative since the data plane started, host byte order,
+ * naturally aligned, written with relaxed atomic stores and read with relaxed atomic loads; they
+ * never go back while their owner (service slot + epoch, backend slot + epoch) stays the same. The
+ * directory (which service and backend has which slot) is written by the data plane's main thread
+ * only, under `directory_seq`: odd while it changes; readers retry.
+ *
+ * The region is sparse: untouched cells cost no memory. All offsets are from its start, in bytes;
+ * offset 0 means "none". Readers must check every offset against `size` before following it.
+ */
+
+#ifndef WEIR_API_TELEMETRY_H
+#define WEIR_API_TELEMETRY_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "drop_reasons.h"
+
+#define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
+#define WEIR_TELEMETRY_VERSION 1u
+
+#define WEIR_MAX_CORES	  64
+#define WEIR_MAX_PORTS	  16
+#define WEIR_MAX_SERVICES 1024
+#define WEIR_NAME_SIZE	  64 /* with the final NUL */
+#define WEIR_DEVICE_SIZE  64
+
+/*
+ * Histogram of durations in nanoseconds: 26 octaves from 2^10 ns (1.02 us) to 2^36 ns (68.7 s) with
+ * 32 linear steps in each, so a bucket's middle is within 1.6 % of any value in it. Bucket 0 takes
+ * all that is shorter, the last all that is longer. The arithmetic is in histogram.h.
+ */
+#define WEIR_HIST_MIN_SHIFT 10
+#define WEIR_HIST_MAX_SHIFT 36
+#define WEIR_HIST_SUB_SHIFT 5
+#define WEIR_HIST_BUCKETS                                                                          \
+	(((WEIR_HIST_MAX_SHIFT - WEIR_HIST_MIN_SHIFT) << WEIR_HIST_SUB_SHIFT) + 2)
+
+struct weir_histogram {
+	uint64_t count;
+	uint64_t sum_ns;
+	uint64_t bucket[WEIR_HIST_BUCKETS];
+};
+
+/* The stages of a packet's way, in order; cycles are counted for each. */
+#define WEIR_STAGES(X)                                                                             \
+	X(RECEIVE, "receive")                                                                      \
+	X(PARSE, "parse")                                                                          \
+	X(SERVICE, "service")                                                                      \
+	X(DISPATCH, "dispatch")                                                                    \
+	X(LIMIT, "limit")                                                                          \
+	X(FLOW, "flow")                                                                            \
+	X(BALANCE, "balance")                                                                      \
+	X(REWRITE, "rewrite")                                                                      \
+	X(NEIGHBOUR, "neighbour")                                                                  \
+	X(TRANSMIT, "transmit")
+
+enum weir_stage {
+#define X(name, label) WEIR_STAGE_##name,
+	WEIR_STAGES(X)
+#undef X
+	WEIR_STAGE_COUNT
+};
+
+/*
+ * One service on one core. A core that classifies, works or transmits for a service has a cell of
+ * its own and is its only writer; a service's figure is the sum over its cells.
+ */
+struct weir_service_cell {
+	uint64_t packets_received; /* attributed to the service, both directions */
+	uint64_t bytes_received;   /* frame bytes, without FCS */
+	uint64_t packets_transmitted;
+	uint64_t bytes_transmitted;
+	uint64_t packets_from_backends; /* the share of packets_received that were replies */
+	uint64_t bytes_from_backends;
+	uint64_t new_flows;
+	uint64_t closed_flows; /* flows open = new_flows - closed_flows */
+	uint64_t stateless;    /* packets placed by hashing alone, with no flow entry */
+	uint64_t dropped[WEIR_DROP_COUNT];
+	struct weir_histogram residence; /* receive to transmit, every packet transmitted */
+};
+
+/* One backend of a service on one worker core. */
+struct weir_backend_cell {
+	uint64_t packets; /* sent to it */
+	uint64_t bytes;
+	uint64_t packets_from; /* replies, nat only */
+	uint64_t bytes_from;
+	uint64_t new_flows;
+	uint64_t closed_flows;
+	struct weir_histogram connect;	  /* nat + tcp: SYN to SYN-ACK */
+	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
+};
+
+/* One port on one core. */
+struct weir_port_cell {
+	uint64_t packets_received;
+	uint64_t bytes_received;
+	uint64_t packets_transmitted; /* accepted by the device */
+	uint64_t bytes_transmitted;
+	uint64_t packets_to_kernel;
+	uint64_t originated; /* packets that Weir made itself, inside packets_transmitted */
+	uint64_t dropped[WEIR_DROP_COUNT]; /* only those that no service could be blamed for */
+};
+
+/* One packet core. */
+struct weir_core_cell {
+	uint64_t loops;
+	uint64_t bursts;  /* loops that found packets */
+	uint64_t packets; /* packets that entered this core's stages */
+	uint64_t busy_cycles;
+	uint64_t idle_cycles; /* polling in vain and sleeping */
+	uint64_t sleeps;
+	/* Sampled: some bursts are timed stage by stage. cycles / packets is the stage's price. */
+	uint64_t stage_cycles[WEIR_STAGE_COUNT];
+	uint64_t stage_packets[WEIR_STAGE_COUNT];
+	struct weir_port_cell port[WEIR_MAX_PORTS];
+};
+
+enum weir_core_role {
+	WEIR_CORE_F_RECEIVE = 1u << 0,	/* polls port queues, parses and classifies */
+	WEIR_CORE_F_DISPATCH = 1u << 1, /* hands packets to other cores over rings */
+	WEIR_CORE_F_WORKER = 1u << 2,	/* runs services' packets */
+};
+
+struct weir_core_entry {
+	uint32_t cpu;
+	int32_t node; /* NUMA node, -1 unknown */
+	uint32_t roles;
+	uint32_t reserved;
+	uint64_t cell_offset; /* struct weir_core_cell */
+};
+
+enum weir_port_kind {
+	WEIR_PORT_KERNEL = 1, /* AF_XDP on a kernel interface */
+	WEIR_PORT_PCI = 2,
+	WEIR_PORT_CAPTURE = 3,
+};
+
+struct weir_port_entry {
+	uint8_t used;
+	uint8_t kind; /* enum weir_port_kind */
+	uint8_t link_up;
+	uint8_t steering; /* 0 dispatcher, 1 hardware */
+	int32_t node;
+	uint32_t ifindex; /* 0 where the kernel has no interface */
+	uint16_t rx_queues;
+	uint16_t tx_queues;
+	uint32_t mtu;
+	uint32_t speed_mbps; /* 0 unknown */
+	uint8_t mac[6];
+	uint8_t reserved[2];
+	char name[WEIR_NAME_SIZE];
+	char device[WEIR_DEVICE_SIZE];
+	char driver[32];
+};
+
+enum weir_backend_state {
+	WEIR_BACKEND_UNUSED = 0,
+	WEIR_BACKEND_UP = 1,
+	WEIR_BACKEND_DRAINING = 2, /* known flows stay, no new ones */
+	WEIR_BACKEND_DOWN = 3,	   /* its flows are placed anew */
+};
+
+/* A backend's slot in its service. Slots are reused with a new epoch. */
+struct weir_backend_entry {
+	uint8_t state; /* enum weir_backend_state */
+	uint8_t reserved;
+	uint16_t port; /* host order */
+	uint16_t weight;
+	uint16_t epoch;
+	uint8_t address[16]; /* IPv4 mapped */
+};
+
+struct weir_service_entry {
+	uint8_t used;
+	uint8_t mode;	  /* enum weir_mode, messages.h */
+	uint8_t protocol; /* 6 or 17 */
+	uint8_t prefix_length; /* of the mapped 128-bit address */
+	uint16_t port;	       /* host order; 0 = any */
+	uint16_t epoch;	       /* counts up when the slot gets another service */
+	uint8_t address[16];
+	char name[WEIR_NAME_SIZE];
+	uint64_t cell_offset[WEIR_MAX_CORES]; /* struct weir_service_cell, by index of the core */
+	uint64_t backend_offset;	      /* struct weir_backend_entry[backend_count] */
+	/* struct weir_backend_cell[backend_count], by index of the core */
+	uint64_t backend_cell_offset[WEIR_MAX_CORES];
+	uint32_t backend_count; /* slots, also unused ones */
+	uint32_t flow_capacity; /* entries of the flow table, over all its buckets */
+	uint64_t worker_mask;	/* bit i: core i is a worker of this service */
+};
+
+enum weir_telemetry_flag {
+	WEIR_TELEMETRY_F_HUGEPAGES = 1u << 0,
+	WEIR_TELEMETRY_F_SHARED_CORE = 1u << 1, /* receive and work on the same core */
+	WEIR_TELEMETRY_F_REPLAY = 1u << 2,
+	WEIR_TELEMETRY_F_STOPPING = 1u << 3,
+};
+
+struct weir_node_memory {
+	uint64_t total_bytes; /* of the DPDK heap on this node */
+	uint64_t free_bytes;
+};
+
+#define WEIR_MAX_NODES 8
+
+struct weir_telemetry {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t size; /* of the whole region, bytes */
+	uint32_t pid;
+	uint32_t flags;		 /* enum weir_telemetry_flag */
+	uint64_t start_ns;	 /* CLOCK_MONOTONIC when the data plane started */
+	uint64_t start_time_ns;	 /* CLOCK_REALTIME at the same moment; replay: 0 */
+	uint64_t heartbeat_ns;	 /* CLOCK_MONOTONIC, main thread, every 10 ms or so */
+	uint64_t tsc_hz;
+	uint64_t directory_seq;
+	uint64_t generation;	/* counts applied configurations */
+	uint64_t config_digest; /* as control gave it with the last applied configuration */
+	uint32_t core_count;
+	uint32_t port_count; /* entries used at most; each has its own `used` */
+	uint32_t service_count;
+	uint32_t node_count;
+	struct weir_node_memory node[WEIR_MAX_NODES];
+	struct weir_core_entry core[WEIR_MAX_CORES];
+	struct weir_port_entry port[WEIR_MAX_PORTS];
+	struct weir_service_entry service[WEIR_MAX_SERVICES];
+};
+
+static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
+static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
+static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
+static_assert(sizeof(struct weir_port_entry) == 192, "port entry layout");
+static_assert(sizeof(struct weir_backend_entry) == 24, "backend entry layout");
+static_assert(sizeof(struct weir_service_entry) % 8 == 0, "service entry layout");
+
+#endif

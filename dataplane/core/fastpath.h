@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The fast path as the rest of the process sees it: build it over some cores, give it
+ * configurations, let each core run. Nothing here knows of sockets, EAL arguments or devices.
+ *
+ * Threads: the main thread calls everything but fastpath_core_run() and fastpath_core_step(), which
+ * belong to the packet cores. Replay, tests and the benchmark call fastpath_core_step() for each core
+ * in turn from one thread, with a made-up clock.
+ */
+
+#ifndef WEIR_CORE_FASTPATH_H
+#define WEIR_CORE_FASTPATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/api/messages.h"
+
+struct arena;
+struct fastpath;
+struct port;
+
+struct fastpath_core_params {
+	uint32_t cpu;
+	int node;
+};
+
+struct fastpath_params {
+	struct arena *arena; /* borrowed until fastpath_destroy() */
+	/*
+	 * One core: it receives, classifies and works. More: core 0 receives and dispatches over one
+	 * bounded ring a worker, the others work.
+	 */
+	struct fastpath_core_params core[WEIR_MAX_CORES];
+	uint32_t core_count;
+	enum weir_idle idle;
+	uint64_t memory_bytes; /* budget for flow tables */
+	uint64_t seed;	       /* of all hashes; a given seed gives the same choices */
+	uint64_t tsc_hz;       /* of the clock that `now` values below come from */
+	/*
+	 * Without threads (replay, tests): configurations take effect at once, with no grace period.
+	 */
+	bool single_threaded;
+};
+
+int fastpath_create(const struct fastpath_params *params, struct fastpath **ret_fp);
+void fastpath_destroy(struct fastpath *fp); /* cores must have stopped; drops what is queued */
+
+/*
+ * Apply a configuration: build a generation, publish it, wait for the grace period, free the old one.
+ * Flows, counters and limiters of services that stay are kept.
+ *
+ * config  the body of a CONFIG message, validated with weir_config_validate()
+ * ports   by index of config's port array; borrowed for as long as the generation lives; a NULL
+ *         entry is a port that could not be opened, and packets for it are dropped as PORT_DOWN
+ *
+ * Returns 0, or a negative errno with the reason in err; then nothing has changed. Fills the services'
+ * part of the telemetry directory, `generation` and `config_digest`.
+ */
+int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t config_length,
+	struct port *const *ports, char *err, size_t err_size);
+
+/* BACKENDS and NEIGHBOURS. All or nothing; same errors as above. */
+int fastpath_update_backends(struct fastpath *fp, const struct weir_backend_update *updates,
+	uint32_t count, char *err, size_t err_size);
+int fastpath_update_neighbours(struct fastpath *fp, const struct weir_neighbour_update *updates,
+	uint32_t count, char *err, size_t err_size);
+
+/*
+ * Walk flows of a service without stopping its workers: records that change meanwhile may be missed or
+ * be a little old, but are never torn. ret_records holds query->limit entries.
+ */
+int fastpath_flow_list(struct fastpath *fp, const struct weir_flow_query *query,
+	struct weir_flow_record *ret_records, uint32_t *ret_count, char *err, size_t err_size);
+int fastpath_flow_find(struct fastpath *fp, const struct weir_flow_query *query,
+	struct weir_flow_record *ret_record, char *err, size_t err_size);
+
+/* Run core `index` until fastpath_stop(). Packet core's thread. */
+void fastpath_core_run(struct fastpath *fp, uint32_t index);
+void fastpath_stop(struct fastpath *fp);
+
+/*
+ * One round of core `index`: receive, classify, work, transmit, a bounded bit of ageing.
+ *
+ * now_tsc  in units of params->tsc_hz; must not go back
+ * Returns the number of packets that it found to work on (0: idle).
+ */
+uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_tsc);
+
+/* Age flows of all services up to now, without bound. Replay between far-apart packets. */
+void fastpath_age(struct fastpath *fp, uint64_t now_tsc);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A port as the fast path sees it: queues that give and take bursts of mbufs, whatever drives them.
+ * The main thread opens and closes ports; a queue is polled by exactly one core at a time.
+ */
+
+#ifndef WEIR_PORT_PORT_H
+#define WEIR_PORT_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/api/telemetry.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+/*
+ * Receive: up to n mbufs (n <= 64), owned by the caller afterwards. Every mbuf has a private area of
+ * at least sizeof(struct packet) (net/packet.h). Transmit: takes the first k of n and returns k; the
+ * rest stays the caller's. Both may be indirect calls: they are made once a burst.
+ */
+typedef uint16_t (*port_rx_fn)(void *queue, struct rte_mbuf **pkts, uint16_t n);
+typedef uint16_t (*port_tx_fn)(void *queue, struct rte_mbuf **pkts, uint16_t n);
+
+struct port_queue {
+	port_rx_fn rx; /* NULL: this queue only sends */
+	port_tx_fn tx; /* NULL: this queue only receives */
+	void *handle;  /* owned by the port */
+};
+
+struct port {
+	uint8_t index; /* of the telemetry entry, and what packets carry; < WEIR_MAX_PORTS */
+	uint8_t kind;  /* enum weir_port_kind */
+	/*
+	 * The peer may be a veth end that left its TCP or UDP checksum to hardware which is not
+	 * there: a checksum field that equals the bare sum of the pseudo header is completed.
+	 */
+	bool completes_checksums;
+	_Atomic bool up; /* written by the main thread; false: transmit drops with PORT_DOWN */
+	uint8_t mac[6];
+	uint16_t mtu; /* IP packet bytes */
+	int node;
+	uint16_t rx_queue_count;
+	uint16_t tx_queue_count;
+	struct port_queue *rx_queue; /* owned by the port */
+	struct port_queue *tx_queue;
+};
+
+#endif

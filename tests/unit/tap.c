@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "tests/unit/tap.h"
+
+#include <CUnit/TestRun.h>
+#include <stdio.h>
+
+static unsigned int cases_done;
+
+static void case_complete(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failure)
+{
+	printf("%sok %u - %s: %s\n", failure ? "not " : "", ++cases_done, suite->pName, test->pName);
+	for (CU_pFailureRecord f = failure; f; f = f->pNext)
+		printf("# %s:%u: %s\n", f->strFileName ? f->strFileName : "?", f->uiLineNumber,
+			f->strCondition ? f->strCondition : "?");
+	fflush(stdout);
+}
+
+int tap_run(const char *suite_name, const struct tap_case *cases, size_t count)
+{
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 99;
+	CU_pSuite suite = CU_add_suite(suite_name, NULL, NULL);
+	if (!suite)
+		return 99;
+	for (size_t i = 0; i < count; i++)
+		if (!CU_add_test(suite, cases[i].name, cases[i].run))
+			return 99;
+	printf("1..%zu\n", count);
+	fflush(stdout);
+	CU_set_test_complete_handler(case_complete);
+	CU_ErrorCode rc = CU_run_all_tests();
+	unsigned int failed = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	return rc == CUE_SUCCESS && !failed && cases_done == count ? 0 : 1;
+}
