@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pages that repeat what the code says must say the same: stages in the README, reasons in counters.md."""
+import pathlib
+import re
+import sys
+
+top = pathlib.Path(sys.argv[1])
+failed = 0
+print("1..3")
+
+
+def case(number, name, ok, why=""):
+    global failed
+    print(f"{'ok' if ok else 'not ok'} {number} - {name}")
+    if not ok:
+        failed = 1
+        print(f"# {why}")
+
+
+telemetry = (top / "dataplane/api/telemetry.h").read_text()
+block = re.search(r"#define WEIR_STAGES\(X\)(.*?)\n\n", telemetry, re.S).group(1)
+stages = re.findall(r'X\(\w+, "(\w+)"\)', block)
+drawn = next(line for line in (top / "README.md").read_text().splitlines() if "receive ─▶" in line)
+case(1, "the README draws the stages of the code in their order", re.findall(r"\w+", drawn) == stages, f"{drawn} / {stages}")
+
+reasons = re.findall(r'X\(\w+, "(\w+)", "(.*?)"\)', (top / "dataplane/api/drop_reasons.h").read_text().replace("\\\n", ""))
+page = (top / "docs/operators/counters.md").read_text()
+rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M)
+case(2, "the drop reasons page lists the reasons of the code with their help", rows == reasons, f"{rows} / {reasons}")
+
+links = re.findall(r"\]\((?!http)([^)#]+)\)", (top / "README.md").read_text())
+missing = [link for link in links if not (top / link).exists()]
+case(3, "every page that the README links to exists", not missing, missing)
+sys.exit(failed)
