@@ -8,17 +8,19 @@
 #ifndef WEIR_TELEMETRY_SNAPSHOT_H
 #define WEIR_TELEMETRY_SNAPSHOT_H
 
+#include "dataplane/api/telemetry.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/api/telemetry.h"
-
 struct snapshot_backend {
+	uint32_t slot; /* in the service; with entry.epoch it tells whose counters these are */
 	struct weir_backend_entry entry;
 	struct weir_backend_cell sum;
 };
 
 struct snapshot_service {
+	uint32_t slot; /* in the directory; with entry.epoch it tells whose counters these are */
 	struct weir_service_entry entry;
 	struct weir_service_cell sum;
 	struct snapshot_backend *backends; /* only used slots; owned */
@@ -56,11 +58,17 @@ struct snapshot {
 };
 
 /*
- * Take one. The region is not trusted: offsets and counts are checked against its size.
+ * Take one. The region is not trusted: offsets and counts are checked against its size, and the size
+ * that it claims against that of the mapping (the data plane can write it at any time).
  *
+ * size    bytes mapped at t: weir_client_hello(c)->telemetry_size
+ * now_ns  CLOCK_MONOTONIC, becomes taken_ns
+ *
+ * Any thread. Allocates; sleeps for some milliseconds at most while the directory changes.
  * Returns 0, -EAGAIN (the directory kept changing), -EPROTO (it contradicts itself) or -ENOMEM.
  */
-int snapshot_take(const struct weir_telemetry *t, uint64_t now_ns, struct snapshot **ret_snapshot);
+int snapshot_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
+	struct snapshot **ret_snapshot);
 void snapshot_destroy(struct snapshot *s); /* NULL is fine */
 
 const struct snapshot_service *snapshot_find_service(const struct snapshot *s, const char *name);
