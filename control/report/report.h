@@ -2,7 +2,10 @@
 
 /*
  * Snapshots as the JSON documents of the interface. The daemon answers with them, replay prints them;
- * tables are made from the same documents.
+ * tables are made from the same documents. Pure functions: any thread, they allocate and never sleep.
+ *
+ * The model says what is listed and in which order; now fills in the figures, and may be NULL or not
+ * know a service or backend yet: then its counters are 0, percentiles null and backends down.
  *
  * base, where given, is an older snapshot: percentiles are of what came since it, and where nothing
  * came, or base is NULL, of all since the start; null when there is nothing at all. Counters are always
@@ -12,10 +15,10 @@
 #ifndef WEIR_REPORT_REPORT_H
 #define WEIR_REPORT_REPORT_H
 
-#include <jansson.h>
-
 #include "control/config/model.h"
 #include "control/telemetry/snapshot.h"
+
+#include <jansson.h>
 
 json_t *report_service_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
@@ -25,13 +28,23 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 /* service NULL: of all. `state` of backends without traffic still comes from the telemetry. */
 json_t *report_backend_list(const struct model *m, const struct model_service *service,
 	const struct snapshot *now, const struct snapshot *base);
+/*
+ * Drained or down backends have weight_in_force 0.
+ *
+ * Ports as the data plane has opened them; those of the model that it has not are link false and
+ * driver null. Cores: busy share and cycles since base.
+ */
 json_t *report_port_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 json_t *report_core_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 json_t *report_limits(const struct model_service *s);
-json_t *report_dropped(const uint64_t dropped[WEIR_DROP_COUNT]); /* {reason: count}, non-zero only */
-/* {received, transmitted, passed_to_kernel, originated, dropped, services} */
+json_t *report_dropped(
+	const uint64_t dropped[WEIR_DROP_COUNT]); /* {reason: count}, non-zero only */
+/*
+ * {received, transmitted, passed_to_kernel, originated, dropped, services}; transmitted is without
+ * the originated ones, so received = transmitted + passed_to_kernel + sum(dropped).
+ */
 json_t *report_replay(const struct model *m, const struct snapshot *now);
 
 #endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/report/report_private.h"
+
+#include <string.h>
+
+static const char *state_label(uint8_t state)
+{
+	switch (state) {
+	case WEIR_BACKEND_UP:
+		return "up";
+	case WEIR_BACKEND_DRAINING:
+		return "draining";
+	default:
+		return "down";
+	}
+}
+
+/* Slots mostly have the order of the configuration, so the backend's own index is tried first. */
+static const struct snapshot_backend *find_backend(
+	const struct snapshot_service *s, const struct model_backend *b, size_t index)
+{
+	if (s != NULL && index < s->backend_count) {
+		const struct snapshot_backend *guess = &s->backends[index];
+		if (guess->entry.port == b->port &&
+			memcmp(guess->entry.address, b->address.bytes, 16) == 0)
+			return guess;
+	}
+	return snapshot_find_backend(s, b->address.bytes, b->port);
+}
+
+static json_t *backend_entry(const char *service, const struct model_backend *b,
+	const struct snapshot_backend *found, const struct snapshot_backend *before)
+{
+	static const struct snapshot_backend unknown;
+	const struct snapshot_backend *n = found != NULL ? found : &unknown;
+	const struct weir_backend_cell *sum = &n->sum;
+	bool takes_flows = n->entry.state == WEIR_BACKEND_UP;
+	uint64_t flows =
+		sum->new_flows > sum->closed_flows ? sum->new_flows - sum->closed_flows : 0;
+
+	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"service", service, "address", report_address(&b->address), "port",
+		report_port_number(b->port), "state", state_label(n->entry.state), "weight",
+		(int)b->weight, "weight_in_force", takes_flows ? (int)n->entry.weight : 0, "flows",
+		report_count(flows), "new_flows", report_count(sum->new_flows), "packets",
+		report_count(sum->packets), "bytes", report_count(sum->bytes), "packets_from",
+		report_count(sum->packets_from), "bytes_from", report_count(sum->bytes_from),
+		"connect",
+		report_percentiles(
+			&sum->connect, before != NULL ? &before->sum.connect : NULL, false),
+		"first_byte",
+		report_percentiles(
+			&sum->first_byte, before != NULL ? &before->sum.first_byte : NULL, false));
+}
+
+static int append_backends(json_t *list, const struct model_service *s, const struct snapshot *now,
+	const struct snapshot *base)
+{
+	const struct snapshot_service *found = snapshot_find_service(now, s->name);
+	const struct snapshot_service *before = report_base_service(now, base, found);
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct snapshot_backend *b = find_backend(found, &s->backends[i], i);
+		json_t *entry =
+			backend_entry(s->name, &s->backends[i], b, report_base_backend(before, b));
+		if (json_array_append_new(list, entry) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+json_t *report_backend_list(const struct model *m, const struct model_service *service,
+	const struct snapshot *now, const struct snapshot *base)
+{
+	json_t *list = json_array();
+	int err = list == NULL ? -1 : 0;
+	if (service != NULL && err == 0)
+		err = append_backends(list, service, now, base);
+	for (size_t i = 0; service == NULL && m != NULL && err == 0 && i < m->service_count; i++)
+		err = append_backends(list, &m->services[i], now, base);
+	if (err != 0) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/report/report_private.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const stage_labels[] = {
+#define X(name, label) label,
+	WEIR_STAGES(X)
+#undef X
+};
+
+static const char *kind_label(uint8_t kind)
+{
+	switch (kind) {
+	case WEIR_PORT_KERNEL:
+		return "kernel";
+	case WEIR_PORT_PCI:
+		return "pci";
+	case WEIR_PORT_CAPTURE:
+		return "capture";
+	default:
+		return "unknown";
+	}
+}
+
+static json_t *mac_text(const uint8_t mac[6])
+{
+	return json_sprintf(
+		"%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static json_t *known(int64_t value, bool is_known)
+{
+	return is_known ? json_integer(value) : json_null();
+}
+
+/* The node is null where the machine does not tell; so is the speed. */
+static json_t *open_port(const char *name, const struct snapshot_port *p)
+{
+	const struct weir_port_entry *e = &p->entry;
+	const struct weir_port_cell *c = &p->sum;
+	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:b, s:o, s:i, s:o, s:{s:i, s:i}, s:s,"
+			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"name", name, "device", report_text(e->device), "kind", kind_label(e->kind),
+		"driver", report_text(e->driver), "node", known(e->node, e->node >= 0), "link",
+		e->link_up != 0, "mac", mac_text(e->mac), "mtu", (int)e->mtu, "speed",
+		known((int64_t)e->speed_mbps * 1000000, e->speed_mbps != 0), "queues", "receive",
+		(int)e->rx_queues, "transmit", (int)e->tx_queues, "steering",
+		e->steering ? "hardware" : "dispatcher", "packets_received",
+		report_count(c->packets_received), "packets_transmitted",
+		report_count(c->packets_transmitted), "bytes_received",
+		report_count(c->bytes_received), "bytes_transmitted",
+		report_count(c->bytes_transmitted), "passed_to_kernel",
+		report_count(c->packets_to_kernel), "originated", report_count(c->originated),
+		"dropped", report_dropped(c->dropped));
+}
+
+static json_t *missing_port(const struct model_port *p)
+{
+	static const uint64_t nothing[WEIR_DROP_COUNT];
+	return json_pack("{s:s, s:s, s:s, s:n, s:n, s:b, s:n, s:n, s:n, s:{s:i, s:i}, s:n,"
+			 " s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
+		"name", p->name, "device", p->device, "kind",
+		p->kind == MODEL_DEVICE_PCI ? "pci" : "kernel", "driver", "node", "link", 0, "mac",
+		"mtu", "speed", "queues", "receive", 0, "transmit", 0, "steering",
+		"packets_received", 0, "packets_transmitted", 0, "bytes_received", 0,
+		"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0, "dropped",
+		report_dropped(nothing));
+}
+
+static const struct snapshot_port *find_port(const struct snapshot *s, const char *name)
+{
+	for (size_t i = 0; s != NULL && i < s->port_count; i++)
+		if (strcmp(s->ports[i].entry.name, name) == 0)
+			return &s->ports[i];
+	return NULL;
+}
+
+json_t *report_port_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list != NULL && m != NULL && i < m->port_count; i++) {
+		const struct snapshot_port *found = find_port(now, m->ports[i].name);
+		json_t *entry = found != NULL ? open_port(m->ports[i].name, found) :
+						missing_port(&m->ports[i]);
+		if (json_array_append_new(list, entry) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *role_labels(uint32_t roles)
+{
+	static const char *const labels[] = { "receive", "dispatch", "worker" };
+	json_t *list = json_array();
+	for (unsigned int i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		if (roles & (1u << i))
+			json_array_append_new(list, json_string(labels[i]));
+	return list;
+}
+
+static json_t *services_on(const struct snapshot *s, size_t core)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->service_count; i++)
+		if (s->services[i].entry.worker_mask & (UINT64_C(1) << core))
+			json_array_append_new(list, report_text(s->services[i].entry.name));
+	return list;
+}
+
+/* now - before word by word; of all since the start when before is of another data plane. */
+static void core_since(const struct weir_core_cell *now, const struct weir_core_cell *before,
+	struct weir_core_cell *ret_since)
+{
+	*ret_since = *now;
+	if (before == NULL || before->loops > now->loops)
+		return;
+	ret_since->bursts -= before->bursts;
+	ret_since->packets -= before->packets;
+	ret_since->busy_cycles -= before->busy_cycles;
+	ret_since->idle_cycles -= before->idle_cycles;
+	for (int i = 0; i < WEIR_STAGE_COUNT; i++) {
+		ret_since->stage_cycles[i] -= before->stage_cycles[i];
+		ret_since->stage_packets[i] -= before->stage_packets[i];
+	}
+}
+
+static json_t *stage_prices(const struct weir_core_cell *c)
+{
+	json_t *o = json_object();
+	for (int i = 0; o != NULL && i < WEIR_STAGE_COUNT; i++) {
+		if (c->stage_packets[i] == 0)
+			continue;
+		double price =
+			report_share((double)c->stage_cycles[i], (double)c->stage_packets[i]);
+		json_object_set_new(o, stage_labels[i], report_number(price));
+	}
+	return o;
+}
+
+static json_t *core_entry(const struct snapshot *now, size_t index, const struct weir_core_cell *b)
+{
+	const struct snapshot_core *core = &now->cores[index];
+	struct weir_core_cell c;
+	core_since(&core->cell, b, &c);
+	double busy = (double)c.busy_cycles;
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "cpu",
+		(int)core->entry.cpu, "node", known(core->entry.node, core->entry.node >= 0),
+		"roles", role_labels(core->entry.roles), "services", services_on(now, index),
+		"busy", report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
+		report_count(core->cell.packets), "bursts", report_count(core->cell.bursts),
+		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",
+		report_number(report_share((double)c.packets, (double)c.bursts)),
+		"cycles_per_packet", report_number(report_share(busy, (double)c.packets)), "stages",
+		stage_prices(&c));
+}
+
+json_t *report_core_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list != NULL && now != NULL && i < now->core_count; i++) {
+		bool same = report_same_run(now, base) && i < base->core_count;
+		json_t *entry = core_entry(now, i, same ? &base->cores[i].cell : NULL);
+		if (json_array_append_new(list, entry) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Shared by the files of this folder: values that JSON needs with care, and what has come between two
+ * snapshots.
+ */
+
+#ifndef WEIR_REPORT_REPORT_PRIVATE_H
+#define WEIR_REPORT_REPORT_PRIVATE_H
+
+#include "control/report/report.h"
+
+/* A counter; JSON's integers are signed here, and a figure beyond them is shown as the largest. */
+json_t *report_count(uint64_t value);
+json_t *report_number(double value); /* null when it is not finite */
+json_t *report_address(const struct address *a);
+json_t *report_port_number(uint16_t port); /* "any" for 0 */
+/* A text of the data plane's; "?" where it is not one (not UTF-8). */
+json_t *report_text(const char *text);
+
+/* part / whole, NAN when whole is 0. */
+double report_share(double part, double whole);
+
+/*
+ * {p50, p99} or {p50, p99, p999} of what now has and base (may be NULL) had not, or of all of now when
+ * that is nothing.
+ */
+json_t *report_percentiles(
+	const struct weir_histogram *now, const struct weir_histogram *base, bool with_p999);
+
+/* True when both snapshots are of the same run of the data plane, so that counters only went up. */
+bool report_same_run(const struct snapshot *now, const struct snapshot *base);
+
+/* The same service or backend in an older snapshot; NULL when its slot has had another owner since. */
+const struct snapshot_service *report_base_service(const struct snapshot *now,
+	const struct snapshot *base, const struct snapshot_service *found);
+const struct snapshot_backend *report_base_backend(
+	const struct snapshot_service *base, const struct snapshot_backend *found);
+
+/* One entry of report_service_list(). */
+json_t *report_service_entry(
+	const struct model_service *s, const struct snapshot *now, const struct snapshot *base);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/report/report_private.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *protocol_label(enum model_protocol protocol)
+{
+	return protocol == MODEL_TCP ? "tcp" : "udp";
+}
+
+static const char *mode_label(enum model_mode mode)
+{
+	return mode == MODEL_NAT ? "nat" : "dsr";
+}
+
+/* "203.0.113.10", or "203.0.113.0/24" where the service is a prefix. */
+static json_t *service_address(const struct model_service *s)
+{
+	char text[INET6_ADDRSTRLEN];
+	address_print(&s->address, text, sizeof(text));
+	if (s->prefix_length >= 128)
+		return json_string(text);
+	return json_sprintf("%s/%d", text, s->ipv6 ? s->prefix_length : s->prefix_length - 96);
+}
+
+static json_t *worker_cpus(const struct snapshot_service *s, const struct snapshot *now)
+{
+	json_t *cpus = json_array();
+	for (size_t i = 0; s != NULL && i < now->core_count; i++)
+		if (s->entry.worker_mask & (UINT64_C(1) << i))
+			json_array_append_new(cpus, json_integer(now->cores[i].entry.cpu));
+	return cpus;
+}
+
+/* Cells are read one after the other while packets go on: a close may be seen before its opening. */
+static uint64_t open_flows(uint64_t opened, uint64_t closed)
+{
+	return opened > closed ? opened - closed : 0;
+}
+
+json_t *report_service_entry(
+	const struct model_service *s, const struct snapshot *now, const struct snapshot *base)
+{
+	static const struct weir_service_cell zero;
+	const struct snapshot_service *found = snapshot_find_service(now, s->name);
+	const struct snapshot_service *before = report_base_service(now, base, found);
+	const struct weir_service_cell *sum = found != NULL ? &found->sum : &zero;
+
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o,"
+			 " s:o, s:o, s:o, s:o, s:o, s:o,"
+			 " s:o, s:o, s:o, s:I, s:o, s:o}",
+		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
+		"protocol", protocol_label(s->protocol), "mode", mode_label(s->mode), "cores",
+		worker_cpus(found, now), "packets_received", report_count(sum->packets_received),
+		"packets_transmitted", report_count(sum->packets_transmitted), "bytes_received",
+		report_count(sum->bytes_received), "bytes_transmitted",
+		report_count(sum->bytes_transmitted), "packets_from_backends",
+		report_count(sum->packets_from_backends), "bytes_from_backends",
+		report_count(sum->bytes_from_backends), "flows",
+		report_count(open_flows(sum->new_flows, sum->closed_flows)), "new_flows",
+		report_count(sum->new_flows), "stateless", report_count(sum->stateless),
+		"flow_capacity", (json_int_t)(found != NULL ? found->entry.flow_capacity : 0),
+		"dropped", report_dropped(sum->dropped), "residence",
+		report_percentiles(
+			&sum->residence, before != NULL ? &before->sum.residence : NULL, true));
+}
+
+json_t *report_service_list(
+	const struct model *m, const struct snapshot *now, const struct snapshot *base)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list != NULL && m != NULL && i < m->service_count; i++) {
+		if (json_array_append_new(list, report_service_entry(&m->services[i], now, base)) !=
+			0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static uint64_t dropped_total(const struct weir_service_cell *c)
+{
+	uint64_t total = 0;
+	for (int i = 0; i < WEIR_DROP_COUNT; i++)
+		total += c->dropped[i];
+	return total;
+}
+
+static json_t *rate(uint64_t now, uint64_t before, double factor, double seconds)
+{
+	return report_number(now >= before ? (double)(now - before) * factor / seconds : 0);
+}
+
+/* Per second since base; null when there is nothing to compare with. */
+static json_t *service_rates(
+	const struct snapshot_service *found, const struct snapshot_service *before, double seconds)
+{
+	if (found == NULL || before == NULL || seconds <= 0)
+		return json_null();
+	const struct weir_service_cell *n = &found->sum;
+	const struct weir_service_cell *b = &before->sum;
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "packets_received",
+		rate(n->packets_received, b->packets_received, 1, seconds), "packets_transmitted",
+		rate(n->packets_transmitted, b->packets_transmitted, 1, seconds), "bits_received",
+		rate(n->bytes_received, b->bytes_received, 8, seconds), "bits_transmitted",
+		rate(n->bytes_transmitted, b->bytes_transmitted, 8, seconds), "new_flows",
+		rate(n->new_flows, b->new_flows, 1, seconds), "dropped",
+		rate(dropped_total(n), dropped_total(b), 1, seconds));
+}
+
+json_t *report_service(const struct model *m, const struct model_service *s,
+	const struct snapshot *now, const struct snapshot *base)
+{
+	const struct snapshot_service *found = snapshot_find_service(now, s->name);
+	const struct snapshot_service *before = report_base_service(now, base, found);
+	double seconds = before != NULL && now->taken_ns > base->taken_ns ?
+		(double)(now->taken_ns - base->taken_ns) / 1e9 :
+		0;
+	json_t *o = report_service_entry(s, now, base);
+	if (o == NULL)
+		return NULL;
+	int err = json_object_set_new(o, "limits", report_limits(s));
+	err |= json_object_set_new(o, "rates", service_rates(found, before, seconds));
+	err |= json_object_set_new(o, "backends", report_backend_list(m, s, now, base));
+	if (err != 0) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+/* Static limits: what is configured is what is in force. */
+static json_t *limit(uint64_t configured)
+{
+	if (configured == MODEL_UNLIMITED)
+		return json_null();
+	return json_pack("{s:o, s:o}", "configured", report_count(configured), "in_force",
+		report_count(configured));
+}
+
+json_t *report_limits(const struct model_service *s)
+{
+	return json_pack("{s:s, s:o, s:o, s:o, s:n, s:o}", "service", s->name, "packets",
+		limit(s->limits.packets), "bits", limit(s->limits.bits), "connections",
+		limit(s->limits.connections), "per_source", "burst",
+		report_number((double)s->limits.burst_ns / 1e9));
+}

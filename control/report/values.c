@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/report/report_private.h"
+#include "dataplane/api/histogram.h"
+
+#include <arpa/inet.h>
+#include <math.h>
+
+static const char *const drop_labels[] = {
+#define X(name, label, help) label,
+	WEIR_DROP_REASONS(X)
+#undef X
+};
+
+json_t *report_count(uint64_t value)
+{
+	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+json_t *report_number(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *report_address(const struct address *a)
+{
+	char text[INET6_ADDRSTRLEN];
+	return json_string(address_print(a, text, sizeof(text)));
+}
+
+json_t *report_port_number(uint16_t port)
+{
+	return port == 0 ? json_string("any") : json_integer(port);
+}
+
+json_t *report_text(const char *text)
+{
+	json_t *s = json_string(text);
+	return s != NULL ? s : json_string("?");
+}
+
+double report_share(double part, double whole)
+{
+	return whole == 0 ? NAN : part / whole;
+}
+
+static json_t *percentiles(const struct weir_histogram *h, bool with_p999)
+{
+	json_t *o = json_pack("{s:o, s:o}", "p50", report_number(weir_histogram_quantile(h, 0.50)),
+		"p99", report_number(weir_histogram_quantile(h, 0.99)));
+	if (o != NULL && with_p999 &&
+		json_object_set_new(o, "p999", report_number(weir_histogram_quantile(h, 0.999))) !=
+			0) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+json_t *report_percentiles(
+	const struct weir_histogram *now, const struct weir_histogram *base, bool with_p999)
+{
+	if (now != NULL && base != NULL && now->count > base->count) {
+		struct weir_histogram since = { 0 };
+		weir_histogram_add(&since, now, base);
+		return percentiles(&since, with_p999);
+	}
+	static const struct weir_histogram empty;
+	return percentiles(now != NULL ? now : &empty, with_p999);
+}
+
+json_t *report_dropped(const uint64_t dropped[WEIR_DROP_COUNT])
+{
+	json_t *o = json_object();
+	for (int i = 0; o != NULL && i < WEIR_DROP_COUNT; i++) {
+		if (dropped[i] == 0)
+			continue;
+		if (json_object_set_new(o, drop_labels[i], report_count(dropped[i])) != 0) {
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+bool report_same_run(const struct snapshot *now, const struct snapshot *base)
+{
+	return now != NULL && base != NULL && now->pid == base->pid &&
+		now->start_ns == base->start_ns;
+}
+
+const struct snapshot_service *report_base_service(const struct snapshot *now,
+	const struct snapshot *base, const struct snapshot_service *found)
+{
+	if (found == NULL || !report_same_run(now, base))
+		return NULL;
+	for (size_t i = 0; i < base->service_count; i++) {
+		const struct snapshot_service *s = &base->services[i];
+		if (s->slot == found->slot)
+			return s->entry.epoch == found->entry.epoch ? s : NULL;
+	}
+	return NULL;
+}
+
+const struct snapshot_backend *report_base_backend(
+	const struct snapshot_service *base, const struct snapshot_backend *found)
+{
+	if (base == NULL || found == NULL)
+		return NULL;
+	for (size_t i = 0; i < base->backend_count; i++) {
+		const struct snapshot_backend *b = &base->backends[i];
+		if (b->slot == found->slot)
+			return b->entry.epoch == found->entry.epoch ? b : NULL;
+	}
+	return NULL;
+}
