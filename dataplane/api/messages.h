@@ -94,6 +94,11 @@ enum weir_mode {
  * backend_count weir_config_backend, source_count weir_config_source, neighbour_count
  * weir_config_neighbour, with nothing between and nothing behind.
  *
+ * Unique are: ports' and services' names, devices, services' address + prefix + protocol + port, a
+ * service's backends' address + port, neighbours' address + port. A nat service has at least one
+ * source with at least one block, a dsr service has none. Block 0 (it holds port 0) is nobody's.
+ * Names are 1 to 63 printable ASCII characters without space and '/', and not "." or "..".
+ *
  * What stays: a port with the same name, device and kind; a service with the same name, address,
  * prefix, port, protocol and mode keeps its flows, counters and limiters; in it a backend with the
  * same address and port keeps its slot.

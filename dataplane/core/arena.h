@@ -2,7 +2,8 @@
 
 /*
  * The telemetry region's memory: the main thread hands out zeroed, cache-line aligned ranges of the
- * sparse memfd and takes them back. Freed ranges give their pages back to the kernel.
+ * sparse memfd and takes them back. Freed ranges serve later requests; their pages stay, as the kernel
+ * lets nobody punch holes in a region that is sealed against writers.
  */
 
 #ifndef WEIR_CORE_ARENA_H

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Shared by the files that check messages. */
+
+#ifndef WEIR_API_VALIDATE_PRIVATE_H
+#define WEIR_API_VALIDATE_PRIVATE_H
+
+#include "dataplane/api/validate.h"
+
+/* Where the reason for a refusal goes; text may be NULL. */
+struct complaint {
+	char *text;
+	size_t size;
+};
+
+/* Write the reason. Returns -EINVAL, so that checks can return it. */
+__attribute__((format(printf, 2, 3))) int complain(
+	const struct complaint *c, const char *format, ...);
+
+/*
+ * Whatever must not occur twice: names, services' keys, backends, neighbours, port blocks of a source
+ * address. Everything else of the view must have been checked. Returns 0, -EINVAL or -ENOMEM.
+ */
+int config_uniqueness_check(const struct weir_config_view *v, const struct complaint *c);
+
+#endif
