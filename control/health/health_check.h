@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The health of one backend of one service, checked again and again. Event loop's thread only.
+ */
+
+#ifndef WEIR_HEALTH_HEALTH_CHECK_H
+#define WEIR_HEALTH_HEALTH_CHECK_H
+
+#include "control/config/model.h"
+#include "control/health/health_state.h"
+
+struct event_base;
+struct health_check;
+
+/* The verdict has changed; reason is that of the last check. */
+typedef void (*health_changed_cb)(void *ctx, enum health_verdict verdict, const char *reason);
+
+/*
+ * Begin to check. The first check starts after a random part of the interval (250 ms at most), so
+ * that many do not start together.
+ *
+ * initial  what is believed until checks say otherwise; HEALTH_UNKNOWN: the first one decides
+ * Returns 0 or -ENOMEM. cb is never called from within a function of this header.
+ */
+int health_check_create(struct event_base *base, const struct model_health *settings,
+	const struct address *address, uint16_t port, enum health_verdict initial,
+	health_changed_cb cb, void *ctx, struct health_check **ret_check);
+void health_check_destroy(struct health_check *c); /* NULL is fine */
+
+/*
+ * Go on with other settings; the verdict stays. What changes nothing does not disturb the schedule.
+ * Returns 0 or -ENOMEM, and then the old settings go on.
+ */
+int health_check_configure(struct health_check *c, const struct model_health *settings);
+
+enum health_verdict health_check_verdict(const struct health_check *c);
+const char *health_check_reason(const struct health_check *c); /* of the last check; "" before it */
+
+#endif

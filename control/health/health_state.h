@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * When do single good or bad checks make a backend up or down: pure bookkeeping, with the caller's
+ * clock.
+ */
+
+#ifndef WEIR_HEALTH_HEALTH_STATE_H
+#define WEIR_HEALTH_HEALTH_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum health_verdict {
+	HEALTH_UNKNOWN = 0, /* no check has come to an end yet */
+	HEALTH_GOOD,
+	HEALTH_BAD,
+};
+
+struct health_state {
+	enum health_verdict verdict;
+	uint32_t streak; /* checks in a row that contradict the verdict */
+};
+
+/*
+ * Take the outcome of one check. The first one decides at once; afterwards `rise` good ones in a row
+ * make a bad backend good, and `fall` bad ones a good one bad.
+ *
+ * rise, fall  at least 1
+ * Returns true when the verdict has changed.
+ */
+bool health_state_take(struct health_state *s, bool good, uint32_t rise, uint32_t fall);
+
+/*
+ * How long to wait until the next check: checks start `interval_ns` apart, and one that took longer
+ * than that is followed at once. All in nanoseconds of one clock.
+ */
+uint64_t health_next_delay(uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns);
+
+#endif
