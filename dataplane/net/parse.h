@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * From a frame to offsets, ports and a verdict: Ethernet, up to two 802.1Q/802.1ad tags, IPv4 with
+ * options, IPv6 with extension headers, TCP and UDP. Pure: reads the frame, writes struct packet.
+ *
+ * All headers up to the end of the L4 header must lie in the first segment; a packet whose headers do
+ * not is malformed. Payload may be anywhere. Bytes behind the IP datagram (Ethernet padding) are
+ * ignored. The verdicts:
+ *
+ * NOT_OURS      not IP, group-addressed frame, a protocol other than TCP and UDP (also in fragments),
+ *               an IPv6 routing header with segments left, a jumbogram
+ * FRAGMENT      TCP or UDP, in fragments. l3_offset, l4_proto are set. An IPv6 fragment header on
+ *               a whole datagram (RFC 6946) is not a fragment.
+ * MALFORMED_L4  l3_offset and l4_proto are set, but the IPv4 header checksum is wrong, the datagram is
+ *               longer than the frame, the L4 header is cut off, the TCP data offset or the UDP length
+ *               contradicts the datagram's length
+ * MALFORMED_L3  too short for an IP header, wrong version, IPv4 header length under 20 bytes or cut
+ *               off, an IPv6 extension header chain that is cut off or has more than
+ *               PARSE_MAX_EXTENSIONS headers: whose it is cannot be known
+ */
+
+#ifndef WEIR_NET_PARSE_H
+#define WEIR_NET_PARSE_H
+
+#include "dataplane/net/packet.h"
+
+#include <stdint.h>
+
+#define PARSE_MAX_EXTENSIONS 8
+
+/*
+ * Parse one frame. p was set up with packet_reset(); everything marked "parse" is written.
+ *
+ * data        first segment
+ * data_bytes  bytes in the first segment
+ * frame_bytes bytes in all segments, at least data_bytes
+ *
+ * Returns p->verdict.
+ */
+enum parse_verdict parse_one(
+	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p);
+
+/* Parse n mbufs into their packet_of(). Any thread that owns the mbufs. */
+void parse_burst(struct rte_mbuf **pkts, uint16_t n);
+
+#endif
