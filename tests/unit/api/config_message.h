@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A good CONFIG message that test cases spoil in one place each. */
+
+#ifndef WEIR_TESTS_UNIT_API_CONFIG_MESSAGE_H
+#define WEIR_TESTS_UNIT_API_CONFIG_MESSAGE_H
+
+#include "dataplane/api/validate.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The parts lie in the order of the message, so the struct is the message. */
+struct config_message {
+	struct weir_config header;
+	struct weir_config_port port[2];
+	struct weir_config_service service[3];
+	struct weir_config_backend backend[4];
+	struct weir_config_source source[3];
+	struct weir_config_neighbour neighbour[2];
+};
+
+static_assert(sizeof(struct config_message) ==
+		sizeof(struct weir_config) + 2 * sizeof(struct weir_config_port) +
+			3 * sizeof(struct weir_config_service) +
+			4 * sizeof(struct weir_config_backend) +
+			3 * sizeof(struct weir_config_source) +
+			2 * sizeof(struct weir_config_neighbour),
+	"nothing between the parts");
+
+static inline void ipv4_set(uint8_t address[16], uint8_t a, uint8_t b, uint8_t c, uint8_t d)
+{
+	const uint8_t bytes[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d };
+
+	memcpy(address, bytes, sizeof(bytes));
+}
+
+static inline void ipv6_set(uint8_t address[16], uint8_t last)
+{
+	const uint8_t bytes[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = last };
+
+	memcpy(address, bytes, sizeof(bytes));
+}
+
+/* "web": nat, IPv4, tcp; "dns": dsr, IPv4, udp; "six": nat, IPv6, tcp. */
+static inline struct config_message config_message_good(void)
+{
+	struct config_message m = {
+		.header = {
+			.port_count = 2,
+			.service_count = 3,
+			.backend_count = 4,
+			.source_count = 3,
+			.neighbour_count = 2,
+		},
+		.port = {
+			{ .name = "front", .device = "eth1", .kind = WEIR_PORT_KERNEL },
+			{ .name = "back", .device = "eth2", .kind = WEIR_PORT_KERNEL },
+		},
+		.service = {
+			{ .name = "web", .prefix_length = 128, .protocol = 6, .port = 80,
+				.mode = WEIR_MODE_NAT, .first_backend = 0, .backend_count = 2,
+				.first_source = 0, .source_count = 2 },
+			{ .name = "dns", .prefix_length = 128, .protocol = 17, .port = 53,
+				.mode = WEIR_MODE_DSR, .first_backend = 2, .backend_count = 1 },
+			{ .name = "six", .prefix_length = 128, .protocol = 6, .port = 80,
+				.mode = WEIR_MODE_NAT, .first_backend = 3, .backend_count = 1,
+				.first_source = 2, .source_count = 1 },
+		},
+	};
+
+	for (int i = 0; i < 3; i++) {
+		struct weir_config_service *s = &m.service[i];
+
+		s->cores = 1;
+		s->limit_packets = s->limit_bits = s->limit_connections = WEIR_UNLIMITED;
+		s->burst_ns = 10000000;
+	}
+	ipv4_set(m.service[0].address, 203, 0, 113, 10);
+	ipv4_set(m.service[1].address, 203, 0, 113, 10);
+	ipv6_set(m.service[2].address, 0x10);
+	for (uint8_t i = 0; i < 4; i++) {
+		m.backend[i] = (struct weir_config_backend){
+			.port = 8080, .weight = 100, .state = WEIR_BACKEND_UP, .neighbour = i % 2
+		};
+		ipv4_set(m.backend[i].address, 10, 0, 0, (uint8_t)(11 + i));
+	}
+	m.backend[2].neighbour = WEIR_NO_NEIGHBOUR;
+	ipv6_set(m.backend[3].address, 0x11);
+	ipv4_set(m.source[0].address, 10, 0, 0, 1);
+	ipv4_set(m.source[1].address, 10, 0, 0, 2);
+	ipv6_set(m.source[2].address, 1);
+	for (int i = 0; i < 3; i++)
+		memset(m.source[i].blocks + 16, 0xff, 16);
+	ipv4_set(m.neighbour[0].address, 10, 0, 0, 11);
+	ipv4_set(m.neighbour[1].address, 10, 0, 0, 12);
+	m.neighbour[1].port = 1;
+	return m;
+}
+
+#endif
