@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The test bed itself, without Weir: when this fails, no other result means anything.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+require topology_two_armed
+at weir sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+for n in 1 2 3; do
+	ip -n "b$n" route add default via 10.2.0.1
+	ip -n "b$n" route add default via fd02::1
+done
+ip -n client route add 10.2.0.0/24 via 10.1.0.1
+ip -n client route add fd02::/64 via fd01::1
+
+web_server_answers() {
+	nginx_start b1 10.2.0.11:8080 '[fd02::11]:8080'
+	expect_eq "answer over IPv4" "$(fetch http://10.2.0.11:8080/client)" 10.1.0.2
+	expect_eq "answer over IPv6" "$(fetch 'http://[fd02::11]:8080/client')" fd01::2
+	expect_eq "name" "$(fetch -D - -o /dev/null http://10.2.0.11:8080/ | tr -d '\r' |
+		sed -n 's/^X-Backend: //p')" b1
+}
+
+upload_arrives() {
+	blob_make 3
+	expect fetch -T "$WORLD/www/blob" http://10.2.0.11:8080/put/blob
+	expect cmp "$WORLD/www/blob" "$WORLD/nginx-b1/put/blob"
+}
+
+closed_loop() {
+	load_start closed -c 4 -n 500 -i 0.05 http://10.2.0.11:8080/
+	load_wait closed
+	expect_no_failures closed
+	expect_eq "answers" "$(load_field closed .ok)" 500
+	expect_eq "answers of b1" "$(load_field closed .backends.b1.ok)" 500
+	load_start keepalive -c 4 -n 5000 -k 0 'http://[fd02::11]:8080/'
+	load_wait keepalive
+	expect_no_failures keepalive
+	expect_eq "answers with keepalive" "$(load_field keepalive .ok)" 5000
+}
+
+open_loop() {
+	load_start open -c 1000 -r 500 -t 1 http://10.2.0.11:8080/
+	load_wait open
+	expect_no_failures open
+	expect_number "answers" "$(load_field open .ok)" -ge 450
+	expect_number "answers" "$(load_field open .ok)" -le 501
+}
+
+failures_are_counted() {
+	load_start refused -c 2 -n 10 -t 3 http://10.2.0.11:9/
+	load_wait refused
+	expect_eq "refused connections" "$(load_field refused .failures.connect)" 10
+	load_start missing -c 2 -n 10 http://10.2.0.11:8080/no-such-file
+	load_wait missing
+	expect_eq "answers with a bad status" "$(load_field missing .failures.status)" 10
+	load_start silent -c 2 -n 2 -T 0.2 http://10.1.0.77:80/
+	load_wait silent
+	expect_eq "timeouts" "$(load_field silent .failures.timeout)" 2
+}
+
+udp_answers() {
+	udp_start b2 10.2.0.12 9000
+	udp_start b2 fd02::12 9000
+	wait_for 5 at client "$BUILD/tests/tools/weir-udp" send -f 1 -n 1 -w 0.05 fd02::12 9000
+	expect at client "$BUILD/tests/tools/weir-udp" send -f 20 -n 20 10.2.0.12 9000
+	expect at client "$BUILD/tests/tools/weir-udp" send -s 1400 fd02::12 9000
+	expect_not at client "$BUILD/tests/tools/weir-udp" send -w 0.1 10.2.0.12 9001
+}
+
+scenario "a web server behind the kernel's own forwarding answers over both families" web_server_answers
+scenario "an upload arrives unchanged" upload_arrives
+scenario "the load generator counts every answer of a closed loop" closed_loop
+scenario "the load generator keeps its rate in an open loop" open_loop
+scenario "the load generator counts refusals, bad answers and timeouts as failures" failures_are_counted
+scenario "the UDP client gets every datagram back, and notices when it does not" udp_answers
+finish
