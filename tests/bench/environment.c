@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "tests/bench/bench.h"
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_lcore.h>
+
+#include <sched.h>
+#include <unistd.h>
+
+#define HUGEPAGES_FILE "/proc/sys/vm/nr_hugepages"
+
+static long hugepages_before = -1; /* -1: nothing to restore */
+
+static long number_read(const char *path)
+{
+	long value = -1;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+static long hugepages_free(void)
+{
+	char line[128];
+	long pages = 0, size_kib = 0;
+	FILE *f = fopen("/proc/meminfo", "r");
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "HugePages_Free: %ld", &pages);
+		sscanf(line, "Hugepagesize: %ld", &size_kib);
+	}
+	fclose(f);
+	return size_kib == 2048 ? pages : 0;
+}
+
+static void hugepages_set(long count)
+{
+	FILE *f = fopen(HUGEPAGES_FILE, "w");
+
+	if (!f)
+		return;
+	fprintf(f, "%ld\n", count);
+	fclose(f);
+}
+
+static void hugepages_restore(void)
+{
+	if (hugepages_before >= 0)
+		hugepages_set(hugepages_before);
+}
+
+/* Ask for what is missing, if we may, and say whether there is enough now. */
+static bool hugepages_get(long needed)
+{
+	if (hugepages_free() >= needed)
+		return true;
+	long before = number_read(HUGEPAGES_FILE);
+	if (before < 0 || access(HUGEPAGES_FILE, W_OK))
+		return false;
+	hugepages_before = before;
+	atexit(hugepages_restore);
+	hugepages_set(before + needed - hugepages_free());
+	return hugepages_free() >= needed;
+}
+
+static int last_allowed_cpu(void)
+{
+	cpu_set_t set;
+	int last = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 0;
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			last = i;
+	return last;
+}
+
+bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib)
+{
+	char lcores[32], megabytes[32];
+	bool hugepages = hugepages_get(memory_mib / 2);
+	const char *argv[16];
+	int argc = 0;
+
+	snprintf(lcores, sizeof(lcores), "0@%d", cpu < 0 ? last_allowed_cpu() : cpu);
+	snprintf(megabytes, sizeof(megabytes), "%u", memory_mib);
+	argv[argc++] = "weir-bench";
+	argv[argc++] = "--no-pci";
+	argv[argc++] = "--no-telemetry";
+	argv[argc++] = "--log-level=lib.eal:error";
+	argv[argc++] = "--lcores";
+	argv[argc++] = lcores;
+	argv[argc++] = "-m";
+	argv[argc++] = megabytes;
+	if (hugepages) {
+		argv[argc++] = "--in-memory";
+	} else {
+		argv[argc++] = "--no-huge";
+		argv[argc++] = "--no-shconf";
+		fprintf(stderr,
+			"weir-bench: no hugepages (%u MiB wanted): figures with many "
+			"flows will be worse for it\n",
+			memory_mib);
+	}
+	if (rte_eal_init(argc, (char **)(uintptr_t)argv) < 0)
+		bench_fail("EAL does not start");
+	b->tsc_hz = rte_get_tsc_hz();
+	b->node = (int)rte_socket_id();
+	b->memory_bytes = (uint64_t)memory_mib << 19; /* half; packets and the rest need less */
+	return hugepages;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * weir-bench: cycles a packet of the real fast path, on packets in memory, as JSON lines.
+ * docs/developers/measuring.md says how to read them.
+ */
+
+#include "tests/bench/bench.h"
+
+#include <rte_eal.h>
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define HUGEPAGES_FILE	"/proc/sys/vm/nr_hugepages"
+#define REPETITIONS_MAX 201
+
+struct options {
+	bool quick;
+	bool json_only;
+	unsigned int repetitions;
+	int cpu;
+	int family; /* 0: both */
+	int mode; /* 0: both */
+	uint32_t flows; /* 0: all */
+	double testpmd[3]; /* min, median, max; 0: not measured */
+};
+
+/* Median, least and greatest of the repetitions, in cycles a packet. */
+struct figure {
+	double value[REPETITIONS_MAX];
+	unsigned int count;
+};
+
+static struct options options = { .repetitions = 31, .cpu = -1 };
+static bool hugepages;
+static double floor_median; /* of the last case, for the line about testpmd */
+
+void bench_fail(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, format);
+	fprintf(stderr, "weir-bench: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	exit(1);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void figure_add(struct figure *f, uint64_t cycles, uint32_t packets)
+{
+	f->value[f->count++] = (double)cycles / packets;
+}
+
+static double figure_sort(struct figure *f)
+{
+	qsort(f->value, f->count, sizeof(f->value[0]), compare_doubles);
+	return f->value[f->count / 2];
+}
+
+/* Everything that went in must have come out, and be counted so. */
+static void balance_check(const struct bench *b, const struct bench_counters *before,
+	const struct bench_counters *after)
+{
+	const char *reason = bench_counters_drop(b);
+
+	if (reason)
+		bench_fail("packets were dropped: %s", reason);
+	if (after->port_received - before->port_received != b->filled ||
+		after->port_transmitted - before->port_transmitted != b->filled ||
+		after->service_received - before->service_received != b->filled ||
+		after->service_transmitted - before->service_transmitted != b->filled ||
+		after->to_kernel != before->to_kernel || after->dropped)
+		bench_fail("the counters do not balance");
+}
+
+/* One kind of packet, measured again and again. */
+struct series {
+	const char *name;
+	const char *direction;
+	enum bench_kind kind;
+	struct figure cycles;
+	uint64_t stage_cycles[WEIR_STAGE_COUNT];
+	uint64_t stage_packets[WEIR_STAGE_COUNT];
+	uint64_t new_flows;
+	uint64_t closed_flows;
+	uint64_t checked;
+};
+
+static uint64_t checked_run(
+	struct bench *b, enum bench_kind kind, uint32_t first, uint32_t count, struct series *s)
+{
+	struct bench_counters before, after;
+
+	bench_set_fill(b, kind, first, count);
+	bench_counters_read(b, &before);
+	uint64_t cycles = bench_path_run(b);
+	bench_counters_read(b, &after);
+	balance_check(b, &before, &after);
+	bench_set_check(b);
+	if (!s)
+		return cycles;
+	figure_add(&s->cycles, cycles, count);
+	for (int i = 0; i < WEIR_STAGE_COUNT; i++) {
+		s->stage_cycles[i] += after.stage_cycles[i] - before.stage_cycles[i];
+		s->stage_packets[i] += after.stage_packets[i] - before.stage_packets[i];
+	}
+	s->new_flows += after.new_flows - before.new_flows;
+	s->closed_flows += after.closed_flows - before.closed_flows;
+	s->checked += count;
+	return cycles;
+}
+
+static void stages_print(const struct series *s)
+{
+	static const char *const labels[] = {
+#define X(name, label) label,
+		WEIR_STAGES(X)
+#undef X
+	};
+	const char *separator = "";
+
+	printf(", \"stages\": {");
+	for (int i = 0; i < WEIR_STAGE_COUNT; i++) {
+		if (!s->stage_packets[i])
+			continue;
+		printf("%s\"%s\": %.1f", separator, labels[i],
+			(double)s->stage_cycles[i] / (double)s->stage_packets[i]);
+		separator = ", ";
+	}
+	printf("}");
+}
+
+static void series_print(const struct bench *b, struct series *s, struct figure *floor)
+{
+	const char *mode = b->mode == WEIR_MODE_NAT ? "nat" : "dsr";
+	double median = figure_sort(&s->cycles);
+
+	floor_median = figure_sort(floor);
+	printf("{\"bench\": \"fastpath\", \"mode\": \"%s\", \"family\": %d, \"flows\": %u, "
+	       "\"case\": \"%s\", \"direction\": \"%s\", \"cycles_per_packet\": %.1f, "
+	       "\"floor_cycles_per_packet\": %.1f, \"ratio\": %.2f, \"min\": %.1f, \"max\": %.1f, "
+	       "\"floor_min\": %.1f, \"floor_max\": %.1f, \"repetitions\": %u, "
+	       "\"packets_per_repetition\": %u, \"packets_checked\": %lu, \"dropped\": 0, "
+	       "\"new_flows\": %lu, \"closed_flows\": %lu, \"table_capacity\": %u, "
+	       "\"frame_bytes\": %u, \"hugepages\": %s, \"tsc_mhz\": %.0f",
+		mode, b->family, b->flows, s->name, s->direction, median, floor_median,
+		median / floor_median, s->cycles.value[0], s->cycles.value[s->cycles.count - 1],
+		floor->value[0], floor->value[floor->count - 1], s->cycles.count, BENCH_SET,
+		s->checked, s->new_flows, s->closed_flows, b->capacity, b->originals[0].length,
+		hugepages ? "true" : "false", (double)b->tsc_hz / 1e6);
+	stages_print(s);
+	printf("}\n");
+	fflush(stdout);
+	if (!options.json_only)
+		fprintf(stderr, "%s IPv%d %8u flows %-12s %-7s %7.1f cycles/packet, floor %5.1f\n",
+			mode, b->family, b->flows, s->name, s->direction, median, floor_median);
+}
+
+static void order_make(struct bench *b)
+{
+	uint64_t state = 7;
+
+	b->order = calloc(b->flows, sizeof(*b->order));
+	b->translations = calloc(b->flows, sizeof(*b->translations));
+	if (!b->order || !b->translations)
+		bench_fail("no memory for %u flows", b->flows);
+	for (uint32_t i = 0; i < b->flows; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		uint32_t j = (uint32_t)((state >> 33) % (i + 1));
+		b->order[i] = b->order[j];
+		b->order[j] = i;
+	}
+}
+
+static void order_free(struct bench *b)
+{
+	free(b->order);
+	free(b->translations);
+	b->order = NULL;
+	b->translations = NULL;
+}
+
+/* Every flow once, in sets. */
+static void all_flows_run(struct bench *b, enum bench_kind kind)
+{
+	for (uint32_t done = 0; done < b->flows;) {
+		uint32_t count = b->flows - done < BENCH_SET ? b->flows - done : BENCH_SET;
+		checked_run(b, kind, done, count, NULL);
+		done += count;
+	}
+}
+
+static void floor_measure(struct bench *b, enum bench_kind kind, uint32_t first, struct figure *f)
+{
+	bench_set_fill(b, kind, first, BENCH_SET);
+	figure_add(f, bench_floor_run(b), BENCH_SET);
+}
+
+/* Packets of flows that the table knows. */
+static void hits_measure(struct bench *b)
+{
+	static struct series client, reply;
+	static struct figure floor;
+	bool nat = b->mode == WEIR_MODE_NAT;
+
+	client = (struct series){ .name = "hit", .direction = "client", .kind = BENCH_DATA };
+	reply = (struct series){ .name = "hit", .direction = "reply", .kind = BENCH_DATA_REPLY };
+	floor.count = 0;
+	b->capacity = b->flows * 2 < 65536 ? 65536 : b->flows * 2;
+	order_make(b);
+	bench_path_create(b);
+	all_flows_run(b, BENCH_SYN);
+	if (nat)
+		all_flows_run(b, BENCH_SYN_ACK);
+	all_flows_run(b, BENCH_DATA);
+	if (nat)
+		all_flows_run(b, BENCH_DATA_REPLY);
+	for (unsigned int i = 0; i < options.repetitions; i++) {
+		uint32_t first = i * BENCH_SET % b->flows;
+		floor_measure(b, BENCH_DATA, first, &floor);
+		checked_run(b, client.kind, first, BENCH_SET, &client);
+		if (nat)
+			checked_run(b, reply.kind, first, BENCH_SET, &reply);
+	}
+	if (client.new_flows || reply.new_flows)
+		bench_fail("hits opened flows");
+	series_print(b, &client, &floor);
+	if (nat)
+		series_print(b, &reply, &floor);
+	bench_path_destroy(b);
+	order_free(b);
+}
+
+/* The table is full of flows that never got beyond their first packet, and every packet is a new one. */
+static void inserts_measure(struct bench *b)
+{
+	static struct series insert;
+	static struct figure floor;
+	uint32_t next = 0;
+
+	insert =
+		(struct series){ .name = "insert-evict", .direction = "client", .kind = BENCH_SYN };
+	floor.count = 0;
+	b->capacity = b->flows;
+	bench_path_create(b);
+	while (next < 3 * b->flows) {
+		checked_run(b, BENCH_SYN, next, BENCH_SET, NULL);
+		next += BENCH_SET;
+	}
+	for (unsigned int i = 0; i < options.repetitions; i++) {
+		floor_measure(b, BENCH_SYN, next, &floor);
+		checked_run(b, BENCH_SYN, next, BENCH_SET, &insert);
+		next += BENCH_SET;
+	}
+	if (insert.new_flows != insert.checked)
+		bench_fail("%lu packets opened %lu flows", insert.checked, insert.new_flows);
+	if (insert.closed_flows != insert.new_flows)
+		bench_fail("the table was not full: %lu flows opened, %lu closed", insert.new_flows,
+			insert.closed_flows);
+	series_print(b, &insert, &floor);
+	bench_path_destroy(b);
+}
+
+static void testpmd_print(void)
+{
+	if (options.testpmd[1] <= 0)
+		return;
+	printf("{\"bench\": \"testpmd-macswap\", \"cycles_per_packet\": %.1f, "
+	       "\"floor_cycles_per_packet\": %.1f, \"ratio\": %.2f, \"min\": %.1f, \"max\": %.1f, "
+	       "\"frame_bytes\": 64}\n",
+		options.testpmd[1], floor_median, options.testpmd[1] / floor_median,
+		options.testpmd[0], options.testpmd[2]);
+}
+
+static void usage(FILE *f)
+{
+	fprintf(f,
+		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--family 4|6]\n"
+		"                  [--mode nat|dsr] [--flows N] [--testpmd MIN,MEDIAN,MAX]\n");
+}
+
+static void options_read(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "quick", no_argument, NULL, 'q' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "repetitions", required_argument, NULL, 'r' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "family", required_argument, NULL, 'f' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "flows", required_argument, NULL, 'n' },
+		{ "testpmd", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (option) {
+		case 'q':
+			options.quick = true;
+			options.repetitions = 7;
+			break;
+		case 'j':
+			options.json_only = true;
+			break;
+		case 'r':
+			options.repetitions = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			options.cpu = atoi(optarg);
+			break;
+		case 'f':
+			options.family = atoi(optarg);
+			break;
+		case 'm':
+			options.mode = !strcmp(optarg, "nat") ? WEIR_MODE_NAT : WEIR_MODE_DSR;
+			break;
+		case 'n':
+			options.flows = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			if (sscanf(optarg, "%lf,%lf,%lf", &options.testpmd[0], &options.testpmd[1],
+				    &options.testpmd[2]) == 3)
+				break;
+			/* fall through */
+		default:
+			usage(option == 'h' ? stdout : stderr);
+			exit(option == 'h' ? 0 : 2);
+		}
+	}
+	if (options.repetitions < 1 || options.repetitions > REPETITIONS_MAX) {
+		usage(stderr);
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const uint32_t flow_counts[] = { 1, 10000, 1000000 };
+	static const int families[] = { 4, 6 };
+	static struct bench b;
+
+	options_read(argc, argv);
+	bool many = !options.quick && (options.flows == 0 || options.flows > 10000);
+	hugepages = bench_eal_start(&b, options.cpu, many ? 1536 : 384);
+	bench_set_create(&b);
+	for (int mode = WEIR_MODE_NAT; mode <= WEIR_MODE_DSR; mode++) {
+		for (int family = 0; family < 2; family++) {
+			for (int count = 0; count < (options.quick ? 2 : 3); count++) {
+				b.mode = (enum weir_mode)mode;
+				b.family = families[family];
+				b.flows = flow_counts[count];
+				if ((options.mode && options.mode != mode) ||
+					(options.family && options.family != b.family) ||
+					(options.flows && options.flows != b.flows))
+					continue;
+				hits_measure(&b);
+				if (b.flows > 1)
+					inserts_measure(&b);
+			}
+		}
+	}
+	testpmd_print();
+	rte_eal_cleanup();
+	return 0;
+}

@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The benchmark: JSON lines on standard output, a table for people on standard error.
+#
+#   tests/bench/run.sh [-b BUILD_FOLDER] [weir-bench's options: --quick --json ...]
+#
+# DPDK's testpmd forwards by swapping link addresses between two null devices first (a floor that is
+# not ours), then weir-bench runs.
+set -u -o pipefail
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$top/build
+if [ "${1:-}" = -b ]; then
+	build=$2
+	shift 2
+fi
+seconds=1
+for option in "$@"; do
+	[ "$option" = --quick ] && seconds=0.3
+done
+
+mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
+	awk -F- '{ for (cpu = $1; cpu <= ($2 == "" ? $1 : $2); cpu++) print cpu }')
+
+# Cycles a packet of five runs, least first; nothing when testpmd is not there or does not start.
+testpmd_run() # EAL's options for memory
+{
+	{
+		sleep 2
+		for _ in 1 2 3 4 5; do
+			echo start
+			sleep "$seconds"
+			echo stop
+			sleep 0.2
+		done
+		echo quit
+	} | timeout --kill-after=5 60 dpdk-testpmd --lcores "0@${cpus[0]},1@${cpus[-1]}" "$@" \
+		--no-pci --no-telemetry --log-level=lib.eal:error \
+		--vdev=net_null0,size=64 --vdev=net_null1,size=64 -- \
+		-i --forward-mode=macswap --nb-cores=1 --burst=32 --record-core-cycles \
+		--total-num-mbufs=8192 2>/dev/null |
+		sed -n 's/.*CPU cycles\/packet=\([0-9.]*\).*/\1/p' | sort -n
+}
+
+testpmd=()
+if command -v dpdk-testpmd >/dev/null; then
+	mapfile -t testpmd < <(testpmd_run --in-memory -m 64)
+	if [ ${#testpmd[@]} -ne 5 ]; then
+		mapfile -t testpmd < <(testpmd_run --no-huge --no-shconf -m 128)
+	fi
+fi
+floor=()
+if [ ${#testpmd[@]} -eq 5 ]; then
+	floor=(--testpmd "${testpmd[0]},${testpmd[2]},${testpmd[4]}")
+else
+	echo "run.sh: no figures of dpdk-testpmd (package dpdk)" >&2
+fi
+exec "$build/tests/bench/weir-bench" "${floor[@]}" "$@"
