@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Which translated source ports are free. A port is (block << 8 | bucket), so within one bucket there
+ * are as many ports as a source address has blocks, 256 at most: a bitmap of 32 bytes says exactly
+ * which are taken towards one backend. A port may serve several backends at a time, as a reply is
+ * told apart by where it comes from. Taking is find-first-set over four words, from just behind the
+ * port taken last, so a port that was given back is used again last.
+ *
+ * struct nat_ports belongs to a service and lives as long as it does; the control thread fits it to a
+ * configuration and gets a struct nat_view, which is immutable and part of the generation. A set
+ * (service, backend slot, source slot, bucket) is one cache line and written only by the worker
+ * that has the bucket. Memory: 16 KiB for each pair of backend and source slot.
+ *
+ * Source slots are stable: an address keeps its slot as long as flows may use it.
+ */
+
+#ifndef WEIR_TABLE_NAT_PORTS_H
+#define WEIR_TABLE_NAT_PORTS_H
+
+#include "dataplane/net/hash.h"
+#include "dataplane/table/memory.h"
+
+#include <rte_common.h>
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NAT_MAX_SOURCES 256 /* slots of one service */
+
+struct nat_ports;
+
+/* One bucket's ports of one source towards one backend. */
+struct nat_set {
+	uint64_t taken[4]; /* bit b: port b << 8 | bucket */
+	uint8_t last; /* taken last */
+} __rte_cache_aligned;
+
+static_assert(sizeof(struct nat_set) == 64, "a set is one cache line");
+
+struct nat_chunk {
+	struct nat_set bucket[HASH_BUCKET_COUNT];
+};
+
+struct nat_source {
+	uint8_t address[16]; /* IPv4 mapped */
+	uint64_t usable[4]; /* blocks that the service may use; none: the address is leaving */
+};
+
+/* Immutable, but for what the chunks hold. */
+struct nat_view {
+	uint32_t source_count; /* slots */
+	uint32_t backend_slots;
+	struct nat_source *source;
+	struct nat_chunk *
+		*chunk; /* [backend slot * source_count + source slot]; NULL: not in use */
+};
+
+/* Control thread. Returns 0 or -ENOMEM. */
+int nat_ports_create(const struct table_memory *memory, int node, struct nat_ports **ret_ports);
+/* No view of it may be in use. */
+void nat_ports_destroy(struct nat_ports *np);
+
+/* A source address as configured; blocks as in struct weir_config_source. */
+struct nat_source_config {
+	uint8_t address[16];
+	uint8_t blocks[32];
+};
+
+/*
+ * Fit to a configuration. The view is freed with nat_view_destroy() after its generation.
+ *
+ * backend_used  for each backend slot: a configured backend has it. Slots that were once in use keep
+ *               their chunks, as flows may still hold ports
+ *
+ * Control thread; allocates. Returns 0, -ENOMEM, or -ENOSPC (over NAT_MAX_SOURCES).
+ */
+int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
+	const struct nat_source_config *sources, uint32_t source_count, struct nat_view **ret_view);
+void nat_view_destroy(struct nat_ports *np, struct nat_view *view);
+
+/* Worker: fetch the set that a take for this backend starts with. */
+void nat_ports_prefetch(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread);
+
+/*
+ * Take a port for a new flow. Finds one whenever one is free; a source that is full costs one cache
+ * line to step over.
+ *
+ * spread  any number that varies by flow (its hash): which source address is tried first
+ *
+ * Worker that has the bucket. Returns true with the slot of the source and the port (host order), or
+ * false: all are taken, WEIR_DROP_NO_TRANSLATION_PORT.
+ */
+bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port);
+
+/* Give back what nat_ports_take() gave, from the flow table's release function. */
+void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+	uint16_t source_slot, uint16_t port);
+
+/* Ports taken, all buckets; any thread, approximately. For tests and diagnosis. */
+uint32_t nat_ports_taken(const struct nat_view *view);
+
+#endif
