@@ -18,7 +18,8 @@
  * Ageing. Transient states (half open, closed, unassured UDP) have a queue each, always in the order
  * of their last packet, so the head expires first. The others lie on a wheel of 128 slots of 2.048 s:
  * a packet only writes the record's last-seen; a flow that was seen since is hung up again when its
- * slot comes round. So flows end between their timeout and 2.1 s (wheel) or at once (queues) after it.
+ * slot comes round. Last-seen may be 0.5 s older than the last packet, and a slot fires up to 2.1 s
+ * late: a flow ends that much before or after its timeout.
  * A full partition evicts its oldest transient flow: closed first, else half open or unassured.
  *
  * Threads. A partition belongs to one worker (the main thread moves partitions only while nobody
@@ -213,9 +214,10 @@ static inline struct flow_tail *flow_tail(struct flow *f)
 	return (struct flow_tail *)(void *)(f + 1);
 }
 
-static inline uint16_t flow_tag(uint64_t hash)
+/* The lowest bit is the side, so the two entries of one record can not be taken for each other. */
+static inline uint16_t flow_tag(uint64_t hash, unsigned int side)
 {
-	return (uint16_t)(hash >> 48);
+	return (uint16_t)((hash >> 48 & ~UINT64_C(1)) | side);
 }
 
 static inline uint32_t flow_line_primary(const struct flow_partition *p, uint64_t hash)
@@ -260,10 +262,11 @@ static inline void flow_prefetch(const struct flow_partition *p, uint64_t hash)
 }
 
 /* Pass 2: the record that the hash most probably means. */
-static inline void flow_prefetch_record(const struct flow_partition *p, uint64_t hash)
+static inline void flow_prefetch_record(
+	const struct flow_partition *p, uint64_t hash, unsigned int side)
 {
 	const struct flow_line *line = &p->lines[flow_line_primary(p, hash)];
-	uint32_t match = flow_line_match(line, flow_tag(hash));
+	uint32_t match = flow_line_match(line, flow_tag(hash, side));
 
 	if (match != 0) {
 		const struct flow *f = flow_at(p, line->record[__builtin_ctz(match)]);
@@ -295,7 +298,7 @@ static inline struct flow *flow_find_in_line(const struct flow_partition *p,
 	const struct flow_line *line, uint64_t hash, const void *addrs, uint32_t ports,
 	unsigned int side, const bool ipv6)
 {
-	uint32_t match = flow_line_match(line, flow_tag(hash));
+	uint32_t match = flow_line_match(line, flow_tag(hash, side));
 
 	while (match != 0) {
 		struct flow *f = flow_at(p, line->record[__builtin_ctz(match)]);
@@ -374,6 +377,10 @@ void flow_insert_prefetch(const struct flow_partition *part);
  * done: there is no check for a flow of the same client side. An old flow with the same backend side
  * is freed (it can only be one whose backend left and came back). A full partition gives up its oldest
  * transient flow.
+ *
+ * So an insert may free other flows. A pointer that a packet of the same burst got from a find before is
+ * good only if its flow is neither transient nor has the same backend side: use what a find gives
+ * before the next insert into the partition, or find again.
  *
  * Returns the flow, zeroed but for its identity; NULL when the partition is full of established ones:
  * WEIR_DROP_FLOW_TABLE_FULL, or place by hashing alone.

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/table/flow_table.h"
+
+#include <rte_common.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+
+/* Entries of a line before the alternate is looked at, and as planned for a full partition. */
+#define LINE_CROWDED 12u
+#define LINE_PLANNED 10u
+
+#define RECORD_ALIGN 128u /* an IPv6 record is a pair of lines that the CPU fetches together */
+
+/* struct flow's `list`: a wheel slot, or a queue by its state. */
+#define LIST_QUEUE 128u
+
+static_assert(FLOW_WHEEL_SLOTS <= LIST_QUEUE, "wheel slots and queues share a number space");
+
+const struct flow_timeouts flow_timeouts_default = {
+	.ms = {
+		[FLOW_SYN] = 10000,
+		[FLOW_CLOSED] = 10000,
+		[FLOW_UDP_NEW] = 30000,
+		[FLOW_ESTABLISHED] = 900000,
+		[FLOW_FIN] = 120000,
+		[FLOW_UDP_STREAM] = 180000,
+	},
+};
+
+/* ---- creation ---- */
+
+static uint32_t partition_capacity(uint32_t capacity)
+{
+	return (capacity + FLOW_PARTITIONS - 1) / FLOW_PARTITIONS;
+}
+
+static uint32_t partition_lines(uint32_t records, bool nat)
+{
+	uint32_t entries = nat ? 2 * records : records;
+	uint32_t lines = (entries + LINE_PLANNED - 1) / LINE_PLANNED;
+
+	return lines < 2 ? 2 : lines;
+}
+
+static size_t partition_bytes(uint32_t records, bool ipv6, bool nat)
+{
+	return (size_t)partition_lines(records, nat) * sizeof(struct flow_line) +
+		((size_t)records << (ipv6 ? 7 : 6)) + RECORD_ALIGN;
+}
+
+size_t flow_table_bytes(uint32_t capacity, bool ipv6, bool nat)
+{
+	return sizeof(struct flow_table) +
+		FLOW_PARTITIONS * partition_bytes(partition_capacity(capacity), ipv6, nat);
+}
+
+static int partition_init(
+	struct flow_partition *p, const struct flow_table_params *params, uint32_t bucket)
+{
+	int node = params->bucket_node != NULL ? params->bucket_node[bucket] : params->node;
+
+	p->capacity = partition_capacity(params->capacity);
+	p->line_count = partition_lines(p->capacity, params->nat);
+	p->record_shift = params->ipv6 ? 7 : 6;
+	p->bucket = (uint8_t)bucket;
+	p->indexes_backend = params->nat;
+	p->seed = params->seed;
+	p->protocol = params->protocol;
+	p->free = FLOW_NIL;
+	for (uint32_t i = 0; i < RTE_DIM(p->queue); i++)
+		p->queue[i] = (struct flow_list){ FLOW_NIL, FLOW_NIL };
+	for (uint32_t i = 0; i < FLOW_WHEEL_SLOTS; i++)
+		p->wheel[i] = FLOW_NIL;
+	p->timeouts = params->timeouts;
+	p->release = params->release;
+	p->release_ctx = params->release_ctx;
+	p->lines = params->memory.alloc(
+		params->memory.ctx, partition_bytes(p->capacity, params->ipv6, params->nat), node);
+	if (p->lines == NULL)
+		return -ENOMEM;
+	p->records = RTE_PTR_ALIGN_CEIL((uint8_t *)(p->lines + p->line_count), RECORD_ALIGN);
+	return 0;
+}
+
+int flow_table_create(const struct flow_table_params *params, struct flow_table **ret_table)
+{
+	struct flow_table *t;
+
+	if (params->capacity == 0 || params->capacity > FLOW_TABLE_MAX)
+		return -EINVAL;
+	for (uint32_t s = FLOW_SYN; s < FLOW_STATE_COUNT; s++)
+		if (params->timeouts.ms[s] == 0 || params->timeouts.ms[s] > 1u << 30)
+			return -EINVAL;
+	t = params->memory.alloc(params->memory.ctx, sizeof(*t), params->node);
+	if (t == NULL)
+		return -ENOMEM;
+	t->memory = params->memory;
+	for (uint32_t b = 0; b < FLOW_PARTITIONS; b++) {
+		int rc = partition_init(&t->part[b], params, b);
+
+		if (rc != 0) {
+			flow_table_destroy(t);
+			return rc;
+		}
+	}
+	*ret_table = t;
+	return 0;
+}
+
+void flow_table_destroy(struct flow_table *t)
+{
+	if (t == NULL)
+		return;
+	for (uint32_t b = 0; b < FLOW_PARTITIONS; b++)
+		t->memory.free(t->memory.ctx, t->part[b].lines);
+	t->memory.free(t->memory.ctx, t);
+}
+
+/* ---- sequence numbers ---- */
+
+/* Readers that come now, or have begun, will try again. */
+static void identity_begin(struct flow *f)
+{
+	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void identity_end(struct flow *f)
+{
+	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* ---- queues and the wheel ---- */
+
+static uint16_t *list_head(struct flow_partition *p, uint8_t list)
+{
+	return list < LIST_QUEUE ? &p->wheel[list] : &p->queue[list - LIST_QUEUE].head;
+}
+
+static void list_unlink(struct flow_partition *p, struct flow *f)
+{
+	if (f->prev != FLOW_NIL)
+		flow_at(p, f->prev)->next = f->next;
+	else
+		*list_head(p, f->list) = f->next;
+	if (f->next != FLOW_NIL)
+		flow_at(p, f->next)->prev = f->prev;
+	else if (f->list >= LIST_QUEUE)
+		p->queue[f->list - LIST_QUEUE].tail = f->prev;
+}
+
+static void queue_append(struct flow_partition *p, struct flow *f, uint16_t record)
+{
+	struct flow_list *q = &p->queue[f->state];
+
+	f->list = (uint8_t)(LIST_QUEUE + f->state);
+	f->next = FLOW_NIL;
+	f->prev = q->tail;
+	if (q->tail != FLOW_NIL)
+		flow_at(p, q->tail)->next = record;
+	else
+		q->head = record;
+	q->tail = record;
+}
+
+/* Into the slot that fires at the flow's deadline or next after it, or in the last one there is. */
+static void wheel_hang(struct flow_partition *p, struct flow *f, uint16_t record)
+{
+	uint32_t deadline = f->last_seen_ms + p->timeouts.ms[f->state];
+	int32_t ahead = (int32_t)(deadline - p->wheel_ms);
+	uint32_t slots = 0;
+
+	if (ahead > 0) {
+		slots = ((uint32_t)ahead + (1u << FLOW_WHEEL_SHIFT) - 1) >> FLOW_WHEEL_SHIFT;
+		if (slots > FLOW_WHEEL_SLOTS - 1)
+			slots = FLOW_WHEEL_SLOTS - 1;
+	}
+	uint16_t *head = &p->wheel[(p->wheel_at + slots) % FLOW_WHEEL_SLOTS];
+
+	f->list = (uint8_t)(head - p->wheel);
+	f->prev = FLOW_NIL;
+	f->next = *head;
+	if (*head != FLOW_NIL)
+		flow_at(p, *head)->prev = record;
+	*head = record;
+}
+
+static void list_add(struct flow_partition *p, struct flow *f, uint16_t record)
+{
+	if (flow_state_transient(f->state))
+		queue_append(p, f, record);
+	else
+		wheel_hang(p, f, record);
+}
+
+void flow_touch_slow(struct flow_partition *part, struct flow *f, uint32_t now_ms)
+{
+	f->last_seen_ms = now_ms;
+	if (flow_state_transient(f->state)) {
+		list_unlink(part, f);
+		queue_append(part, f, flow_index(part, f));
+	}
+}
+
+void flow_set_state(
+	struct flow_partition *part, struct flow *f, enum flow_state state, uint32_t now_ms)
+{
+	if (f->state == state)
+		return;
+	list_unlink(part, f);
+	f->last_seen_ms = now_ms;
+	__atomic_store_n(&f->state, (uint8_t)state, __ATOMIC_RELAXED);
+	list_add(part, f, flow_index(part, f));
+}
+
+/* ---- index ---- */
+
+static uint64_t side_hash(const struct flow_partition *p, const struct flow *f, unsigned int side)
+{
+	if (p->record_shift == 7) {
+		const struct flow_tail *tail = (const struct flow_tail *)(const void *)(f + 1);
+
+		return hash_tuple6(&p->seed, tail->addrs[side], f->tuple[side].ports, p->protocol);
+	}
+	uint64_t addrs;
+
+	memcpy(&addrs, &f->tuple[side].src, sizeof(addrs));
+	return hash_tuple4(&p->seed, addrs, f->tuple[side].ports, p->protocol);
+}
+
+static void line_put(struct flow_line *line, uint16_t tag, uint16_t record)
+{
+	uint32_t i = (uint32_t)__builtin_ctz(~(uint32_t)line->used);
+
+	line->tag[i] = tag;
+	line->record[i] = record;
+	line->used = (uint16_t)(line->used | 1u << i);
+}
+
+static bool index_add(struct flow_partition *p, uint64_t hash, unsigned int side, uint16_t record)
+{
+	uint32_t primary = flow_line_primary(p, hash);
+	struct flow_line *line = &p->lines[primary];
+	uint32_t filled = (uint32_t)__builtin_popcount(line->used);
+
+	if (unlikely(filled >= LINE_CROWDED)) {
+		struct flow_line *other = &p->lines[flow_line_alternate(p, hash, primary)];
+
+		if ((uint32_t)__builtin_popcount(other->used) < filled) {
+			line->spilled++;
+			line = other;
+		} else if (filled == FLOW_LINE_ENTRIES) {
+			return false;
+		}
+	}
+	line_put(line, flow_tag(hash, side), record);
+	return true;
+}
+
+static bool line_take(struct flow_line *line, uint16_t tag, uint16_t record)
+{
+	uint32_t match = flow_line_match(line, tag);
+
+	for (; match != 0; match &= match - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(match);
+
+		if (line->record[i] == record) {
+			line->used = (uint16_t)(line->used & ~(1u << i));
+			return true;
+		}
+	}
+	return false;
+}
+
+static void index_remove(
+	struct flow_partition *p, uint64_t hash, unsigned int side, uint16_t record)
+{
+	uint32_t primary = flow_line_primary(p, hash);
+	struct flow_line *line = &p->lines[primary];
+	uint16_t tag = flow_tag(hash, side);
+
+	if (likely(line_take(line, tag, record)))
+		return;
+	line->spilled--;
+	bool found = line_take(&p->lines[flow_line_alternate(p, hash, primary)], tag, record);
+
+	assert(found);
+	RTE_SET_USED(found);
+}
+
+/* ---- records ---- */
+
+static void count_set(struct flow_partition *p, uint32_t count)
+{
+	__atomic_store_n(&p->count, count, __ATOMIC_RELAXED);
+}
+
+void flow_remove(struct flow_partition *part, struct flow *f)
+{
+	uint16_t record = flow_index(part, f);
+
+	if (part->release != NULL)
+		part->release(part->release_ctx, part, f);
+	index_remove(part, side_hash(part, f, FLOW_SIDE_CLIENT), FLOW_SIDE_CLIENT, record);
+	if (part->indexes_backend)
+		index_remove(
+			part, side_hash(part, f, FLOW_SIDE_BACKEND), FLOW_SIDE_BACKEND, record);
+	list_unlink(part, f);
+	identity_begin(f);
+	f->state = FLOW_FREE;
+	identity_end(f);
+	f->next = part->free;
+	part->free = record;
+	count_set(part, part->count - 1);
+}
+
+/* Make room by the oldest flow of the state that is missed least. False: there is none. */
+static bool evict_transient(struct flow_partition *p)
+{
+	static const uint8_t order[] = { FLOW_CLOSED, FLOW_SYN, FLOW_UDP_NEW };
+
+	for (uint32_t i = 0; i < RTE_DIM(order); i++) {
+		uint16_t head = p->queue[order[i]].head;
+
+		if (head != FLOW_NIL) {
+			p->evicted++;
+			flow_remove(p, flow_at(p, head));
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct flow *record_take(struct flow_partition *p)
+{
+	if (p->free == FLOW_NIL && p->fresh == p->capacity && !evict_transient(p))
+		return NULL;
+	if (p->free != FLOW_NIL) {
+		struct flow *f = flow_at(p, p->free);
+
+		p->free = f->next;
+		return f;
+	}
+	struct flow *f = flow_at(p, p->fresh);
+
+	__atomic_store_n(&p->fresh, p->fresh + 1, __ATOMIC_RELEASE);
+	return f;
+}
+
+static void record_put_back(struct flow_partition *p, struct flow *f)
+{
+	f->next = p->free;
+	p->free = flow_index(p, f);
+}
+
+void flow_insert_prefetch(const struct flow_partition *part)
+{
+	uint32_t record = part->free;
+
+	if (record == FLOW_NIL) {
+		record = part->fresh;
+		if (record == part->capacity) {
+			record = part->queue[FLOW_CLOSED].head;
+			if (record == FLOW_NIL)
+				record = part->queue[FLOW_SYN].head;
+			if (record == FLOW_NIL)
+				record = part->queue[FLOW_UDP_NEW].head;
+			if (record == FLOW_NIL)
+				return;
+		}
+	}
+	const struct flow *f = flow_at(part, record);
+
+	__builtin_prefetch(f, 1);
+	if (part->record_shift == 7)
+		__builtin_prefetch(f + 1, 1);
+}
+
+static void side_set(struct flow_partition *p, struct flow *f, unsigned int side, const void *addrs,
+	uint32_t ports)
+{
+	if (p->record_shift == 7)
+		memcpy(flow_tail(f)->addrs[side], addrs, 32);
+	else
+		memcpy(&f->tuple[side].src, addrs, 8);
+	f->tuple[side].ports = ports;
+}
+
+static uint64_t backend_hash(const struct flow_partition *p, const void *addrs, uint32_t ports)
+{
+	if (p->record_shift == 7)
+		return hash_tuple6(&p->seed, addrs, ports, p->protocol);
+	uint64_t a;
+
+	memcpy(&a, addrs, sizeof(a));
+	return hash_tuple4(&p->seed, a, ports, p->protocol);
+}
+
+/*
+ * A flow that has the backend side which another is about to get: the backend has seen the newer
+ * connection on it last, so the older is dead. Returns the side's hash.
+ */
+static uint64_t backend_side_clear(
+	struct flow_partition *p, const void *addrs, uint32_t ports, const struct flow *keep)
+{
+	uint64_t hash = backend_hash(p, addrs, ports);
+	struct flow *old =
+		flow_find(p, hash, addrs, ports, FLOW_SIDE_BACKEND, p->record_shift == 7);
+
+	if (unlikely(old != NULL && old != keep))
+		flow_remove(p, old);
+	return hash;
+}
+
+struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flow, uint32_t now_ms)
+{
+	uint64_t other = 0;
+
+	if (part->indexes_backend)
+		other = backend_side_clear(part, flow->backend_addrs, flow->backend_ports, NULL);
+	struct flow *f = record_take(part);
+
+	if (unlikely(f == NULL))
+		return NULL;
+	uint16_t record = flow_index(part, f);
+
+	if (unlikely(!index_add(part, flow->hash, FLOW_SIDE_CLIENT, record))) {
+		record_put_back(part, f);
+		return NULL;
+	}
+	if (part->indexes_backend && unlikely(!index_add(part, other, FLOW_SIDE_BACKEND, record))) {
+		index_remove(part, flow->hash, FLOW_SIDE_CLIENT, record);
+		record_put_back(part, f);
+		return NULL;
+	}
+	if (part->count == 0)
+		part->wheel_ms = now_ms; /* nothing hangs on it */
+	identity_begin(f);
+	side_set(part, f, FLOW_SIDE_CLIENT, flow->client_addrs, flow->client_ports);
+	side_set(part, f, FLOW_SIDE_BACKEND, flow->backend_addrs, flow->backend_ports);
+	f->last_seen_ms = now_ms;
+	f->stamp_us = 0;
+	f->backend_slot = 0;
+	f->backend_epoch = 0;
+	f->source_slot = 0;
+	f->flags = 0;
+	f->state = flow->state;
+	f->port_in = 0;
+	f->bucket = part->bucket;
+	memset(f->client_mac, 0, sizeof(f->client_mac) + sizeof(f->user));
+	identity_end(f);
+	list_add(part, f, record);
+	count_set(part, part->count + 1);
+	return f;
+}
+
+bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backend_addrs,
+	uint32_t backend_ports)
+{
+	if (part->indexes_backend) {
+		uint16_t record = flow_index(part, f);
+		uint64_t from = side_hash(part, f, FLOW_SIDE_BACKEND);
+		uint64_t to = backend_side_clear(part, backend_addrs, backend_ports, f);
+
+		/* The new entry first: should it find no room, nothing has changed. */
+		if (unlikely(!index_add(part, to, FLOW_SIDE_BACKEND, record)))
+			return false;
+		index_remove(part, from, FLOW_SIDE_BACKEND, record);
+	}
+	identity_begin(f);
+	side_set(part, f, FLOW_SIDE_BACKEND, backend_addrs, backend_ports);
+	identity_end(f);
+	return true;
+}
+
+/* ---- ageing ---- */
+
+static bool is_due(const struct flow_partition *p, const struct flow *f, uint32_t now_ms)
+{
+	return (int32_t)(now_ms - f->last_seen_ms - p->timeouts.ms[f->state]) >= 0;
+}
+
+static uint32_t age_queue(
+	struct flow_partition *p, unsigned int state, uint32_t now_ms, uint32_t budget)
+{
+	uint32_t seen = 0;
+
+	while (seen < budget && p->queue[state].head != FLOW_NIL) {
+		struct flow *f = flow_at(p, p->queue[state].head);
+
+		if (!is_due(p, f, now_ms))
+			break;
+		if (f->next != FLOW_NIL)
+			rte_prefetch0(flow_at(p, f->next));
+		flow_remove(p, f);
+		seen++;
+	}
+	return seen;
+}
+
+static uint32_t age_wheel(struct flow_partition *p, uint32_t now_ms, uint32_t budget)
+{
+	uint32_t seen = 0;
+
+	for (; seen < budget && (int32_t)(now_ms - p->wheel_ms) >= 0; seen++) {
+		uint16_t record = p->wheel[p->wheel_at];
+
+		if (record == FLOW_NIL) {
+			p->wheel_at = (uint16_t)((p->wheel_at + 1) % FLOW_WHEEL_SLOTS);
+			p->wheel_ms += 1u << FLOW_WHEEL_SHIFT;
+			continue;
+		}
+		struct flow *f = flow_at(p, record);
+
+		if (f->next != FLOW_NIL)
+			rte_prefetch0(flow_at(p, f->next));
+		if (is_due(p, f, now_ms)) {
+			flow_remove(p, f);
+		} else {
+			/* Due after now, so in a later slot than this. */
+			list_unlink(p, f);
+			wheel_hang(p, f, record);
+		}
+	}
+	return seen;
+}
+
+uint32_t flow_partition_age(struct flow_partition *part, uint32_t now_ms, uint32_t budget)
+{
+	uint32_t seen = 0;
+
+	if (part->count == 0)
+		return 0;
+	for (unsigned int state = FLOW_SYN; state <= FLOW_UDP_NEW && seen < budget; state++)
+		seen += age_queue(part, state, now_ms, budget - seen);
+	if (seen < budget && part->count != 0)
+		seen += age_wheel(part, now_ms, budget - seen);
+	return seen;
+}
