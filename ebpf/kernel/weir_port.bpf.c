@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What of a kernel interface's traffic is Weir's: packets to a configured service, and TCP and UDP to
+ * a translation source address whose destination port lies in a block of ours. Everything else, and
+ * all of it while no socket is there, goes up the kernel's stack untouched.
+ *
+ * It must agree with dataplane/net/parse.h on how far headers are followed. Where that would find a
+ * packet malformed or a fragment, the packet is still Weir's when it certainly belongs to a service,
+ * so that it is counted there.
+ */
+
+#include "steering_keys.h"
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stddef.h>
+
+#define MAX_VLAN_TAGS  2
+#define MAX_EXTENSIONS 8
+#define MAX_QUEUES     64
+#define IP_FRAGMENT    0x3fff /* more fragments, or an offset */
+#define IP6_FRAGMENT   0xfff9
+#define PROTO_HOPOPTS  0
+#define PROTO_TCP      6
+#define PROTO_UDP      17
+#define PROTO_ROUTING  43
+#define PROTO_FRAGMENT 44
+#define PROTO_AUTH     51
+#define PROTO_DSTOPTS  60
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEERING_MAX_SERVICES);
+	__type(key, struct steering_service_key);
+	__type(value, __u8);
+} weir_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, STEERING_MAX_PREFIXES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct steering_prefix_key);
+	__type(value, __u8);
+} weir_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEERING_MAX_SOURCES);
+	__type(key, struct steering_source_key);
+	__type(value, struct steering_blocks);
+} weir_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steering_port);
+} weir_port SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STEERING_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, struct steering_counter);
+} weir_counters SEC(".maps");
+
+struct vlan_header {
+	__be16 tci;
+	__be16 type;
+};
+
+/* Where a packet goes, as far as its headers say. */
+struct destination {
+	__u8 address[16];
+	__u16 port; /* host order; 0 when it cannot be known */
+	__u8 protocol;
+	__u8 is_fragment;
+};
+
+static __always_inline int frame_is_ours(const struct ethhdr *eth)
+{
+	const __u32 zero = 0;
+	const struct steering_port *p = bpf_map_lookup_elem(&weir_port, &zero);
+
+	if (eth->h_dest[0] & 1)
+		return 0;
+	if (!p || !p->check_mac)
+		return 1;
+	__u8 differs = 0;
+	for (int i = 0; i < ETH_ALEN; i++)
+		differs |= eth->h_dest[i] ^ p->mac[i];
+	return !differs;
+}
+
+/* L4 ports, when their four bytes are there: else 0, which only an `any` service takes. */
+static __always_inline void port_read(struct destination *to, const void *l4, const void *end)
+{
+	const __be16 *ports = l4;
+
+	if ((const void *)(ports + 2) <= end)
+		to->port = bpf_ntohs(ports[1]);
+}
+
+static __always_inline int ipv4_read(struct destination *to, const void *l3, const void *end)
+{
+	const struct iphdr *ip = l3;
+
+	if ((const void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		return 0;
+	to->address[10] = 0xff;
+	to->address[11] = 0xff;
+	__builtin_memcpy(to->address + 12, &ip->daddr, 4);
+	to->protocol = ip->protocol;
+	to->is_fragment = (ip->frag_off & bpf_htons(IP_FRAGMENT)) != 0;
+	if (!to->is_fragment)
+		port_read(to, l3 + ip->ihl * 4, end);
+	return 1;
+}
+
+static __always_inline int ipv6_read(struct destination *to, const void *l3, const void *end)
+{
+	const struct ipv6hdr *ip = l3;
+	const __u8 *p = (const void *)(ip + 1);
+
+	if ((const void *)p > end || ip->version != 6)
+		return 0;
+	__builtin_memcpy(to->address, &ip->daddr, 16);
+	__u8 next = ip->nexthdr;
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		__u32 bytes;
+
+		if (next == PROTO_TCP || next == PROTO_UDP)
+			break;
+		if ((const void *)(p + 8) > end)
+			return 0;
+		if (next == PROTO_HOPOPTS || next == PROTO_DSTOPTS) {
+			bytes = ((__u32)p[1] + 1) * 8;
+		} else if (next == PROTO_ROUTING) {
+			if (p[3] != 0)
+				return 0; /* segments left: the kernel has it to forward */
+			bytes = ((__u32)p[1] + 1) * 8;
+		} else if (next == PROTO_AUTH) {
+			bytes = ((__u32)p[1] + 2) * 4;
+		} else if (next == PROTO_FRAGMENT) {
+			__u16 offset = ((__u16)p[2] << 8) | p[3];
+
+			if (offset & IP6_FRAGMENT) {
+				to->protocol = p[0];
+				to->is_fragment = 1;
+				return 1;
+			}
+			bytes = 8;
+		} else {
+			return 0;
+		}
+		next = p[0];
+		p += bytes;
+	}
+	if (next != PROTO_TCP && next != PROTO_UDP)
+		return 0;
+	to->protocol = next;
+	port_read(to, p, end);
+	return 1;
+}
+
+static __always_inline int service_has(const struct destination *to, __u16 port, __u8 kind)
+{
+	struct steering_service_key key = { .port = port, .protocol = to->protocol, .kind = kind };
+
+	__builtin_memcpy(key.address, to->address, sizeof(key.address));
+	if (bpf_map_lookup_elem(&weir_services, &key))
+		return 1;
+	struct steering_prefix_key prefix = {
+		.bits = STEERING_PREFIX_FIXED_BITS + 128,
+		.port = port,
+		.protocol = to->protocol,
+		.kind = kind,
+	};
+	__builtin_memcpy(prefix.address, to->address, sizeof(prefix.address));
+	return bpf_map_lookup_elem(&weir_prefixes, &prefix) != NULL;
+}
+
+static __always_inline int source_has(const struct destination *to)
+{
+	struct steering_source_key key = { .protocol = to->protocol };
+
+	__builtin_memcpy(key.address, to->address, sizeof(key.address));
+	const struct steering_blocks *b = bpf_map_lookup_elem(&weir_sources, &key);
+	if (!b)
+		return 0;
+	__u32 block = to->port >> 8;
+	return (b->bits[(block >> 3) & 31] >> (block & 7)) & 1;
+}
+
+static __always_inline int is_weirs(const void *data, const void *end)
+{
+	const struct ethhdr *eth = data;
+	const void *l3 = eth + 1;
+	struct destination to = { 0 };
+
+	if (l3 > end || !frame_is_ours(eth))
+		return 0;
+	__be16 type = eth->h_proto;
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		const struct vlan_header *tag = l3;
+
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((const void *)(tag + 1) > end)
+			return 0;
+		type = tag->type;
+		l3 = tag + 1;
+	}
+	if (type == bpf_htons(ETH_P_IP)) {
+		if (!ipv4_read(&to, l3, end))
+			return 0;
+	} else if (type == bpf_htons(ETH_P_IPV6)) {
+		if (!ipv6_read(&to, l3, end))
+			return 0;
+	} else {
+		return 0;
+	}
+	if (to.protocol != PROTO_TCP && to.protocol != PROTO_UDP)
+		return 0;
+	if (to.is_fragment)
+		return service_has(&to, 0, STEERING_KIND_FRAGMENT);
+	if (to.port && service_has(&to, to.port, STEERING_KIND_PORT))
+		return 1;
+	return service_has(&to, 0, STEERING_KIND_PORT) || (to.port && source_has(&to));
+}
+
+SEC("xdp")
+int weir_port_xdp(struct xdp_md *ctx)
+{
+	const void *data = (const void *)(long)ctx->data;
+	const void *end = (const void *)(long)ctx->data_end;
+	int action = XDP_PASS;
+
+	if (is_weirs(data, end))
+		action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
+	__u32 index = action == XDP_PASS ? STEERING_PASSED : STEERING_REDIRECTED;
+	struct steering_counter *c = bpf_map_lookup_elem(&weir_counters, &index);
+	if (c) {
+		c->packets++;
+		c->bytes += (__u64)(end - data);
+	}
+	return action;
+}
+
+char _license[] SEC("license")
+= "Dual BSD/GPL";
