@@ -192,6 +192,15 @@ expect_balance() { # [INSTANCE]
 	fail "the packet counters do not balance"
 }
 
+# Packets that the kernel handed to the port's sockets are packets that Weir says it received.
+received_matches_kernel() { # PORT INTERFACE
+	local kernel weir
+	kernel=$(at weir ethtool -S "$2" | awk '/xdp_redirect:/ { n += $2 } END { print n + 0 }')
+	weir=$(ctl --json port list | jq --arg p "$1" '.[] | select(.name == $p) | .packets_received')
+	echo "$1: the kernel redirected $kernel packets, Weir received $weir"
+	[ "$kernel" -gt 0 ] && [ "$kernel" = "$weir" ]
+}
+
 drops_of() { # SERVICE REASON
 	service_field "$1" ".dropped[\"$2\"] // 0"
 }

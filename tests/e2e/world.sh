@@ -127,7 +127,11 @@ addr_add() { # NS IF ADDRESS/LENGTH...
 	local ns=$1 if=$2 address
 	shift 2
 	for address in "$@"; do
-		ip -n "$ns" addr add "$address" dev "$if" $([[ $address != *:* ]] || echo nodad)
+		if [[ $address = *:* ]]; then
+			ip -n "$ns" addr add "$address" dev "$if" nodad
+		else
+			ip -n "$ns" addr add "$address" dev "$if"
+		fi
 	done
 }
 
@@ -168,7 +172,6 @@ topology_two_armed() {
 		plug_in "b$n" eth0 lan
 		addr_add "b$n" eth0 "10.2.0.1$n/24" "fd02::1$n/64"
 	done
-	NETWORK4=10.2.0 NETWORK6=fd02:
 }
 
 # topology_one_switch: client, weir (its only port is `front`) and b1, b2, b3 on one switch; for dsr and
@@ -187,7 +190,6 @@ topology_one_switch() {
 		plug_in "b$n" eth0 lan
 		addr_add "b$n" eth0 "10.1.0.1$n/24" "fd01::1$n/64"
 	done
-	NETWORK4=10.1.0 NETWORK6=fd01:
 }
 
 # dsr_addresses ADDRESS...: what an operator does on backends of dsr services: the service's addresses
@@ -204,7 +206,7 @@ dsr_addresses() {
 
 # --- servers ----------------------------------------------------------------------------------
 
-declare -A nginx_pid udp_pid iperf_pid
+declare -A nginx_pid
 
 # nginx_start NS ADDRESS:PORT...: a real web server. Every answer has X-Backend: NS; /client answers
 # with the address it sees, /blob with the file that blob_make made, PUT below /put/ stores.
@@ -273,12 +275,10 @@ blob_make() {
 
 udp_start() { # NS ADDRESS PORT
 	at "$1" "$BUILD/tests/tools/weir-udp" serve "$1" "$2" "$3" &
-	udp_pid[$1-$2]=$!
 }
 
 iperf_start() { # NS ADDRESS PORT
 	at "$1" iperf3 -s -B "$2" -p "$3" >"$WORLD/iperf-$1.log" 2>&1 &
-	iperf_pid[$1]=$!
 }
 
 # --- Weir -------------------------------------------------------------------------------------

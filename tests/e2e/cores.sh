@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# One core and several, idle modes, and interfaces with several queues.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+UDP=$BUILD/tests/tools/weir-udp
+CPUS=$(nproc)
+URL=http://198.51.100.10
+
+config() { # WORKERS
+	config_head front=front back=back
+	cat <<-END
+	services:
+	  - name: web
+	    address: 198.51.100.10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    cores: $1
+	    source-addresses: [10.2.0.100]
+	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms}
+	    backends:
+	      - {address: 10.2.0.11, port: 8080}
+	      - {address: 10.2.0.12, port: 8080}
+	  - name: echo
+	    address: 198.51.100.10
+	    port: 9000
+	    protocol: udp
+	    mode: nat
+	    source-addresses: [10.2.0.100]
+	    health: {type: none}
+	    backends:
+	      - {address: 10.2.0.11, port: 9000}
+	END
+}
+
+require topology_two_armed
+# In place of the plain cables, ones with two queues.
+ip -n weir link del back
+ip -n weir link del front
+link_add client eth0 weir front 2
+link_add weir back lan to-weir 2
+ip -n lan link set to-weir master switch
+client_addresses
+addr_add weir front 10.1.0.1/24 fd01::1/64
+addr_add weir back 10.2.0.1/24 fd02::1/64
+for n in 1 2; do
+	require nginx_start "b$n" "10.2.0.1$n:8080"
+	udp_start "b$n" "10.2.0.1$n" 9000
+done
+
+cpu_seconds() { # PID: user and system time of all its threads
+	awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' "/proc/$1/stat"
+}
+
+serves() { # CORES WORKERS IDLE
+	local dataplane before after
+	CORES=$1 IDLE=$3
+	config "$2" >"$WORLD/default.yaml"
+	weir_start || return 1
+	expect_within 5 backends_up 3
+	load_start load -c 16 -n 2000 $URL/
+	load_wait load
+	expect_no_failures load
+	load_start keep -c 16 -n 5000 -k 0 $URL/
+	load_wait keep
+	expect_no_failures keep
+	expect at client "$UDP" send -f 64 -n 20 -r 4000 198.51.100.10 9000
+	ctl core list
+	expect_eq "cores of the service" "$(service_field web '.cores | length')" "$2"
+	dataplane=$(dataplane_pid)
+	before=$(cpu_seconds "$dataplane")
+	wait_for 1 false # nothing to wait for: a second without packets
+	after=$(cpu_seconds "$dataplane")
+	if [ "$3" = sleep ]; then
+		expect_number "CPU seconds in an idle second" \
+			"$(awk "BEGIN { print $after - $before }")" -lt 0.3
+	else
+		expect_number "CPU seconds in a spinning second" \
+			"$(awk "BEGIN { print $after - $before }")" -gt 0.5
+	fi
+	expect_balance
+	weir_stop
+}
+
+scenario "one core serves all, and sleeps when idle" serves '[0]' 1 sleep
+scenario "one core serves all while it spins" serves '[0]' 1 spin
+if [ "$CPUS" -ge 2 ]; then
+	scenario "two cores serve one service each, and sleep when idle" serves '[0, 1]' 1 sleep
+	scenario "two cores serve a service together" serves '[0, 1]' 2 sleep
+	scenario "two cores serve a service together while they spin" serves '[0, 1]' 2 spin
+else
+	skip_case "two cores" "one CPU"
+fi
+finish

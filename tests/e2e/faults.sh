@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Processes that die, and what is left of them.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+config() {
+	config_head front=front back=back
+	cat <<-'END'
+	services:
+	  - name: web
+	    address: 198.51.100.10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: [10.2.0.100]
+	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+	    backends:
+	      - {address: 10.2.0.11, port: 8080}
+	      - {address: 10.2.0.12, port: 8080}
+	      - {address: 10.2.0.13, port: 8080}
+	  - name: web6
+	    address: fd01::100
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: ["fd02::100"]
+	    health: {type: tcp, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+	    backends:
+	      - {address: "fd02::11", port: 8080}
+	END
+}
+
+URL=http://198.51.100.10
+
+require topology_two_armed
+for n in 1 2 3; do
+	require nginx_start "b$n" "10.2.0.1$n:8080" "[fd02::1$n]:8080"
+done
+config >"$WORLD/default.yaml"
+traces >"$WORLD/traces.before"
+require weir_start
+require wait_for 10 backends_up 4
+# What a running Weir has on the machine; after a restart it must be the same again.
+running_traces() {
+	traces | sed -e '/^processes:/,/^hugepages:/d' -e 's/"prog":{[^}]*}/"prog"/g'
+}
+running_traces >"$WORLD/traces.running"
+
+as_before_start() {
+	traces >"$WORLD/traces.after"
+	diff "$WORLD/traces.before" "$WORLD/traces.after"
+}
+
+as_when_running() {
+	running_traces >"$WORLD/traces.now"
+	diff "$WORLD/traces.running" "$WORLD/traces.now"
+}
+
+daemon_is_gone() {
+	ended "${weir_pid[default]}"
+}
+
+daemon_killed() {
+	local dataplane received
+	dataplane=$(dataplane_pid)
+	load_start long -c 8 -k 0 -w 0.01 -t 30 -i 0.1 $URL/
+	load_start short -c 400 -r 300 -t 30 -i 0.1 $URL/
+	expect wait_for 3 load_is_flowing short 200
+	received=$(service_field web .packets_received)
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}"
+	expect kill -0 "$dataplane"
+	# A while without a daemon, measured in answers.
+	expect wait_for 5 load_is_flowing short 800
+	expect_not ctl status
+	require_again weir_start
+	expect_eq "data plane process" "$(dataplane_pid)" "$dataplane"
+	expect_number "packets received, not started again" "$(service_field web .packets_received)" \
+		-gt "$received"
+	expect wait_for 5 load_is_flowing short 1300
+	load_stop short
+	load_stop long
+	expect_no_failures short
+	expect_no_failures long
+	expect_within 3 backends_up 4
+	expect_within 3 as_when_running
+}
+
+require_again() {
+	"$@" || fail "$*"
+}
+
+death_during_absence() {
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}"
+	nginx_kill b3
+	require_again weir_start
+	expect_within 3 backend_state_is web 10.2.0.13:8080 down
+	load_start absent -c 8 -n 300 $URL/
+	load_wait absent
+	expect_no_failures absent
+	nginx_start b3 10.2.0.13:8080 '[fd02::13]:8080'
+	expect_within 3 backends_up 4
+}
+
+dataplane_killed() {
+	local dataplane start served
+	dataplane=$(dataplane_pid)
+	start=$(milliseconds)
+	kill -KILL "$dataplane"
+	expect_within 5 fetch --max-time 0.3 $URL/
+	served=$(($(milliseconds) - start))
+	echo "serving again after $served ms"
+	expect_number "milliseconds until the first answer" $served -lt 1000
+	expect_within 5 weir_answers default
+	expect_not test "$(dataplane_pid)" = "$dataplane"
+	expect_within 5 backends_up 4
+	expect fetch 'http://[fd01::100]/'
+	expect_within 3 as_when_running
+	load_start after -c 8 -n 500 $URL/
+	load_wait after
+	expect_no_failures after
+	expect_balance
+}
+
+dataplane_killed_often() {
+	local n
+	for n in 1 2 3; do
+		expect_within 5 weir_answers default
+		kill -KILL "$(dataplane_pid)"
+		expect_within 5 fetch --max-time 0.3 $URL/
+	done
+	expect_within 3 as_when_running
+}
+
+both_killed() {
+	local dataplane
+	dataplane=$(dataplane_pid)
+	kill -KILL "${weir_pid[default]}"
+	kill -KILL "$dataplane"
+	wait "${weir_pid[default]}"
+	expect_within 3 ended "$dataplane"
+	require_again weir_start
+	expect_within 5 backends_up 4
+	expect fetch $URL/
+	expect_within 3 as_when_running
+}
+
+second_daemon_is_refused() {
+	local status=0
+	WEIR_RUN_DIR=$RUN at weir timeout 10 "$BUILD/weir-controld" --config "$WORLD/default.yaml" \
+		--spawn-dataplane >"$WORLD/second.out" 2>&1 || status=$?
+	cat "$WORLD/second.out"
+	expect_eq "exit status" $status 1
+	expect fetch $URL/
+	expect weir_answers default
+}
+
+stopped() {
+	local dataplane start status=0
+	dataplane=$(dataplane_pid)
+	load_start stopping -c 100 -r 200 -t 10 -T 0.3 -i 0.1 $URL/
+	expect wait_for 3 load_is_flowing stopping 100
+	start=$(milliseconds)
+	weir_stop || status=$?
+	expect_eq "exit status" $status 0
+	expect_number "milliseconds to stop" $(($(milliseconds) - start)) -lt 3000
+	expect ended "$dataplane"
+	load_stop stopping
+	expect_within 2 as_before_start
+	as_before_start
+}
+
+killed_then_stopped() {
+	require_again weir_start
+	expect_within 5 backends_up 4
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}"
+	require_again weir_start
+	weir_stop
+	expect_within 2 as_before_start
+	as_before_start
+}
+
+scenario "a killed weir-controld costs no request, and the next one adopts the data plane" daemon_killed
+scenario "a backend that dies meanwhile is noticed by the next weir-controld" death_during_absence
+scenario "a killed weir-dataplane serves again within a second" dataplane_killed
+scenario "a weir-dataplane that is killed again and again leaves nothing behind" dataplane_killed_often
+scenario "both can be killed, and the next start is as the first" both_killed
+scenario "a second weir-controld of the same name is refused" second_daemon_is_refused
+scenario "all packets are accounted for" expect_balance
+scenario "a clean stop under load leaves nothing behind" stopped
+scenario "a start that adopted cleans up what the killed one had added" killed_then_stopped
+finish

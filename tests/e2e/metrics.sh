@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What Weir tells of itself: Prometheus' metrics, and the commands of weirctl against the running daemon.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+config() {
+	config_head front=front back=back
+	cat <<-'END'
+	services:
+	  - name: web
+	    address: 198.51.100.10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: [10.2.0.100]
+	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms}
+	    backends:
+	      - {address: 10.2.0.11, port: 8080}
+	      - {address: 10.2.0.12, port: 8080}
+	metrics: {listen: "127.0.0.1:9464"}
+	END
+}
+
+URL=http://198.51.100.10
+
+require topology_two_armed
+require nginx_start b1 10.2.0.11:8080
+require nginx_start b2 10.2.0.12:8080
+config >"$WORLD/default.yaml"
+require weir_start
+require wait_for 10 backends_up 2
+load_start first -c 8 -n 2000 $URL/
+load_wait first
+
+metrics() {
+	at weir curl -sS --fail --max-time 5 http://127.0.0.1:9464/metrics
+}
+
+metrics_are_wellformed() {
+	metrics >"$WORLD/metrics"
+	expect test "$(wc -l <"$WORLD/metrics")" -gt 20
+	# Every line is a comment or a sample, and every sample has a type before it.
+	expect awk '
+		/^# (HELP|TYPE) [a-z_:]+ ./ { if ($2 == "TYPE") type[$3] = $4; next }
+		/^#/ { next }
+		/^[a-z_:]+(\{[^}]*\})? [-+0-9.eEinfNa]+$/ {
+			name = $1; sub(/\{.*/, "", name)
+			base = name; sub(/_(bucket|sum|count)$/, "", base)
+			if (!(name in type) && !(base in type)) { print "no type: " $0; bad = 1 }
+			next
+		}
+		{ print "bad line: " $0; bad = 1 }
+		END { exit bad }' "$WORLD/metrics"
+	if command -v promtool >/dev/null; then
+		expect promtool check metrics <"$WORLD/metrics"
+	fi
+}
+
+metrics_agree() {
+	local received
+	metrics >"$WORLD/metrics"
+	received=$(service_field web .packets_received)
+	grep -E '^weir_service_packets_received' "$WORLD/metrics"
+	expect_eq "packets received" "$(awk '/^weir_service_packets_received[^{]*\{[^}]*service="web"/ {
+		printf "%.0f", $NF }' "$WORLD/metrics")" "$received"
+}
+
+other_paths_are_not_found() {
+	expect_eq "status" "$(at weir curl -s -o /dev/null -w '%{http_code}' \
+		http://127.0.0.1:9464/nothing)" 404
+	# Garbage and silence must not hurt.
+	at weir bash -c 'exec 3<>/dev/tcp/127.0.0.1/9464; head -c 100000 /dev/urandom >&3' 2>/dev/null
+	expect metrics
+}
+
+figures_are_right() {
+	expect_number "connect p50" "$(backend_field web 10.2.0.11 .connect.p50)" -lt 0.5
+	expect_number "connect p50" "$(backend_field web 10.2.0.11 .connect.p50)" -gt 0
+	expect_number "first byte p99" "$(backend_field web 10.2.0.11 .first_byte.p99)" -gt 0
+	expect_number "residence p50" "$(service_field web .residence.p50)" -gt 0
+	expect_number "residence p50" "$(service_field web .residence.p50)" -lt 0.1
+	expect_eq "new flows" "$(service_field web .new_flows)" 2000
+	expect_eq "new flows of the backends" \
+		"$(ctl --json backend list web | jq 'map(.new_flows) | add')" 2000
+}
+
+flows_are_found() {
+	local client
+	load_start flow -c 1 -k 0 -w 0.05 -t 20 -i 0.1 -s 10.1.0.5 $URL/
+	expect wait_for 3 load_is_flowing flow 3
+	ctl --json flow list web >"$WORLD/flows.json"
+	jq -c '.[0]' "$WORLD/flows.json"
+	client=$(jq -r '.[] | select(.client | startswith("10.1.0.5:")) | .client' "$WORLD/flows.json" |
+		head -n 1)
+	expect test -n "$client"
+	ctl --json flow find tcp "$client" 198.51.100.10:80 >"$WORLD/flow.json"
+	cat "$WORLD/flow.json"
+	expect_eq "existing" "$(jq .existing "$WORLD/flow.json")" true
+	expect_eq "source" "$(jq -r '.source | split(":")[0]' "$WORLD/flow.json")" 10.2.0.100
+	ctl --json flow find tcp 10.9.9.9:1234 198.51.100.10:80 >"$WORLD/flow.json"
+	expect_eq "existing" "$(jq .existing "$WORLD/flow.json")" false
+	load_stop flow
+	expect_no_failures flow
+}
+
+every_listing_prints() {
+	local command
+	for command in status "service list" "service show web" "backend list" "backend list web" \
+		"flow list web" "port list" "port show front" "core list" "config show" \
+		"limit show web"; do
+		# shellcheck disable=SC2086
+		expect ctl $command >"$WORLD/out"
+		expect test -s "$WORLD/out"
+		# shellcheck disable=SC2086
+		ctl --json $command >"$WORLD/out"
+		expect jq -e . "$WORLD/out" >/dev/null
+	done
+}
+
+exit_is() { # STATUS COMMAND...
+	local expected=$1 status=0
+	shift
+	ctl "$@" >"$WORLD/out" 2>&1 || status=$?
+	expect_eq "exit status of $*" $status "$expected"
+}
+
+exit_statuses() {
+	exit_is 0 status
+	exit_is 1 service show nothing
+	exit_is 1 backend drain web 10.9.9.9:80
+	exit_is 1 policy show web
+	expect grep -q "not supported yet" "$WORLD/out"
+	exit_is 2 no such command
+	exit_is 2 service show
+	exit_is 3 --instance nobody status
+}
+
+socket_survives_garbage() {
+	head -c 100000 /dev/urandom | timeout 2 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+try:
+    s.sendall(sys.stdin.buffer.read())
+except OSError:
+    pass' "$RUN/default/control.sock"
+	expect ctl status
+}
+
+answers_under_load() {
+	local n start
+	load_start busy -c 32 -k 0 -t 20 $URL/
+	for n in {1..10}; do
+		start=$(milliseconds)
+		expect ctl --json status
+		expect_number "milliseconds for an answer" $(($(milliseconds) - start)) -lt 1000
+	done
+	load_stop busy
+	expect_no_failures busy
+}
+
+scenario "metrics are well formed" metrics_are_wellformed
+scenario "metrics and weirctl agree" metrics_agree
+scenario "another path is not found, and garbage does no harm" other_paths_are_not_found
+scenario "latencies and flows of 2000 connections are right" figures_are_right
+scenario "a flow is listed and found, and one that is not there is foretold" flows_are_found
+scenario "every command prints a table and a JSON document" every_listing_prints
+scenario "exit statuses are as documented" exit_statuses
+scenario "garbage on the control socket does no harm" socket_survives_garbage
+scenario "weirctl answers under load" answers_under_load
+scenario "all packets are accounted for" expect_balance
+finish
