@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Replay as a tool: capture formats, clocks, errors that say what is wrong, no privileges."""
+
+import shutil
+
+from weir_replay import *
+
+PACKETS = [(i * 0.000123457, client_frame(sport=7000 + i)) for i in range(20)]
+
+
+def refused(whole, inputs, *words, status=1, **how):
+    """The run must end with the status and one line that has these words in it."""
+    with tempfile.TemporaryDirectory(prefix="weir-replay-") as folder:
+        done = replay_raw(whole, inputs, folder=folder, **how)
+    errors = done.stderr.decode(errors="replace")
+    equal(done.returncode, status, f"exit status ({errors!r})")
+    for word in words:
+        true(word in errors, f"{word!r} is not in: {errors}")
+    true("Traceback" not in errors and "EAL" not in errors, f"not for people: {errors}")
+    return errors
+
+
+@case("output frames have the input's timestamps: {}", "nanoseconds", "microseconds")
+def timestamps(unit):
+    run = replay(config(service()), PACKETS, nanoseconds=unit == "nanoseconds")
+    grain = 1 if unit == "nanoseconds" else 1000
+    want = [(START + round(t * 10**9)) // grain * grain - START for t, _ in PACKETS]
+    equal([o.ns for o in run.frames()], want, "times")
+
+
+@case("a capture in the other byte order is read too")
+def swapped():
+    plain = replay(config(service()), PACKETS)
+    other = replay(config(service()), PACKETS, swapped=True)
+    equal([(o.ns, o.bytes) for o in other.frames()], [(o.ns, o.bytes) for o in plain.frames()], "frames")
+
+
+@case("an empty capture gives an empty result")
+def empty():
+    run = replay(config(service()), [])
+    equal((run.received, run.transmitted, run.dropped), (0, 0, {}), "counters")
+
+
+@case("the captures of two ports are merged by time")
+def merged():
+    whole = config(service(), ports=("front", "back"), neighbour_port="back")
+    request = client_frame()
+    answer = reply_frame(replay(whole, {"front": [(0, request)], "back": []}).only("back"))
+    run = replay(whole, {"front": [(0.2, request)], "back": [(0.1, answer), (0.3, answer)]})
+    equal(run.dropped, {"no_flow": 1}, "the reply before the request")
+    equal(run.only("front").ns, 300_000_000, "time of the reply that passed")
+
+
+@case("timestamps that go back do no harm")
+def backwards():
+    times = [5.0, 4.0, 6.0, 1.0, 7.0]
+    frames = [client_frame(sport=100 + i, protocol="udp") for i in range(5)]
+    run = replay(config(service(protocol="udp")), list(zip(times, frames)))
+    equal(run.transmitted, 5, "frames out")
+    equal([o.ns for o in run.frames()], [int(t * 10**9) for t in times], "times")
+
+
+@case("frames that a snap length has cut are malformed, not forwarded cut")
+def snapped():
+    frames = [(0, client_frame(payload=b"x" * 500))]
+    run = replay(config(service()), frames, cut=96)
+    equal((run.transmitted, run.dropped), (0, {"malformed": 1}), "what became of it")
+
+
+@case("a port without --out still counts what it sends")
+def no_out():
+    run = replay(config(service()), PACKETS, outs=[])
+    equal(run.transmitted, len(PACKETS), "transmitted")
+
+
+@case("not a capture: refused by name")
+def not_pcap():
+    refused(config(service()), {"front": b"this is no capture file at all\n" * 10}, "front-in.pcap")
+
+
+@case("an empty file is no capture")
+def zero_bytes():
+    refused(config(service()), {"front": b""}, "front-in.pcap")
+
+
+@case("a capture that ends within a packet is refused, not half believed")
+def truncated():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.pcap")
+        capture_write(path, PACKETS)
+        with open(path, "rb") as file:
+            whole_file = file.read()
+    refused(config(service()), {"front": whole_file[:-7]}, "front-in.pcap")
+
+
+@case("a capture of another link type is refused")
+def linktype():
+    refused(config(service()), PACKETS_IN, "Ethernet", linktype=101)
+
+
+PACKETS_IN = {"front": PACKETS}
+
+
+@case("a port that the configuration has not got is refused by name, with --in and with --out")
+def unknown_port():
+    refused(config(service()), {"side": PACKETS}, "side")
+    refused(config(service()), {"front": PACKETS}, "side", outs=["side"])
+
+
+@case("a capture that is not there is refused by name")
+def missing():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "weir.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config(service()), file)
+        done = command(path, "--in", f"front={folder}/nothing.pcap", "--json")
+    equal(done.returncode, 1, "exit status")
+    true(b"nothing.pcap" in done.stderr, f"not named: {done.stderr!r}")
+
+
+@case("an output that cannot be written is refused by name")
+def unwritable():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "weir.yaml")
+        capture_write(os.path.join(folder, "in.pcap"), PACKETS)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config(service()), file)
+        done = command(path, "--in", f"front={folder}/in.pcap", "--out", f"front={folder}/no/out.pcap")
+    equal(done.returncode, 1, "exit status")
+    true(b"no/out.pcap" in done.stderr, f"not named: {done.stderr!r}")
+
+
+@case("without --in it is wrong usage")
+def no_input():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "weir.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config(service()), file)
+        equal(command(path).returncode, 2, "exit status")
+
+
+@case("an invalid configuration is refused with file, line and column")
+def invalid():
+    text = json.dumps(config(service()), indent=1).replace('"mode"', '"mod"')
+    errors = refused(text, PACKETS_IN, "weir.yaml:", "mod")
+    true(any(line.split(":")[1].isdigit() and line.split(":")[2].isdigit()
+             for line in errors.splitlines() if "weir.yaml:" in line), f"no line and column: {errors}")
+
+
+@case("without --json there is a table for people")
+def table():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "weir.yaml")
+        capture_write(os.path.join(folder, "in.pcap"), PACKETS)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config(service()), file)
+        done = command(path, "--in", f"front={folder}/in.pcap")
+    equal(done.returncode, 0, f"exit status ({done.stderr!r})")
+    true(b"web" in done.stdout and not done.stdout.lstrip().startswith(b"{"), f"{done.stdout!r}")
+
+
+@case("it needs no privileges: the same as nobody, in a folder that is all that nobody has")
+def unprivileged():
+    plain = replay(config(service()), PACKETS)
+    if os.geteuid() != 0:
+        return  # all of these tests have just shown it
+    global WEIRCTL
+    here = os.path.dirname(os.path.abspath(WEIRCTL))
+    with tempfile.TemporaryDirectory(prefix="weir-replay-bin-") as folder:
+        os.chmod(folder, 0o755)
+        for name in ("weirctl", "weir-dataplane"):
+            shutil.copy(os.path.join(here, name), folder)
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+                  "--inh-caps=-all", "--bounding-set=-all")
+        import weir_replay
+        weir_replay.WEIRCTL = os.path.join(folder, "weirctl")
+        try:
+            run = replay(config(service()), PACKETS, prefix=nobody)
+        finally:
+            weir_replay.WEIRCTL = WEIRCTL
+    equal([(o.ns, o.bytes) for o in run.frames()], [(o.ns, o.bytes) for o in plain.frames()], "frames")
+
+
+@case("nothing is left behind: no process, no file in the run folder, no shared memory")
+def nothing_left():
+    with tempfile.TemporaryDirectory() as run_dir:
+        before = set(os.listdir("/dev/shm")), set(os.listdir("/tmp"))
+        os.environ["WEIR_RUN_DIR"] = run_dir
+        try:
+            replay(config(service()), PACKETS)
+        finally:
+            del os.environ["WEIR_RUN_DIR"]
+        equal(os.listdir(run_dir), [], "files in the run folder")
+        left = {n for n in set(os.listdir("/dev/shm")) - before[0] if "weir" in n or "rte" in n}
+        equal(left, set(), "left in /dev/shm")
+
+
+if __name__ == "__main__":
+    main()
