@@ -43,10 +43,16 @@ world_enter() {
 		unshare --mount --net --pid --ipc --fork --kill-child --mount-proc bash "$0" "$@" &
 	child=$!
 	# unshare ignores these; its death takes the world with it.
-	trap 'kill -KILL $child 2>/dev/null; wait $child 2>/dev/null; exit 130' INT
-	trap 'kill -KILL $child 2>/dev/null; wait $child 2>/dev/null; exit 143' TERM HUP
+	trap 'world_end $child; exit 130' INT
+	trap 'world_end $child; exit 143' TERM HUP
 	wait $child || status=$?
 	exit $status
+}
+
+world_end() { # PID
+	kill -KILL "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	[ "$(type -t world_interrupted)" != function ] || world_interrupted
 }
 
 world_begin() {
