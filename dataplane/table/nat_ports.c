@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/table/nat_ports.h"
+
+#include <rte_branch_prediction.h>
+#include <rte_prefetch.h>
+
+#include <errno.h>
+#include <string.h>
+
+struct nat_ports {
+	struct table_memory memory;
+	int node;
+	uint32_t source_count; /* slots that were ever used */
+	struct nat_source source[NAT_MAX_SOURCES];
+	uint32_t backend_slots; /* rows of the matrix */
+	uint32_t source_slots; /* columns of the matrix */
+	struct nat_chunk **chunk; /* owned; [backend slot * source_slots + source slot] */
+};
+
+int nat_ports_create(const struct table_memory *memory, int node, struct nat_ports **ret_ports)
+{
+	struct nat_ports *np = memory->alloc(memory->ctx, sizeof(*np), node);
+
+	if (np == NULL)
+		return -ENOMEM;
+	np->memory = *memory;
+	np->node = node;
+	*ret_ports = np;
+	return 0;
+}
+
+void nat_ports_destroy(struct nat_ports *np)
+{
+	if (np == NULL)
+		return;
+	for (uint32_t i = 0; i < np->backend_slots * np->source_slots; i++)
+		np->memory.free(np->memory.ctx, np->chunk[i]);
+	np->memory.free(np->memory.ctx, np->chunk);
+	np->memory.free(np->memory.ctx, np);
+}
+
+static bool is_usable(const struct nat_source *s)
+{
+	return (s->usable[0] | s->usable[1] | s->usable[2] | s->usable[3]) != 0;
+}
+
+static uint32_t chunk_taken(const struct nat_chunk *chunk)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t b = 0; b < HASH_BUCKET_COUNT; b++)
+		for (uint32_t w = 0; w < 4; w++)
+			taken += (uint32_t)__builtin_popcountll(
+				__atomic_load_n(&chunk->bucket[b].taken[w], __ATOMIC_RELAXED));
+	return taken;
+}
+
+/* No flow has a port of it, and none can get one: no configuration in force knows it. */
+static bool slot_is_idle(const struct nat_ports *np, uint32_t slot)
+{
+	if (is_usable(&np->source[slot]))
+		return false;
+	for (uint32_t b = 0; slot < np->source_slots && b < np->backend_slots; b++) {
+		const struct nat_chunk *chunk = np->chunk[b * np->source_slots + slot];
+
+		if (chunk != NULL && chunk_taken(chunk) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The slot of an address in the new list, or a free one. -ENOSPC when there is none. */
+static int slot_find(const struct nat_ports *np, const struct nat_source *source, uint32_t *count,
+	const uint8_t address[16])
+{
+	for (uint32_t i = 0; i < *count; i++)
+		if (memcmp(source[i].address, address, 16) == 0)
+			return (int)i;
+	for (uint32_t i = 0; i < np->source_count; i++)
+		if (!is_usable(&source[i]) && slot_is_idle(np, i))
+			return (int)i;
+	if (*count == NAT_MAX_SOURCES)
+		return -ENOSPC;
+	return (int)(*count)++;
+}
+
+static int sources_assign(const struct nat_ports *np, const struct nat_source_config *sources,
+	uint32_t source_count, struct nat_source *ret_source, uint32_t *ret_count)
+{
+	uint32_t count = np->source_count;
+
+	memcpy(ret_source, np->source, count * sizeof(*ret_source));
+	for (uint32_t i = 0; i < count; i++)
+		memset(ret_source[i].usable, 0, sizeof(ret_source[i].usable));
+	for (uint32_t i = 0; i < source_count; i++) {
+		int slot = slot_find(np, ret_source, &count, sources[i].address);
+
+		if (slot < 0)
+			return slot;
+		memcpy(ret_source[slot].address, sources[i].address, 16);
+		memset(ret_source[slot].usable, 0, sizeof(ret_source[slot].usable));
+		for (uint32_t b = 0; b < 256; b++)
+			if (sources[i].blocks[b / 8] >> (b % 8) & 1)
+				ret_source[slot].usable[b / 64] |= UINT64_C(1) << (b % 64);
+	}
+	*ret_count = count;
+	return 0;
+}
+
+static int matrix_grow(struct nat_ports *np, uint32_t backend_slots, uint32_t source_slots)
+{
+	if (backend_slots <= np->backend_slots && source_slots <= np->source_slots)
+		return 0;
+	if (backend_slots < np->backend_slots)
+		backend_slots = np->backend_slots;
+	if (source_slots < np->source_slots)
+		source_slots = np->source_slots;
+	struct nat_chunk **grown = np->memory.alloc(np->memory.ctx,
+		((size_t)backend_slots * source_slots + 1) * sizeof(*grown), np->node);
+
+	if (grown == NULL)
+		return -ENOMEM;
+	for (uint32_t b = 0; b < np->backend_slots; b++)
+		for (uint32_t s = 0; s < np->source_slots; s++)
+			grown[b * source_slots + s] = np->chunk[b * np->source_slots + s];
+	np->memory.free(np->memory.ctx, np->chunk);
+	np->chunk = grown;
+	np->backend_slots = backend_slots;
+	np->source_slots = source_slots;
+	return 0;
+}
+
+static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
+	const struct nat_source *source, uint32_t source_count)
+{
+	for (uint32_t b = 0; b < backend_slots; b++) {
+		for (uint32_t s = 0; s < source_count; s++) {
+			struct nat_chunk **chunk = &np->chunk[b * np->source_slots + s];
+
+			if (!backend_used[b] || !is_usable(&source[s]) || *chunk != NULL)
+				continue;
+			*chunk = np->memory.alloc(np->memory.ctx, sizeof(**chunk), np->node);
+			if (*chunk == NULL)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* A view of all slots there are, with room for its arrays behind it. */
+static int view_create(const struct nat_ports *np, const struct nat_source *source,
+	uint32_t source_count, struct nat_view **ret_view)
+{
+	size_t cells = (size_t)np->backend_slots * source_count;
+	size_t bytes = sizeof(struct nat_view) + source_count * sizeof(*source) +
+		cells * sizeof(struct nat_chunk *);
+	struct nat_view *v = np->memory.alloc(np->memory.ctx, bytes, np->node);
+
+	if (v == NULL)
+		return -ENOMEM;
+	v->source_count = source_count;
+	v->backend_slots = np->backend_slots;
+	v->source = (struct nat_source *)(v + 1);
+	v->chunk = (struct nat_chunk **)(v->source + source_count);
+	memcpy(v->source, source, source_count * sizeof(*source));
+	for (uint32_t b = 0; b < np->backend_slots; b++)
+		for (uint32_t s = 0; s < source_count; s++)
+			v->chunk[b * source_count + s] = np->chunk[b * np->source_slots + s];
+	*ret_view = v;
+	return 0;
+}
+
+int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
+	const struct nat_source_config *sources, uint32_t source_count, struct nat_view **ret_view)
+{
+	struct nat_source source[NAT_MAX_SOURCES];
+	uint32_t count;
+	int rc = sources_assign(np, sources, source_count, source, &count);
+
+	/* Room in the matrix and fresh chunks change nothing for anybody, should a later step fail. */
+	if (rc == 0)
+		rc = matrix_grow(np, backend_slots, count);
+	if (rc == 0)
+		rc = chunks_alloc(np, backend_used, backend_slots, source, count);
+	if (rc == 0)
+		rc = view_create(np, source, count, ret_view);
+	if (rc != 0)
+		return rc;
+	memcpy(np->source, source, count * sizeof(*source));
+	np->source_count = count;
+	return 0;
+}
+
+void nat_view_destroy(struct nat_ports *np, struct nat_view *view)
+{
+	np->memory.free(np->memory.ctx, view);
+}
+
+/* First set bit of free[] from bit `from` on, going round; -1 when none is set. */
+static inline int first_from(const uint64_t free[4], uint32_t from)
+{
+	uint32_t w = from / 64;
+	uint64_t bits = free[w] & (UINT64_MAX << (from % 64));
+
+	for (uint32_t i = 0; i < 4; i++) {
+		if (bits != 0)
+			return (int)(w * 64 + (uint32_t)__builtin_ctzll(bits));
+		w = (w + 1) % 4;
+		bits = free[w];
+	}
+	/* Round again in the first word: the bits below `from`. */
+	return bits != 0 ? (int)(w * 64 + (uint32_t)__builtin_ctzll(bits)) : -1;
+}
+
+static inline uint32_t first_source(const struct nat_view *view, uint32_t spread)
+{
+	return (uint32_t)(((uint64_t)spread * view->source_count) >> 32);
+}
+
+void nat_ports_prefetch(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread)
+{
+	if (backend_slot >= view->backend_slots || view->source_count == 0)
+		return;
+	const struct nat_chunk *chunk =
+		view->chunk[backend_slot * view->source_count + first_source(view, spread)];
+
+	if (chunk != NULL)
+		rte_prefetch0(&chunk->bucket[bucket]);
+}
+
+bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
+{
+	if (unlikely(backend_slot >= view->backend_slots))
+		return false;
+	uint32_t s = first_source(view, spread);
+
+	for (uint32_t tried = 0; tried < view->source_count; tried++) {
+		struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + s];
+		const uint64_t *usable = view->source[s].usable;
+
+		if (likely(chunk != NULL)) {
+			struct nat_set *set = &chunk->bucket[bucket];
+			uint64_t free[4];
+
+			for (uint32_t w = 0; w < 4; w++)
+				free[w] = usable[w] & ~set->taken[w];
+			int block = first_from(free, (set->last + 1u) % 256);
+
+			if (likely(block >= 0)) {
+				set->taken[block / 64] |= UINT64_C(1) << (block % 64);
+				set->last = (uint8_t)block;
+				*ret_source_slot = (uint16_t)s;
+				*ret_port = (uint16_t)(block << 8 | bucket);
+				return true;
+			}
+		}
+		if (++s == view->source_count)
+			s = 0;
+	}
+	return false;
+}
+
+void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+	uint16_t source_slot, uint16_t port)
+{
+	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
+		return;
+	struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + source_slot];
+
+	if (chunk != NULL)
+		chunk->bucket[bucket].taken[port >> 14] &= ~(UINT64_C(1) << ((port >> 8) % 64));
+}
+
+uint32_t nat_ports_taken(const struct nat_view *view)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < view->backend_slots * view->source_count; i++)
+		if (view->chunk[i] != NULL)
+			taken += chunk_taken(view->chunk[i]);
+	return taken;
+}
