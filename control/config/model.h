@@ -50,7 +50,7 @@ enum model_health_type {
 
 enum model_device_kind {
 	MODEL_DEVICE_INTERFACE, /* a kernel interface name */
-	MODEL_DEVICE_PCI,	/* domain:bus:device.function */
+	MODEL_DEVICE_PCI, /* domain:bus:device.function */
 };
 
 struct model_dataplane {
@@ -91,8 +91,8 @@ struct model_health {
 
 struct model_service {
 	char name[MODEL_NAME_MAX + 1];
-	struct address address;	 /* host bits beyond the prefix are zero */
-	uint8_t prefix_length;	 /* of the mapped address: IPv4 /32 is 128 */
+	struct address address; /* host bits beyond the prefix are zero */
+	uint8_t prefix_length; /* of the mapped address: IPv4 /32 is 128 */
 	bool ipv6;
 	uint16_t port; /* 0 = any */
 	enum model_protocol protocol;
@@ -146,8 +146,8 @@ struct model_errors {
  *
  * Returns 0, -EINVAL (errors found) or -ENOMEM.
  */
-int model_parse(const char *text, size_t length, struct model **ret_model,
-	struct model_errors *ret_errors);
+int model_parse(
+	const char *text, size_t length, struct model **ret_model, struct model_errors *ret_errors);
 void model_destroy(struct model *m); /* NULL is fine */
 void model_errors_fini(struct model_errors *e);
 

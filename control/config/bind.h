@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* From the tree of a file to the model, by the schema; inside control/config only. */
+
+#ifndef WEIR_CONFIG_BIND_H
+#define WEIR_CONFIG_BIND_H
+
+#include "control/config/errors.h"
+#include "control/config/model.h"
+#include "control/config/schema.h"
+#include "control/config/yaml_tree.h"
+
+/*
+ * Fill m from the tree: every key read, defaults set. Complaints go to errors, and their nodes are
+ * marked bad. Elements of lists are in m in the order of the file, bad ones too.
+ */
+void bind_model(struct node *root, struct model *m, struct error_list *errors);
+
+/* What no single key can say: names unique, addresses that fit together, and so on. */
+void check_model(struct node *root, struct model *m, struct error_list *errors);
+
+/* Complain about a node, or about a key that it does not have (child), and mark it bad. */
+void complain(struct error_list *errors, struct node *n, const char *child, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/config/schema.h"
+
+#include "control/config/model.h"
+#include "dataplane/api/messages.h"
+
+#define FIELD(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define LIST_OF(type, member, count_member, element)                             \
+	.offset = offsetof(struct type, member), .size = sizeof(struct element), \
+	.count_offset = offsetof(struct type, count_member)
+#define MS UINT64_C(1000000)
+#define S  (1000 * MS)
+
+static const struct schema_choice idle_choices[] = {
+	{ .name = "sleep", .value = MODEL_IDLE_SLEEP, .help = "short sleeps; for shared machines" },
+	{ .name = "spin",
+		.value = MODEL_IDLE_SPIN,
+		.help = "never sleep; lowest latency, full CPU" },
+	{ 0 },
+};
+
+static const struct schema_choice hugepages_choices[] = {
+	{ .name = "auto", .value = MODEL_HUGEPAGES_AUTO, .help = "use them when there are enough" },
+	{ .name = "required", .value = MODEL_HUGEPAGES_REQUIRED, .help = "do not start without" },
+	{ .name = "none", .value = MODEL_HUGEPAGES_NONE, .help = "ordinary pages" },
+	{ 0 },
+};
+
+static const struct schema_choice protocol_choices[] = {
+	{ .name = "tcp", .value = MODEL_TCP },
+	{ .name = "udp", .value = MODEL_UDP },
+	{ 0 },
+};
+
+static const struct schema_choice mode_choices[] = {
+	{ .name = "nat",
+		.value = MODEL_NAT,
+		.help = "translate both addresses; replies come back through Weir" },
+	{ .name = "dsr",
+		.value = MODEL_DSR,
+		.help = "rewrite only the MAC address; backends answer clients themselves" },
+	{ .name = "ipip", .not_yet = true },
+	{ .name = "gue", .not_yet = true },
+	{ 0 },
+};
+
+static const struct schema_choice health_choices[] = {
+	{ .name = "http", .value = MODEL_HEALTH_HTTP, .help = "GET of `path`; 2xx or 3xx is well" },
+	{ .name = "tcp", .value = MODEL_HEALTH_TCP, .help = "a connection is accepted" },
+	{ .name = "none", .value = MODEL_HEALTH_NONE, .help = "no checks; backends count as up" },
+	{ 0 },
+};
+
+static bool health_is_checked(const void *object)
+{
+	return ((const struct model_health *)object)->type != MODEL_HEALTH_NONE;
+}
+
+static bool health_is_http(const void *object)
+{
+	return ((const struct model_health *)object)->type == MODEL_HEALTH_HTTP;
+}
+
+static const struct schema_key dataplane_keys[] = {
+	{ .name = "cores",
+		.type = SCHEMA_CPU_LIST,
+		.offset = offsetof(struct model_dataplane, cores),
+		.count_offset = offsetof(struct model_dataplane, core_count),
+		.preset_help = "isolated CPUs, else all but CPU 0, else CPU 0",
+		.min = 1,
+		.max = WEIR_MAX_CORES,
+		.example = "[1, 2-3]",
+		.help = "CPUs for packet work: numbers and ranges of them." },
+	{ .name = "idle",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_dataplane, idle),
+		.preset = "sleep",
+		.choices = idle_choices,
+		.help = "What a worker without packets does." },
+	{ .name = "hugepages",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_dataplane, hugepages),
+		.preset = "auto",
+		.choices = hugepages_choices,
+		.help = "Whether packet buffers and tables lie in hugepages." },
+	{ .name = "memory",
+		.type = SCHEMA_SIZE,
+		FIELD(model_dataplane, memory_bytes),
+		.preset = "512M",
+		.min = UINT64_C(32) << 20,
+		.max = UINT64_C(1) << 40,
+		.unit = "bytes",
+		.example = "512M",
+		.help = "Budget for packet buffers and tables, over all NUMA nodes." },
+	{ 0 },
+};
+
+static const struct schema_key port_keys[] = {
+	{ .name = "name",
+		.type = SCHEMA_NAME,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_port, name),
+		.help = "How the port is called elsewhere. Unique." },
+	{ .name = "device",
+		.type = SCHEMA_DEVICE,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_port, device),
+		.help = "The kernel's name of the interface, which is driven through AF_XDP. PCI "
+			"addresses are not supported yet." },
+	{ 0 },
+};
+
+static const struct schema_key limits_keys[] = {
+	{ .name = "packets",
+		.type = SCHEMA_RATE,
+		FIELD(model_limits, packets),
+		.preset_help = "unlimited",
+		.max = UINT64_C(10000000000),
+		.unit = "packets per second",
+		.example = "1M",
+		.help = "Packets from clients. 0 lets nothing pass." },
+	{ .name = "bits",
+		.type = SCHEMA_RATE,
+		FIELD(model_limits, bits),
+		.preset_help = "unlimited",
+		.max = UINT64_C(10000000000000),
+		.unit = "bits per second",
+		.example = "10G",
+		.help = "Bits of frames from clients, without frame check sequence. 0 lets nothing "
+			"pass." },
+	{ .name = "connections",
+		.type = SCHEMA_RATE,
+		FIELD(model_limits, connections),
+		.preset_help = "unlimited",
+		.max = UINT64_C(10000000000),
+		.unit = "new flows per second",
+		.example = "50k",
+		.help = "New flows. 0 lets none begin; known flows go on." },
+	{ .name = "burst",
+		.type = SCHEMA_TIME,
+		FIELD(model_limits, burst_ns),
+		.preset = "10ms",
+		.min = MS / 10,
+		.max = 60 * S,
+		.example = "10ms",
+		.help = "How much of the rates above may come at once, as time at full rate; at "
+			"least one packet, frame or flow." },
+	{ .name = "per-source",
+		.flags = SCHEMA_F_NOT_YET,
+		.help = "Limits for each client address or prefix." },
+	{ 0 },
+};
+
+static const struct schema_key backend_keys[] = {
+	{ .name = "address",
+		.type = SCHEMA_ADDRESS,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_backend, address),
+		.help = "Of the service's family." },
+	{ .name = "port",
+		.type = SCHEMA_PORT,
+		FIELD(model_backend, port),
+		.preset_help = "the service's port; required in `nat` when that is `any`",
+		.min = 1,
+		.max = 65535,
+		.help = "Where the backend listens. In `dsr` ports are not translated, so it can only "
+			"be the service's port, and is left out when that is `any`." },
+	{ .name = "weight",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_backend, weight),
+		.preset = "100",
+		.max = WEIR_MAX_WEIGHT,
+		.help = "Share of new flows, in relation to the other backends. 0 = no new flows." },
+	{ 0 },
+};
+
+static const struct schema_key health_keys[] = {
+	{ .name = "type",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_health, type),
+		.preset_help = "`tcp` for tcp services whose backends have a port, else `none`",
+		.choices = health_choices,
+		.help = "What is asked of a backend, from the host's own network stack, at the "
+			"backend's address and port." },
+	{ .name = "path",
+		.type = SCHEMA_URL_PATH,
+		FIELD(model_health, path),
+		.preset = "/",
+		.applies = health_is_http,
+		.help = "Only with type `http`." },
+	{ .name = "interval",
+		.type = SCHEMA_TIME,
+		FIELD(model_health, interval_ns),
+		.preset = "1s",
+		.min = 10 * MS,
+		.max = 3600 * S,
+		.example = "1s",
+		.applies = health_is_checked,
+		.help = "Time from one check to the next." },
+	{ .name = "timeout",
+		.type = SCHEMA_TIME,
+		FIELD(model_health, timeout_ns),
+		.preset = "200ms",
+		.preset_help = "half the interval when that is less",
+		.min = MS,
+		.max = 3600 * S,
+		.example = "200ms",
+		.applies = health_is_checked,
+		.help = "A check without an answer for so long has failed. Less than the interval." },
+	{ .name = "rise",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_health, rise),
+		.preset = "2",
+		.min = 1,
+		.max = 100,
+		.applies = health_is_checked,
+		.help = "So many good checks in a row bring a backend up that was down." },
+	{ .name = "fall",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_health, fall),
+		.preset = "3",
+		.min = 1,
+		.max = 100,
+		.applies = health_is_checked,
+		.help = "So many failed checks in a row take a backend down." },
+	{ 0 },
+};
+
+static const struct schema_key service_keys[] = {
+	{ .name = "name",
+		.type = SCHEMA_NAME,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_service, name),
+		.help = "Unique among services." },
+	{ .name = "address",
+		.type = SCHEMA_PREFIX,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_service, address),
+		.help = "The virtual address, IPv4 or IPv6, or a prefix such as 203.0.113.0/28: then "
+			"all its addresses. The longest prefix that fits a packet wins." },
+	{ .name = "port",
+		.type = SCHEMA_PORT_OR_ANY,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_service, port),
+		.min = 1,
+		.max = 65535,
+		.help = "The virtual port. `any`: all ports that no other service of the address and "
+			"protocol has." },
+	{ .name = "protocol",
+		.type = SCHEMA_CHOICE,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_service, protocol),
+		.choices = protocol_choices,
+		.help = "A service has one; for both, write two services." },
+	{ .name = "mode",
+		.type = SCHEMA_CHOICE,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_service, mode),
+		.choices = mode_choices,
+		.help = "How packets reach the backends." },
+	{ .name = "source-addresses",
+		.type = SCHEMA_ADDRESS_LIST,
+		.offset = offsetof(struct model_service, sources),
+		.count_offset = offsetof(struct model_service, source_count),
+		.preset_help = "none; required in `nat`",
+		.max = 256,
+		.example = "[10.0.0.1]",
+		.help = "Where translated flows come from. At least one of the service's family; those of "
+			"the other are not used by this service. Services may share an address; its "
+			"ports are then divided among them. Not in `dsr`." },
+	{ .name = "cores",
+		.type = SCHEMA_NUMBER,
+		.flags = SCHEMA_F_MAP_NOT_YET,
+		FIELD(model_service, cores),
+		.preset = "1",
+		.min = 1,
+		.max = WEIR_MAX_CORES,
+		.help = "Worker cores of this service. The form {min, max} is not supported yet." },
+	{ .name = "objective",
+		.flags = SCHEMA_F_NOT_YET,
+		.help = "The latency that adaptation defends." },
+	{ .name = "limits",
+		.type = SCHEMA_MAP,
+		FIELD(model_service, limits),
+		.children = limits_keys,
+		.help = "Static ceilings for what clients send. All optional." },
+	{ .name = "policy", .flags = SCHEMA_F_NOT_YET, .help = "An eBPF program for each packet." },
+	{ .name = "backends",
+		.type = SCHEMA_LIST,
+		LIST_OF(model_service, backends, backend_count, model_backend),
+		.children = backend_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_BACKENDS_PER_SERVICE,
+		.help = "Who serves. May be empty: then new flows are dropped as `no_backend`." },
+	{ .name = "fallback",
+		.flags = SCHEMA_F_NOT_YET,
+		.help = "Backends that are used only while no other can serve." },
+	{ .name = "health",
+		.type = SCHEMA_MAP,
+		FIELD(model_service, health),
+		.children = health_keys,
+		.help = "How backends are checked." },
+	{ 0 },
+};
+
+static const struct schema_key neighbour_keys[] = {
+	{ .name = "address",
+		.type = SCHEMA_ADDRESS,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_neighbour, address),
+		.help = "Of a backend, or of the router towards it." },
+	{ .name = "mac",
+		.type = SCHEMA_MAC,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_neighbour, mac),
+		.example = "\"02:00:00:00:00:11\"",
+		.help = "Its Ethernet address." },
+	{ .name = "port",
+		.type = SCHEMA_PORT_NAME,
+		.flags = SCHEMA_F_REQUIRED,
+		FIELD(model_neighbour, port),
+		.help = "The name of the port behind which it is." },
+	{ 0 },
+};
+
+static const struct schema_key metrics_keys[] = {
+	{ .name = "listen",
+		.type = SCHEMA_LISTEN,
+		.flags = SCHEMA_F_REQUIRED,
+		.example = "\"127.0.0.1:9464\"",
+		.help = "Address and port where Prometheus metrics are served over HTTP." },
+	{ 0 },
+};
+
+const struct schema_key schema_root[] = {
+	{ .name = "version",
+		.type = SCHEMA_VERSION,
+		.flags = SCHEMA_F_REQUIRED,
+		.help = "Of this format. Always 1." },
+	{ .name = "dataplane",
+		.type = SCHEMA_MAP,
+		FIELD(model, dataplane),
+		.children = dataplane_keys,
+		.help = "The packet process. A change here takes effect when it is started again." },
+	{ .name = "ports",
+		.type = SCHEMA_LIST,
+		.flags = SCHEMA_F_REQUIRED,
+		LIST_OF(model, ports, port_count, model_port),
+		.children = port_keys,
+		.min = 1,
+		.max = WEIR_MAX_PORTS,
+		.help = "Where packets come in and go out. One is enough (one-armed)." },
+	{ .name = "services",
+		.type = SCHEMA_LIST,
+		LIST_OF(model, services, service_count, model_service),
+		.children = service_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_SERVICES,
+		.help = "A service is a virtual address, protocol and port with its backends." },
+	{ .name = "neighbours",
+		.type = SCHEMA_LIST,
+		LIST_OF(model, neighbours, neighbour_count, model_neighbour),
+		.children = neighbour_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_NEIGHBOURS,
+		.help = "Static entries. Otherwise the kernel's routes and neighbour table are "
+			"followed; replay knows only these." },
+	{ .name = "metrics",
+		.type = SCHEMA_MAP,
+		.offset = 0, /* its fields are members of struct model */
+		.children = metrics_keys,
+		.preset_help = "no metrics are served",
+		.help = "The exporter for Prometheus." },
+	{ 0 },
+};
