@@ -8,12 +8,12 @@
 #ifndef WEIR_PLAN_PLAN_H
 #define WEIR_PLAN_PLAN_H
 
+#include "control/config/model.h"
+#include "dataplane/api/messages.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "control/config/model.h"
-#include "dataplane/api/messages.h"
 
 /*
  * Which service owns which blocks of a source address's ports. Kept from one plan to the next, so that
