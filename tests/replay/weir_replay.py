@@ -6,6 +6,7 @@ what comes out. Frames are bytes; what has to come out is built by scapy with ch
 nothing here knows how Weir does it. replay() itself checks after every run that the counts balance.
 """
 
+import functools
 import json
 import logging
 import os
@@ -134,7 +135,10 @@ class Out:
     def __init__(self, ns, frame):
         self.ns = ns  # since START
         self.bytes = frame
-        self.scapy = Ether(frame)
+
+    @functools.cached_property
+    def scapy(self):
+        return Ether(self.bytes)
 
     def ip(self):
         return self.scapy[IPv6] if IPv6 in self.scapy else self.scapy[IP]
@@ -144,12 +148,14 @@ class Out:
 
 
 def capture_read(path):
-    packets = []
-    with RawPcapReader(path) as reader:
-        for frame, meta in reader:
-            fraction = meta.usec if reader.nano else meta.usec * 1000
-            packets.append(Out(meta.sec * 10**9 + fraction - START, frame))
-    return packets
+    reader = RawPcapReader(path)
+    try:
+        return [
+            Out(meta.sec * 10**9 + (meta.usec if reader.nano else meta.usec * 1000) - START, frame)
+            for frame, meta in reader
+        ]
+    finally:
+        reader.close()
 
 
 # ---- configurations ------------------------------------------------------------------------------
