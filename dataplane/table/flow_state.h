@@ -85,9 +85,10 @@ static inline uint8_t flow_tcp_next(
 	if (state == FLOW_CLOSED)
 		return FLOW_CLOSED;
 	if (*flags & (FLOW_F_FIN_CLIENT | FLOW_F_FIN_BACKEND)) {
-		bool both = (*flags & FLOW_F_FIN_CLIENT) && (*flags & FLOW_F_FIN_BACKEND);
+		bool client = *flags & FLOW_F_FIN_CLIENT;
+		bool backend = (*flags & FLOW_F_FIN_BACKEND) || !sees_replies;
 
-		return both ? FLOW_CLOSED : FLOW_FIN;
+		return client && backend ? FLOW_CLOSED : FLOW_FIN;
 	}
 	if (state == FLOW_SYN && !from_backend &&
 		(tcp & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == FLOW_TCP_ACK &&
