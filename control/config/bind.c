@@ -13,7 +13,8 @@
 #define PATH_SIZE 256
 #define TEXT_SIZE 512
 
-void complain(struct error_list *errors, struct node *n, const char *child, const char *format, ...)
+void node_complain(
+	struct error_list *errors, struct node *n, const char *child, const char *format, ...)
 {
 	char path[PATH_SIZE];
 	char text[TEXT_SIZE];
@@ -64,7 +65,7 @@ static const char *key_guess(const struct schema_key *keys, const char *word)
 }
 
 /* At the key, not at its value. */
-static void complain_unknown(
+static void unknown_complain(
 	struct error_list *errors, struct node *n, const struct schema_key *keys)
 {
 	char path[PATH_SIZE];
@@ -97,7 +98,7 @@ static void keys_check(struct error_list *errors, struct node *map, const struct
 		while (keys[i].name != NULL && strcmp(keys[i].name, n->key) != 0)
 			i++;
 		if (keys[i].name == NULL) {
-			complain_unknown(errors, n, keys);
+			unknown_complain(errors, n, keys);
 		} else if (seen_line[i] != 0) {
 			errors_add(errors, n->key_line, n->key_column,
 				"%s: given twice (first on line %u), expected once",
@@ -121,12 +122,12 @@ static bool node_is(
 	char expect[TEXT_SIZE];
 	const char *expected = schema_expect(k, expect, sizeof(expect));
 	if (n->kind == NODE_MAP && (k->flags & SCHEMA_F_MAP_NOT_YET) != 0)
-		complain(errors, n, NULL, "%s as a mapping is not supported yet, expected %s",
+		node_complain(errors, n, NULL, "%s as a mapping is not supported yet, expected %s",
 			k->name, expected);
 	else if (node_is_null(n))
-		complain(errors, n, NULL, "is empty, expected %s", expected);
+		node_complain(errors, n, NULL, "is empty, expected %s", expected);
 	else if (n->kind != kind)
-		complain(errors, n, NULL, "is %s, expected %s", kinds[n->kind], expected);
+		node_complain(errors, n, NULL, "is %s, expected %s", kinds[n->kind], expected);
 	else
 		return true;
 	return false;
@@ -149,11 +150,11 @@ static void *list_create(struct error_list *errors, const struct schema_key *k, 
 static bool list_count_check(struct error_list *errors, struct node *n, const struct schema_key *k)
 {
 	if (n->count < k->min)
-		complain(errors, n, NULL, "has %zu entries, expected at least %" PRIu64, n->count,
-			k->min);
+		node_complain(errors, n, NULL, "has %zu entries, expected at least %" PRIu64,
+			n->count, k->min);
 	else if (n->count > k->max)
-		complain(errors, n, NULL, "has %zu entries, expected at most %" PRIu64, n->count,
-			k->max);
+		node_complain(errors, n, NULL, "has %zu entries, expected at most %" PRIu64,
+			n->count, k->max);
 	else
 		return true;
 	return false;
@@ -192,7 +193,7 @@ static void bind_address_list(
 		if (!node_is(errors, item, NODE_SCALAR, &element))
 			continue;
 		if (!schema_read(&element, item->text, items, what, sizeof(what)))
-			complain(errors, item, NULL, "%s, expected %s", what,
+			node_complain(errors, item, NULL, "%s, expected %s", what,
 				schema_expect(&element, expect, sizeof(expect)));
 	}
 }
@@ -229,25 +230,25 @@ static void bind_cpu_list(
 		uint64_t first;
 		uint64_t last;
 		if (item->kind != NODE_SCALAR || node_is_null(item)) {
-			complain(
+			node_complain(
 				errors, item, NULL, "is not a single value, expected %s", expected);
 			continue;
 		}
 		if (!cpu_range_read(item->text, &first, &last)) {
-			complain(errors, item, NULL, "\"%.80s\" is not a CPU, expected %s",
+			node_complain(errors, item, NULL, "\"%.80s\" is not a CPU, expected %s",
 				item->text, expected);
 			continue;
 		}
 		for (uint64_t cpu = first; cpu <= last; cpu++) {
 			if (chosen[cpu] && !item->bad)
-				complain(errors, item, NULL,
+				node_complain(errors, item, NULL,
 					"CPU %" PRIu64 " is listed twice, expected once", cpu);
 			count += !chosen[cpu];
 			chosen[cpu] = true;
 		}
 	}
 	if (count > WEIR_MAX_CORES) {
-		complain(errors, n, NULL, "has %zu CPUs, expected at most %d", count,
+		node_complain(errors, n, NULL, "has %zu CPUs, expected at most %d", count,
 			WEIR_MAX_CORES);
 		return;
 	}
@@ -266,7 +267,7 @@ static void bind_scalar(
 	if (!node_is(errors, n, NODE_SCALAR, k) || k->type == SCHEMA_PORT_NAME)
 		return;
 	if (!schema_read(k, n->text, object, what, sizeof(what)))
-		complain(errors, n, NULL, "%s, expected %s", what,
+		node_complain(errors, n, NULL, "%s, expected %s", what,
 			schema_expect(k, expect, sizeof(expect)));
 }
 
@@ -308,7 +309,7 @@ static void bind_keys(
 	for (const struct schema_key *k = keys; k->name != NULL; k++) {
 		struct node *n = node_get(map, k->name);
 		if (n == NULL && map != NULL && (k->flags & SCHEMA_F_REQUIRED) != 0)
-			complain(errors, map, k->name, "is missing, expected %s",
+			node_complain(errors, map, k->name, "is missing, expected %s",
 				schema_expect(k, expect, sizeof(expect)));
 		bind_key(errors, n, k, object);
 	}

@@ -20,7 +20,7 @@ void bind_model(struct node *root, struct model *m, struct error_list *errors);
 void check_model(struct node *root, struct model *m, struct error_list *errors);
 
 /* Complain about a node, or about a key that it does not have (child), and mark it bad. */
-void complain(struct error_list *errors, struct node *n, const char *child, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void node_complain(struct error_list *errors, struct node *n, const char *child, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -102,7 +102,7 @@ static void check_unique(struct checker *c, struct node *list, const char *key)
 			continue;
 		struct node *before = seen_add(&seen, n->text, strlen(n->text), n);
 		if (before != NULL)
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"%s is used already (on line %u), expected another one", n->text,
 				before->line);
 	}
@@ -131,7 +131,7 @@ static void check_neighbours(struct checker *c, struct node *list)
 			continue;
 		size_t port = port_find(c, n->text);
 		if (port == SIZE_MAX) {
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"%.80s is not a port of this file, expected the name of one",
 				n->text);
 			continue;
@@ -145,7 +145,7 @@ static void check_neighbours(struct checker *c, struct node *list)
 		struct node *address = node_get(item, "address");
 		struct node *before = seen_add(&seen, key, sizeof(key), address);
 		if (before != NULL)
-			complain(c->errors, address, NULL,
+			node_complain(c->errors, address, NULL,
 				"%s on port %.80s is listed already (on line %u), expected once",
 				address_text(&b->address), n->text, before->line);
 	}
@@ -178,7 +178,7 @@ static void check_service_addresses(struct checker *c)
 		memcpy(key + 18, &s->port, 2);
 		struct node *before = seen_add(&seen, key, sizeof(key), n);
 		if (before != NULL)
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"services[%zu] has the same address, protocol and port (on line %u), "
 				"expected another one",
 				before->parent->index, before->line);
@@ -208,7 +208,7 @@ static bool check_family(
 {
 	if (address_is_ipv4(a) != s->ipv6)
 		return true;
-	complain(c->errors, n, NULL, "%s is an %s address, expected %s as the service's",
+	node_complain(c->errors, n, NULL, "%s is an %s address, expected %s as the service's",
 		address_text(a), s->ipv6 ? "IPv4" : "IPv6", s->ipv6 ? "IPv6" : "IPv4");
 	return false;
 }
@@ -229,7 +229,7 @@ static void keep_family(struct checker *c, struct model_service *s, struct node 
 	}
 	s->source_count = kept;
 	if (kept == 0 && all_good)
-		complain(c->errors, list, NULL,
+		node_complain(c->errors, list, NULL,
 			"has no %s address, expected at least one as the service's is",
 			s->ipv6 ? "IPv6" : "IPv4");
 }
@@ -242,12 +242,12 @@ static void check_sources(struct checker *c, struct model_service *s, struct nod
 		return;
 	if (s->mode == MODEL_DSR) {
 		if (list != NULL && list->count > 0)
-			complain(c->errors, list, NULL,
+			node_complain(c->errors, list, NULL,
 				"dsr does not translate addresses, expected it to be left out");
 		return;
 	}
 	if (s->source_count == 0) {
-		complain(c->errors, list ? list : item, list ? NULL : "source-addresses",
+		node_complain(c->errors, list ? list : item, list ? NULL : "source-addresses",
 			"is %s, expected at least one %s address for mode nat",
 			list ? "empty" : "missing",
 			!key_is_good(item, "address") ? "source" :
@@ -263,10 +263,10 @@ static void check_sources(struct checker *c, struct model_service *s, struct nod
 		struct node *before = seen_add(&seen, a, sizeof(*a), n);
 		struct node *service = service_holding(c, a);
 		if (before != NULL)
-			complain(c->errors, n, NULL, "%s is listed twice, expected once",
+			node_complain(c->errors, n, NULL, "%s is listed twice, expected once",
 				address_text(a));
 		else if (service != NULL)
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"%s is an address of services[%zu] (on line %u), expected one that is "
 				"no service's",
 				address_text(a), service->parent->index, service->line);
@@ -285,14 +285,14 @@ static void check_backend_port(struct checker *c, const struct model_service *s,
 	if ((n != NULL && n->bad) || !key_is_good(service, "mode") || !key_is_good(service, "port"))
 		return;
 	if (s->mode == MODEL_NAT && s->port == 0 && n == NULL)
-		complain(c->errors, item, "port",
+		node_complain(c->errors, item, "port",
 			"is missing, expected a port 1..65535 as the service's is any");
 	else if (s->mode == MODEL_DSR && s->port == 0 && n != NULL)
-		complain(c->errors, n, NULL,
+		node_complain(c->errors, n, NULL,
 			"dsr does not translate ports, expected it to be left out as the service's is "
 			"any");
 	else if (s->mode == MODEL_DSR && n != NULL && b->port != s->port)
-		complain(c->errors, n, NULL,
+		node_complain(c->errors, n, NULL,
 			"dsr does not translate ports, expected the service's, %u", s->port);
 	else if (n == NULL)
 		b->port = s->port;
@@ -316,7 +316,7 @@ static void check_backends(struct checker *c, struct model_service *s, struct no
 			continue;
 		struct node *holder = seen_find(&c->addresses, &b->address, 16);
 		if (holder != NULL) {
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"%s is the address of services[%zu] (on line %u), packets would come "
 				"back, expected another host",
 				address_text(&b->address), holder->parent->index, holder->line);
@@ -327,7 +327,7 @@ static void check_backends(struct checker *c, struct model_service *s, struct no
 		memcpy(key + 16, &b->port, 2);
 		struct node *before = seen_add(&seen, key, sizeof(key), n);
 		if (before != NULL)
-			complain(c->errors, n, NULL,
+			node_complain(c->errors, n, NULL,
 				"%s port %u is listed already (on line %u), expected once",
 				address_text(&b->address), b->port, before->line);
 	}
@@ -349,22 +349,22 @@ static void check_health(struct checker *c, struct model_service *s, struct node
 	else if (type->bad)
 		return;
 	if (key_is_good(map, "path") && h->type != MODEL_HEALTH_HTTP)
-		complain(c->errors, node_get(map, "path"), NULL,
+		node_complain(c->errors, node_get(map, "path"), NULL,
 			"is given without type http, expected it to be left out");
 	if (type != NULL && h->type == MODEL_HEALTH_HTTP && key_is_good(service, "protocol") &&
 		s->protocol != MODEL_TCP)
-		complain(c->errors, type, NULL,
+		node_complain(c->errors, type, NULL,
 			"http needs a service of protocol tcp, expected tcp or none");
 	if (type != NULL && h->type != MODEL_HEALTH_NONE && !has_port &&
 		key_is_good(service, "mode") && key_is_good(service, "port"))
-		complain(c->errors, type, NULL,
+		node_complain(c->errors, type, NULL,
 			"backends of a dsr service with port any have no port to check, expected "
 			"none");
 	struct node *timeout = node_get(map, "timeout");
 	if (timeout == NULL && h->timeout_ns >= h->interval_ns)
 		h->timeout_ns = h->interval_ns / 2;
 	else if (node_is_good(timeout) && h->timeout_ns >= h->interval_ns)
-		complain(c->errors, timeout, NULL,
+		node_complain(c->errors, timeout, NULL,
 			"%s is not less than the interval, expected a shorter time", timeout->text);
 }
 
@@ -373,7 +373,7 @@ static void check_cores(struct checker *c, const struct model_service *s, struct
 	struct node *n = node_get(item, "cores");
 	size_t count = c->m->dataplane.core_count;
 	if (node_is_good(n) && count > 0 && s->cores > count)
-		complain(c->errors, n, NULL,
+		node_complain(c->errors, n, NULL,
 			"%u are more than the %zu CPUs of dataplane.cores, expected at most %zu",
 			s->cores, count, count);
 }
@@ -387,11 +387,11 @@ static void check_totals(struct checker *c)
 		sources += c->m->services[i].source_count;
 	}
 	if (backends > WEIR_MAX_BACKENDS)
-		complain(c->errors, c->services, NULL,
+		node_complain(c->errors, c->services, NULL,
 			"has %zu backends in all, expected at most %d", backends,
 			WEIR_MAX_BACKENDS);
 	if (sources > WEIR_MAX_SOURCES)
-		complain(c->errors, c->services, NULL,
+		node_complain(c->errors, c->services, NULL,
 			"has %zu source addresses in all, expected at most %d", sources,
 			WEIR_MAX_SOURCES);
 }
