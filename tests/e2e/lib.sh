@@ -170,22 +170,6 @@ backend_field() { # SERVICE ADDRESS JQ
 	ctl --json backend list "$1" | jq -r --arg a "$2" ".[] | select(.address == \$a) | $3"
 }
 
-# received = transmitted + passed to the kernel + dropped, over ports and services. What is queued is
-# waited for: traffic has ended when this is called.
-sums_balance() { # [INSTANCE]
-	local instance=${1:-default}
-	ctl --instance "$instance" --json port list >"$WORLD/ports.json" &&
-		ctl --instance "$instance" --json service list >"$WORLD/services.json" &&
-		jq -e -n --slurpfile p "$WORLD/ports.json" --slurpfile s "$WORLD/services.json" '
-			([$p[0][] | .packets_received] | add // 0) as $received |
-			([$p[0][] | .packets_transmitted - (.originated // 0)] | add // 0) as $transmitted |
-			([$p[0][] | .passed_to_kernel // .packets_to_kernel // 0] | add // 0) as $passed |
-			([$p[0][], $s[0][] | .dropped | add // 0] | add // 0) as $dropped |
-			$received == $transmitted + $passed + $dropped and
-			([$s[0][] | .packets_received == .packets_transmitted + (.dropped | add // 0)] | all)' \
-			>/dev/null
-}
-
 expect_balance() { # [INSTANCE]
 	wait_for 3 sums_balance "$@" && return
 	cat "$WORLD/ports.json" "$WORLD/services.json"
