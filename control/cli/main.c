@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-int main(void)
+#include "control/cli/cli.h"
+
+#include <stdio.h>
+
+int main(int argc, char **argv)
 {
-	return 1;
+	return cli_main(argc, argv, stdout, stderr);
 }

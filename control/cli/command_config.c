@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/cli/command.h"
+#include "control/cli/printer.h"
+#include "control/cli/rpc.h"
+#include "control/config/model.h"
+#include "control/plan/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int read_argument(struct cli *cli, char **ret_text, size_t *ret_length)
+{
+	const char *path = cli->arguments[0];
+	int err = cli_read_file(path, ret_text, ret_length);
+	if (err != 0)
+		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s", cli_file_label(path),
+			strerror(-err));
+	return CLI_DONE;
+}
+
+static json_t *complaints(const char *file, const struct model_errors *errors)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < errors->count; i++)
+		json_array_append_new(list,
+			json_sprintf("%s:%u:%u: %s", file, errors->items[i].line,
+				errors->items[i].column, errors->items[i].text));
+	return list;
+}
+
+static void print_verdict(struct cli *cli, const char *file, const struct model *m, json_t *errors)
+{
+	size_t backends = 0;
+	for (size_t i = 0; m != NULL && i < m->service_count; i++)
+		backends += m->services[i].backend_count;
+	json_t *o = json_pack("{s:s, s:b, s:o}", "file", file, "valid", m != NULL, "errors",
+		errors != NULL ? errors : json_array());
+	if (!printer_json(cli, o) && m != NULL)
+		fprintf(cli->out, "%s: valid: %zu port%s, %zu service%s, %zu backend%s\n", file,
+			m->port_count, m->port_count == 1 ? "" : "s", m->service_count,
+			m->service_count == 1 ? "" : "s", backends, backends == 1 ? "" : "s");
+	json_decref(o);
+}
+
+/* What only shows when everything is put together, such as too many services for a source address. */
+static int check_plan(struct cli *cli, const char *file, const struct model *m)
+{
+	static const struct plan_world nothing_known;
+	char err[512] = "";
+	void *body = NULL;
+	size_t length = 0;
+	struct plan_ports *ports = plan_ports_create();
+	if (ports == NULL)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	int status = plan_build(m, &nothing_known, ports, false, &body, &length, err, sizeof(err));
+	plan_ports_destroy(ports);
+	free(body);
+	if (status == 0)
+		return CLI_DONE;
+	fprintf(cli->err, "%s: %s\n", file, err[0] != '\0' ? err : strerror(-status));
+	print_verdict(cli, file, NULL, json_pack("[o]", json_sprintf("%s: %s", file, err)));
+	return CLI_FAILED;
+}
+
+int command_config_check(struct cli *cli)
+{
+	const char *file = cli_file_label(cli->arguments[0]);
+	char *text;
+	size_t length;
+	int status = read_argument(cli, &text, &length);
+	if (status != CLI_DONE)
+		return status;
+	struct model *m = NULL;
+	struct model_errors errors = { 0 };
+	int err = model_parse(text, length, &m, &errors);
+	free(text);
+	if (err == -EINVAL) {
+		model_errors_print(cli->err, file, &errors);
+		print_verdict(cli, file, NULL, complaints(file, &errors));
+		model_errors_fini(&errors);
+		return CLI_FAILED;
+	}
+	if (err != 0)
+		return cli_fail(cli, CLI_FAILED, "cannot check %s: %s", file, strerror(-err));
+	status = check_plan(cli, file, m);
+	if (status == CLI_DONE)
+		print_verdict(cli, file, m, NULL);
+	model_destroy(m);
+	return status;
+}
+
+/* Send the file to the daemon. */
+static int send_file(struct cli *cli, const char *method, json_t **ret_result)
+{
+	char *text;
+	size_t length;
+	int status = read_argument(cli, &text, &length);
+	if (status != CLI_DONE)
+		return status;
+	const char *file = cli_file_label(cli->arguments[0]);
+	json_t *content = json_stringn(text, length);
+	free(text);
+	if (content == NULL)
+		return cli_fail(cli, CLI_FAILED, "%s is not UTF-8 text", file);
+	return rpc_call(cli, method, json_pack("{s:s, s:o}", "file", file, "text", content),
+		RPC_LONG_TIMEOUT_MS, ret_result);
+}
+
+/* Text ends with one newline, or is empty. */
+static void print_text(struct cli *cli, const char *text)
+{
+	size_t length = text != NULL ? strlen(text) : 0;
+	if (length > 0)
+		fprintf(cli->out, "%s%s", text, text[length - 1] == '\n' ? "" : "\n");
+}
+
+int command_config_apply(struct cli *cli)
+{
+	json_t *result;
+	int status = send_file(cli, "config.apply", &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result)) {
+		bool changed = json_is_true(json_object_get(result, "changed"));
+		print_text(cli, json_string_value(json_object_get(result, "diff")));
+		fprintf(cli->out,
+			changed ? "applied: generation %" JSON_INTEGER_FORMAT "\n" :
+				  "nothing to change: generation %" JSON_INTEGER_FORMAT " stays\n",
+			json_integer_value(json_object_get(result, "generation")));
+	}
+	json_decref(result);
+	return CLI_DONE;
+}
+
+int command_config_diff(struct cli *cli)
+{
+	json_t *result;
+	int status = send_file(cli, "config.diff", &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result)) {
+		const char *diff = json_string_value(json_object_get(result, "diff"));
+		print_text(cli, diff != NULL && diff[0] != '\0' ? diff : "no difference");
+	}
+	json_decref(result);
+	return CLI_DONE;
+}
+
+int command_config_show(struct cli *cli)
+{
+	json_t *result;
+	int status = rpc_call(cli, "config.show", NULL, RPC_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result))
+		print_text(cli, json_string_value(json_object_get(result, "text")));
+	json_decref(result);
+	return CLI_DONE;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/cli/command.h"
+
+const struct command_option command_globals[] = {
+	{ .name = "instance",
+		.value = "NAME",
+		.help = "the instance to talk to, when several run on this host (default: default)" },
+	{ .name = "socket",
+		.value = "PATH",
+		.help = "the daemon's control socket, where it is not that of the instance" },
+	{ .name = "json", .help = "print one JSON document instead of text for people" },
+	{ .name = "watch",
+		.value = "SECONDS",
+		.help = "print again and again, with so many seconds between (lists and status)" },
+	{ .name = "help", .help = "explain the command instead of running it" },
+	{ .name = "version", .help = "print the version" },
+	{ 0 },
+};
+
+static const struct command_option apply_options[] = {
+	{ .name = "confirm",
+		.value = "TIME",
+		.help = "go back by itself unless \"config confirm\" follows in time",
+		.planned = true },
+	{ 0 },
+};
+
+static const struct command_option flow_list_options[] = {
+	{ .name = "limit", .value = "N", .help = "at most N flows, 1 to 65536 (default 100)" },
+	{ 0 },
+};
+
+static const struct command_option replay_options[] = {
+	{ .name = "in",
+		.value = "PORT=FILE",
+		.help = "packets that the port receives, a pcap file",
+		.required = true,
+		.repeats = true },
+	{ .name = "out",
+		.value = "PORT=FILE",
+		.help = "write what the port would transmit to this pcap file",
+		.repeats = true },
+	{ .name = "seed", .value = "N", .help = "seed of all hashes (default 0)" },
+	{ 0 },
+};
+
+#define PLANNED .flags = COMMAND_F_PLANNED
+
+const struct command command_table[] = {
+	{ "status", "", "show processes, ports, cores, warnings",
+		"The first thing to look at. Warnings say what is not as good as it could be, and "
+		"what to do about it.",
+		command_status, COMMAND_F_WATCH, NULL },
+	{ "config check", "FILE", "check a configuration file, without a daemon",
+		"Prints every error of the file in one run, one line each: "
+		"FILE:LINE:COLUMN: key: what is wrong, what is expected. FILE may be - for standard "
+		"input.",
+		command_config_check, COMMAND_F_NO_DAEMON, NULL },
+	{ "config diff", "FILE", "show what applying a file would change",
+		"Lines begin with + (new), - (gone) or ~ (changed). Nothing is changed.",
+		command_config_diff, 0, NULL },
+	{ "config apply", "FILE", "apply a file, whole or not at all",
+		"Prints the difference and the new generation. The file replaces the running "
+		"configuration in one step; when it is refused, nothing has changed. Flows of "
+		"services and backends that stay are not disturbed.",
+		command_config_apply, 0, apply_options },
+	{ "config show", "", "print the running configuration as YAML",
+		"Defaults are written out. The text is one that \"config apply\" takes back.",
+		command_config_show, 0, NULL },
+	{ "config undo", "", "go back to the configuration before this one", PLANNED },
+	{ "config confirm", "", "keep what was applied with --confirm", PLANNED },
+	{ "service list", "", "list services: traffic, flows, drops, times",
+		"The times are percentiles of how long packets were in Weir, from receive to "
+		"transmit.",
+		command_service_list, COMMAND_F_WATCH, NULL },
+	{ "service show", "SERVICE", "show a service: rates, limits, backends", NULL,
+		command_service_show, COMMAND_F_WATCH, NULL },
+	{ "backend list", "[SERVICE]", "list backends: health, weight, flows, times",
+		"WEIGHT is as configured; IN FORCE is 0 while the backend takes no new flows. CONNECT "
+		"is the time from SYN to SYN-ACK, FIRST BYTE that from the request to the first byte "
+		"of the response; both are measured in nat mode.",
+		command_backend_list, COMMAND_F_WATCH, NULL },
+	{ "backend drain", "SERVICE ADDRESS:PORT", "give it no new flows; known flows stay",
+		"Stays in force until \"backend enable\", also when the configuration is applied "
+		"again.",
+		command_backend_drain, 0, NULL },
+	{ "backend enable", "SERVICE ADDRESS:PORT", "end the drain of a backend", NULL,
+		command_backend_enable, 0, NULL },
+	{ "flow list", "SERVICE", "list flows of a service and where they go", NULL,
+		command_flow_list, COMMAND_F_WATCH, flow_list_options },
+	{ "flow find", "PROTOCOL CLIENT:PORT SERVICE:PORT",
+		"tell which backend a flow has, or would get",
+		"PROTOCOL is tcp or udp; an IPv6 address stands in brackets: [2001:db8::1]:80.",
+		command_flow_find, 0, NULL },
+	{ "limit show", "SERVICE", "show limits, configured and in force",
+		"A dash stands for a limit that is not set.", command_limit_show, COMMAND_F_WATCH,
+		NULL },
+	{ "limit set", "SERVICE KEY VALUE", "change a limit until the next apply", PLANNED },
+	{ "port list", "", "list ports: device, link, queues, counters", NULL, command_port_list,
+		COMMAND_F_WATCH, NULL },
+	{ "port show", "PORT", "show one port in full", NULL, command_port_show, COMMAND_F_WATCH,
+		NULL },
+	{ "core list", "", "list packet cores: load, cycles a packet",
+		"BUSY is the share of time spent on packets. The cycles of single stages are in "
+		"--json.",
+		command_core_list, COMMAND_F_WATCH, NULL },
+	{ "policy check", "OBJECT", "verify a policy without loading it", PLANNED },
+	{ "policy load", "SERVICE OBJECT", "load a policy for a service", PLANNED },
+	{ "policy show", "SERVICE", "show the policy of a service", PLANNED },
+	{ "policy unload", "SERVICE", "take the policy of a service away", PLANNED },
+	{ "policy map get", "SERVICE MAP KEY", "read an entry of a policy's map", PLANNED },
+	{ "policy map set", "SERVICE MAP KEY VALUE", "write an entry of a policy's map", PLANNED },
+	{ "policy map delete", "SERVICE MAP KEY", "delete an entry of a policy's map", PLANNED },
+	{ "policy map dump", "SERVICE MAP", "print a policy's map", PLANNED },
+	{ "explain", "SERVICE", "explain adaptive decisions with their figures", PLANNED },
+	{ "trace", "SERVICE", "follow single packets through the stages", PLANNED },
+	{ "events", "", "list what changed and why", PLANNED },
+	{ "top", "", "live view of services and backends", PLANNED },
+	{ "replay", "CONFIG", "run capture files through the data plane",
+		"Needs no root, no daemon and no network card. The packets of the input files go "
+		"through the real stages and tables; time is that of the packets, so limits and "
+		"timeouts act as they would have. Neighbours come from the configuration's "
+		"neighbours, backends count as up. The same input and seed give the same bytes. "
+		"Prints what was received, transmitted, passed to the kernel and dropped, and why.",
+		command_replay, COMMAND_F_NO_DAEMON, replay_options },
+	{ "help", "[COMMAND...]", "explain weirctl or one of its commands", NULL, command_help,
+		COMMAND_F_NO_DAEMON, NULL },
+};
+
+const size_t command_count = sizeof(command_table) / sizeof(command_table[0]);

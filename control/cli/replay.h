@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The parts of `weirctl replay`: what is asked, checked before anything starts, and the data plane that
+ * runs as a child of weirctl.
+ */
+
+#ifndef WEIR_CLI_REPLAY_H
+#define WEIR_CLI_REPLAY_H
+
+#include "control/cli/cli.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct model;
+
+/* "front=a.pcap" taken apart. */
+struct replay_file {
+	char port[64];
+	const char *path; /* borrowed from the option's value */
+};
+
+/*
+ * Check the --in and --out options of the invocation against the configuration: known ports, one file
+ * each, readable captures, nothing that would be overwritten by mistake. Prints the first complaint.
+ * Returns CLI_DONE or the exit status.
+ */
+int replay_check_files(struct cli *cli, const struct model *m);
+
+/* Take "PORT=FILE" apart; false when it has not that form. */
+bool replay_file_parse(const char *text, struct replay_file *ret_file);
+
+/* A data plane as a child. */
+struct replay_process {
+	pid_t pid;
+	int api_fd; /* our end; the caller's */
+	int log_fd; /* a file with the child's standard error */
+};
+
+/*
+ * Start weir-dataplane --replay with the options of the invocation: that of $WEIR_DATAPLANE, or beside
+ * weirctl, or in ../sbin. Prints what went wrong. Returns CLI_DONE or the exit status.
+ */
+int replay_process_start(struct cli *cli, struct replay_process *ret_process);
+
+/*
+ * Wait for the end, or end it after timeout_ms. Returns true when it ended by itself with status 0.
+ */
+bool replay_process_end(struct replay_process *p, int timeout_ms);
+
+/* Print the last lines that it said on standard error; for when it failed. Closes log_fd. */
+void replay_process_log(struct cli *cli, struct replay_process *p, bool show);
+
+#endif
