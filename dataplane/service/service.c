@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/service/service.h"
+
+#include "dataplane/service/cell.h"
+
+#include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_ring.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The node that is asked for, else any: slower, and worth a word to the operator. */
+static void *node_alloc(void *ctx, size_t bytes, int node)
+{
+	const char *what = ctx;
+	void *p = rte_zmalloc_socket(what, bytes, RTE_CACHE_LINE_SIZE, node);
+
+	if (p || node == SOCKET_ID_ANY)
+		return p;
+	p = rte_zmalloc_socket(what, bytes, RTE_CACHE_LINE_SIZE, SOCKET_ID_ANY);
+	if (p)
+		RTE_LOG(WARNING, USER1,
+			"%zu bytes for the %s do not fit on NUMA node %d: taken from another one\n",
+			bytes, what, node);
+	return p;
+}
+
+static void node_free(void *ctx, void *p)
+{
+	rte_free(p);
+}
+
+static struct table_memory memory_for(const char *what)
+{
+	union {
+		const char *text;
+		void *ctx;
+	} name = { .text = what };
+
+	return (struct table_memory){ .alloc = node_alloc, .free = node_free, .ctx = name.ctx };
+}
+
+bool service_matches(const struct service *s, const struct weir_config_service *config)
+{
+	const struct weir_config_service *i = &s->identity;
+
+	return strcmp(i->name, config->name) == 0 &&
+		memcmp(i->address, config->address, sizeof(i->address)) == 0 &&
+		i->prefix_length == config->prefix_length && i->port == config->port &&
+		i->protocol == config->protocol && i->mode == config->mode;
+}
+
+uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wanted)
+{
+	uint32_t low = 0;
+	uint32_t high = wanted && wanted < FLOW_TABLE_MAX ? wanted : FLOW_TABLE_MAX;
+
+	high = RTE_MAX(high, SERVICE_MIN_FLOWS);
+	while (low < high) {
+		uint32_t middle = low + (high - low + 1) / 2;
+
+		if (flow_table_bytes(middle, ipv6, nat) <= bytes)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low >= SERVICE_MIN_FLOWS ? low : 0;
+}
+
+/* A flow ends: its port is free again. Runs on the core that owns the bucket. */
+static void flow_released(void *ctx, struct flow_partition *part, const struct flow *f)
+{
+	struct service *s = ctx;
+	struct service_worker *w = s->worker[s->bucket_worker[part->bucket]];
+	const struct service_settings *settings = w->settings;
+
+	if (settings->nat)
+		nat_ports_give(settings->nat, part->bucket, f->backend_slot, f->source_slot,
+			ntohs(f->tuple[FLOW_SIDE_BACKEND].dport));
+	cell_add(&w->cell->closed_flows, 1);
+	if (w->cell_epoch[f->backend_slot] == f->backend_epoch)
+		cell_add(&w->backend_cell[f->backend_slot].closed_flows, 1);
+}
+
+static struct rte_ring *ring_create(int node)
+{
+	struct table_memory memory = memory_for("ring of a worker");
+	struct rte_ring *ring =
+		memory.alloc(memory.ctx, (size_t)rte_ring_get_memsize(SERVICE_RING), node);
+
+	if (ring)
+		rte_ring_init(ring, "worker", SERVICE_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return ring;
+}
+
+static int worker_create(struct service *s, const struct service_params *params, uint32_t number)
+{
+	struct table_memory memory = memory_for("worker of a service");
+	uint8_t core = params->core[number];
+	int node = params->core_node[core];
+	struct service_worker *w = memory.alloc(memory.ctx, sizeof(*w), node);
+
+	if (!w)
+		return -ENOMEM;
+	s->worker[number] = w;
+	s->worker_count++;
+	w->cell_epoch = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->cell_epoch[0]), node);
+	if (!w->cell_epoch)
+		return -ENOMEM;
+	if (params->rings) {
+		w->ring = ring_create(node);
+		if (!w->ring)
+			return -ENOMEM;
+	}
+	w->service = s;
+	w->part = s->flows->part;
+	w->cell = s->cells.cell[core];
+	w->backend_cell = s->cells.backend_cell[core];
+	w->core = core;
+	w->number = (uint8_t)number;
+	w->age_bucket = (uint16_t)number;
+	return 0;
+}
+
+static int flows_create(struct service *s, const struct service_params *params)
+{
+	bool nat = params->config->mode == WEIR_MODE_NAT;
+	int bucket_node[FLOW_PARTITIONS];
+	struct flow_table_params table = {
+		.capacity = params->flow_capacity,
+		.ipv6 = !service_is_v4(params->config->address),
+		.nat = nat,
+		.protocol = params->config->protocol,
+		.seed = hash_seed_make(params->seed),
+		.node = SOCKET_ID_ANY,
+		.bucket_node = bucket_node,
+		.timeouts = flow_timeouts_default,
+		.memory = memory_for("flow table"),
+		.release = flow_released,
+		.release_ctx = s,
+	};
+	int ret;
+
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++) {
+		s->bucket_worker[i] = (uint8_t)(i % params->worker_count);
+		bucket_node[i] = params->core_node[params->core[s->bucket_worker[i]]];
+	}
+	ret = flow_table_create(&table, &s->flows);
+	if (ret || !nat)
+		return ret;
+	table.memory = memory_for("translated ports");
+	return nat_ports_create(&table.memory, params->core_node[params->core[0]], &s->ports);
+}
+
+int service_create(const struct service_params *params, struct service **ret_service, char *err,
+	size_t err_size)
+{
+	struct table_memory memory = memory_for("service");
+	struct service *s = memory.alloc(memory.ctx, sizeof(*s), SOCKET_ID_ANY);
+	int ret = -ENOMEM;
+
+	if (!s)
+		goto fail;
+	s->identity = *params->config;
+	s->slot = params->slot;
+	s->cores_wanted = params->config->cores;
+	s->flow_bytes = params->flow_bytes;
+	s->flow_capacity = params->flow_capacity;
+	s->cells = *params->cells;
+	ret = flows_create(s, params);
+	for (uint32_t i = 0; ret == 0 && i < params->worker_count; i++)
+		ret = worker_create(s, params, i);
+	if (ret)
+		goto fail;
+	*ret_service = s;
+	return 0;
+fail:
+	snprintf(err, err_size, "service %s: no memory for %u flows, translated ports and counters",
+		params->config->name, params->flow_capacity);
+	if (s)
+		service_destroy(s);
+	return ret;
+}
+
+void service_destroy(struct service *s)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		rte_free(s->worker[i]->ring);
+		rte_free(s->worker[i]->cell_epoch);
+		rte_free(s->worker[i]);
+	}
+	flow_table_destroy(s->flows);
+	if (s->ports)
+		nat_ports_destroy(s->ports);
+	rte_free(s);
+}
+
+void service_worker_take_over(struct service_worker *w, const struct service_settings *settings)
+{
+	for (uint32_t i = 0; i < settings->backend_slots; i++) {
+		if (w->cell_epoch[i] == settings->backend[i].epoch)
+			continue;
+		w->cell_epoch[i] = settings->backend[i].epoch;
+		memset(&w->backend_cell[i], 0, sizeof(w->backend_cell[i]));
+	}
+	w->settings = settings;
+}
+
+bool service_worker_age(struct service_worker *w, uint32_t now_ms, uint32_t budget)
+{
+	if (flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)
+		return true;
+	w->age_bucket += w->service->worker_count;
+	if (w->age_bucket >= FLOW_PARTITIONS)
+		w->age_bucket = w->number;
+	return false;
+}

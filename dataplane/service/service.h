@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A service as the data plane holds it, in three parts by how long they live and who writes them:
+ *
+ * struct service           as long as the service: flow table, translated ports, limiters, workers
+ * struct service_settings  one generation's view of it: pool, weights, limits. Immutable, shared by
+ *                          all generations in which it is the same
+ * struct service_worker    the service on one of its cores: what that core alone reads and writes
+ *
+ * The main thread makes and frees all of them; references are counted by it alone.
+ */
+
+#ifndef WEIR_SERVICE_SERVICE_H
+#define WEIR_SERVICE_SERVICE_H
+
+#include "dataplane/api/messages.h"
+#include "dataplane/net/packet.h"
+#include "dataplane/table/flow_table.h"
+#include "dataplane/table/limiter.h"
+#include "dataplane/table/nat_ports.h"
+
+#include <rte_common.h>
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rte_ring;
+
+#define SERVICE_RING  1024u /* packets that wait for a worker, at most */
+#define SERVICE_BURST 64u
+
+/* A backend slot. */
+struct service_backend {
+	uint8_t address[16]; /* IPv4 mapped; in settings with 4 bytes at the end */
+	uint16_t port_be; /* 0: the packet's own */
+	uint16_t weight;
+	uint16_t epoch; /* of the slot: flows of an earlier owner have another */
+	uint8_t state; /* enum weir_backend_state */
+	uint8_t reserved;
+	uint32_t neighbour; /* index into the generation's neighbours */
+	uint32_t reserved1;
+};
+static_assert(sizeof(struct service_backend) == 32, "two backends to a cache line");
+
+/* A Maglev table and what it was built from; shared while the pool is the same. */
+struct service_pool {
+	uint32_t references;
+	uint32_t count; /* backends that take new flows */
+	struct maglev_backend *backend; /* owned; [count], in order of the slots */
+	uint16_t *table; /* owned; NULL when nobody takes new flows */
+};
+
+/* Translation source addresses; shared while they and the backends are the same. */
+struct service_sources {
+	uint32_t references;
+	struct nat_view *view; /* owned */
+};
+
+struct service_settings {
+	/* line 0: read with every burst */
+	struct service *service; /* borrowed: lives longer */
+	const uint16_t *maglev; /* pool->table */
+	struct service_backend *backend; /* owned; by slot */
+	const struct nat_view *nat; /* sources->view; NULL in dsr */
+	uint32_t backend_slots;
+	uint16_t slot; /* of the service: telemetry, packet metadata */
+	uint8_t mode;
+	uint8_t protocol;
+	bool ipv6;
+	bool limits_packets;
+	bool limits_bits;
+	bool limits_connections;
+	bool source_leaving; /* flows with a source address that went away are placed anew */
+	alignas(RTE_CACHE_LINE_SIZE) struct limiter_rate packets;
+	struct limiter_rate bits;
+	struct limiter_rate connections;
+	/* main thread */
+	uint32_t references;
+	struct service_pool *pool; /* shared */
+	struct service_sources *sources; /* shared; NULL in dsr */
+};
+static_assert(offsetof(struct service_settings, packets) == RTE_CACHE_LINE_SIZE, "settings line 0");
+
+struct service_worker {
+	/* line 0: the worker core's, set when it takes over a generation */
+	const struct service_settings *settings; /* borrowed: of the generation the core is in */
+	struct flow_partition *part; /* [256] of the service's table */
+	struct weir_service_cell *cell;
+	struct weir_backend_cell *backend_cell; /* by slot */
+	struct service *service;
+	struct rte_ring *ring; /* owned; NULL where the dispatcher works itself */
+	uint16_t *cell_epoch; /* owned; by slot: which epoch a backend's cell counts for */
+	uint16_t age_bucket; /* next partition to be aged */
+	uint8_t core; /* index */
+	uint8_t number; /* among the service's workers */
+	/* from here on the dispatcher's: packets of the burst at hand */
+	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
+	struct rte_mbuf *stage[SERVICE_BURST];
+};
+static_assert(offsetof(struct service_worker, staged) == RTE_CACHE_LINE_SIZE,
+	"worker and dispatcher write different lines");
+
+/* Where a service counts: memory of the telemetry region, made and freed by core/directory.c. */
+struct service_cells {
+	struct weir_service_cell *cell[WEIR_MAX_CORES]; /* by index of the core */
+	struct weir_backend_cell *backend_cell[WEIR_MAX_CORES]; /* cores of workers; [slots] each */
+	struct weir_backend_entry *entry; /* [slots] */
+	uint32_t slots; /* of backends; the backends of the first configuration and a reserve */
+	uint64_t abandoned; /* packets that the main thread dropped after the service was removed */
+};
+
+struct service {
+	/* read by the dispatcher for each packet */
+	struct service_worker *worker[WEIR_MAX_CORES]; /* owned; [worker_count] */
+	uint8_t bucket_worker[FLOW_PARTITIONS]; /* number of the worker that owns it */
+	uint8_t worker_count;
+	/* shared by the workers, one atomic word each */
+	alignas(RTE_CACHE_LINE_SIZE) struct limiter packets;
+	alignas(RTE_CACHE_LINE_SIZE) struct limiter bits;
+	alignas(RTE_CACHE_LINE_SIZE) struct limiter connections;
+	/* main thread */
+	alignas(RTE_CACHE_LINE_SIZE) struct flow_table *flows; /* owned */
+	struct nat_ports *ports; /* owned; NULL in dsr */
+	size_t flow_bytes; /* taken from the budget */
+	uint32_t flow_capacity;
+	uint16_t slot;
+	uint16_t cores_wanted;
+	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
+	struct service_cells cells;
+};
+
+static inline bool service_is_v4(const uint8_t address[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(address, mapped, sizeof(mapped)) == 0;
+}
+
+/* True when a configured service is this one: its flows, counters and limiters stay. */
+bool service_matches(const struct service *s, const struct weir_config_service *config);
+
+struct service_params {
+	const struct weir_config_service *config;
+	const struct service_cells *cells;
+	uint16_t slot;
+	const uint8_t *core; /* indices of the worker cores */
+	const int *core_node; /* by index of the core */
+	uint32_t worker_count;
+	bool rings; /* a dispatcher hands over through rings */
+	uint32_t flow_capacity;
+	size_t flow_bytes;
+	uint64_t seed;
+};
+
+/*
+ * Make a service with an empty flow table, its workers and their rings. Main thread.
+ *
+ * Returns 0, or -ENOMEM with the reason in err.
+ */
+int service_create(const struct service_params *params, struct service **ret_service, char *err,
+	size_t err_size);
+/* Free all but the cells: no worker uses it any more, rings and stages are empty. */
+void service_destroy(struct service *s);
+
+/*
+ * Largest flow table that fits into a number of bytes; 0 when not even one of SERVICE_MIN_FLOWS does.
+ */
+#define SERVICE_MIN_FLOWS 1024u
+uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wanted);
+
+/*
+ * Make a generation's view of a service from its configuration.
+ *
+ * old         of the generation before, or NULL: backends that stay keep their slots, and an unchanged
+ *             pool its Maglev table
+ * backends    of this service, [config->backend_count]
+ * sources     of this service, [config->source_count]
+ * hz          of the clock that workers are given
+ *
+ * Returns 0, or a negative errno with the reason in err.
+ */
+int service_settings_create(struct service *s, const struct service_settings *old,
+	const struct weir_config_service *config, const struct weir_config_backend *backends,
+	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
+	struct service_settings **ret_settings, char *err, size_t err_size);
+/*
+ * A copy with other states and weights of some backends; NULL when none of the updates is of this
+ * service.
+ *
+ * updates  found by the service's name, address and port; -ENOENT when a backend is not there
+ */
+int service_settings_update(const struct service_settings *old,
+	const struct weir_backend_update *updates, uint32_t count, const struct hash_seed *seed,
+	struct service_settings **ret_settings, char *err, size_t err_size);
+struct service_settings *service_settings_hold(struct service_settings *s);
+void service_settings_release(struct service_settings *s); /* NULL is fine */
+
+/* Slot of a backend in use, or -1. */
+int service_backend_find(
+	const struct service_settings *s, const uint8_t address[16], uint16_t port);
+
+/*
+ * Let a worker go on with other settings; its own core does this between two bursts. Cells of slots
+ * that got another backend start from zero.
+ */
+void service_worker_take_over(struct service_worker *w, const struct service_settings *settings);
+
+/*
+ * Age one partition of a worker, and move on to its next when that is done. Worker's core.
+ *
+ * Returns true when there was more to do than budget, the flows looked at, allowed.
+ */
+bool service_worker_age(struct service_worker *w, uint32_t now_ms, uint32_t budget);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/service/service.h"
+#include "dataplane/table/maglev.h"
+
+#include <rte_malloc.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void pool_release(struct service_pool *p)
+{
+	if (!p || --p->references)
+		return;
+	free(p->backend);
+	rte_free(p->table);
+	free(p);
+}
+
+/* Those that take new flows, in order of their slots. */
+static uint32_t pool_list(const struct service_settings *s, struct maglev_backend *ret_list)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < s->backend_slots; i++) {
+		const struct service_backend *b = &s->backend[i];
+
+		if (b->state != WEIR_BACKEND_UP || b->weight == 0)
+			continue;
+		memset(&ret_list[count], 0, sizeof(ret_list[count]));
+		memcpy(ret_list[count].address, b->address, sizeof(b->address));
+		ret_list[count].port = ntohs(b->port_be);
+		ret_list[count].weight = b->weight;
+		ret_list[count].slot = (uint16_t)i;
+		count++;
+	}
+	return count;
+}
+
+static int pool_create(struct maglev_backend *list, uint32_t count, const struct hash_seed *seed,
+	struct service_pool **ret_pool)
+{
+	struct service_pool *p = calloc(1, sizeof(*p));
+	int ret;
+
+	if (!p)
+		return -ENOMEM;
+	p->references = 1;
+	p->count = count;
+	if (count) {
+		p->table = rte_malloc("maglev", MAGLEV_SIZE * sizeof(p->table[0]), 64);
+		ret = p->table ? maglev_build(p->table, list, count, seed) : -ENOMEM;
+		if (ret) {
+			pool_release(p);
+			return ret;
+		}
+	}
+	p->backend = list;
+	*ret_pool = p;
+	return 0;
+}
+
+/* Give s its pool: that of old when it is the same, as a table takes a millisecond or more to build. */
+static int pool_attach(struct service_settings *s, const struct service_settings *old,
+	const struct hash_seed *seed)
+{
+	struct maglev_backend *list = calloc(s->backend_slots + 1, sizeof(*list));
+	uint32_t count;
+	int ret;
+
+	if (!list)
+		return -ENOMEM;
+	count = pool_list(s, list);
+	if (old && old->pool->count == count &&
+		memcmp(old->pool->backend, list, count * sizeof(*list)) == 0) {
+		free(list);
+		s->pool = old->pool;
+		s->pool->references++;
+		ret = 0;
+	} else {
+		ret = pool_create(list, count, seed, &s->pool);
+		if (ret)
+			free(list);
+	}
+	if (ret == 0)
+		s->maglev = s->pool->table;
+	return ret;
+}
+
+int service_backend_find(const struct service_settings *s, const uint8_t address[16], uint16_t port)
+{
+	for (uint32_t i = 0; i < s->backend_slots; i++) {
+		const struct service_backend *b = &s->backend[i];
+
+		if (b->state != WEIR_BACKEND_UNUSED && b->port_be == htons(port) &&
+			memcmp(b->address, address, sizeof(b->address)) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+struct service_settings *service_settings_hold(struct service_settings *s)
+{
+	s->references++;
+	return s;
+}
+
+static void sources_release(struct service_settings *s)
+{
+	if (!s->sources || --s->sources->references)
+		return;
+	nat_view_destroy(s->service->ports, s->sources->view);
+	free(s->sources);
+}
+
+void service_settings_release(struct service_settings *s)
+{
+	if (!s || --s->references)
+		return;
+	sources_release(s);
+	pool_release(s->pool);
+	rte_free(s->backend);
+	rte_free(s);
+}
+
+/* Settings with `slots` backend slots, the first of them as in old, and no pool yet. */
+static struct service_settings *settings_alloc(
+	struct service *s, const struct service_settings *old, uint32_t slots)
+{
+	struct service_settings *n = rte_zmalloc("service settings", sizeof(*n), 64);
+
+	if (!n)
+		return NULL;
+	if (old)
+		*n = *old;
+	n->nat = NULL;
+	n->sources = NULL;
+	n->pool = NULL;
+	n->maglev = NULL;
+	n->references = 1;
+	n->service = s;
+	n->slot = s->slot;
+	n->mode = s->identity.mode;
+	n->protocol = s->identity.protocol;
+	n->ipv6 = !service_is_v4(s->identity.address);
+	n->backend_slots = slots;
+	n->backend = rte_zmalloc("backends", (slots + 1) * sizeof(n->backend[0]), 64);
+	if (!n->backend) {
+		rte_free(n);
+		return NULL;
+	}
+	if (old)
+		memcpy(n->backend, old->backend, old->backend_slots * sizeof(n->backend[0]));
+	return n;
+}
+
+/* Slots that were never used come first: the longer a slot rests, the fewer flows remember it. */
+static uint32_t slot_take(struct service_settings *s, uint32_t slots_max)
+{
+	if (s->backend_slots < slots_max)
+		return s->backend_slots++;
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		if (s->backend[i].state == WEIR_BACKEND_UNUSED)
+			return i;
+	return UINT32_MAX;
+}
+
+static void backend_set(struct service_backend *b, const struct weir_config_backend *config)
+{
+	b->weight = config->weight;
+	b->state = config->state;
+	b->neighbour = config->neighbour;
+}
+
+/* Known backends keep their slots, others are gone, new ones get slots with a new epoch. */
+static int backends_place(struct service_settings *s, const struct service_settings *old,
+	const struct weir_config_backend *backends, uint32_t count)
+{
+	bool *placed = calloc(count + 1, sizeof(*placed));
+
+	if (!placed)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		s->backend[i].state = WEIR_BACKEND_UNUSED;
+	for (uint32_t i = 0; old && i < count; i++) {
+		int slot = service_backend_find(old, backends[i].address, backends[i].port);
+
+		if (slot < 0)
+			continue;
+		backend_set(&s->backend[slot], &backends[i]);
+		placed[i] = true;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot;
+
+		if (placed[i])
+			continue;
+		slot = slot_take(s, s->service->cells.slots);
+		if (slot == UINT32_MAX) {
+			free(placed);
+			return -ENOSPC;
+		}
+		memcpy(s->backend[slot].address, backends[i].address, 16);
+		s->backend[slot].port_be = htons(backends[i].port);
+		s->backend[slot].epoch++;
+		backend_set(&s->backend[slot], &backends[i]);
+	}
+	free(placed);
+	return 0;
+}
+
+static bool no_block(const uint64_t usable[4])
+{
+	return (usable[0] | usable[1] | usable[2] | usable[3]) == 0;
+}
+
+static int ports_configure(
+	struct service_settings *s, const struct weir_config_source *sources, uint32_t source_count)
+{
+	struct nat_source_config *config = calloc(source_count + 1, sizeof(*config));
+	bool *used = calloc(s->backend_slots + 1, sizeof(*used));
+	struct service_sources *shared = calloc(1, sizeof(*shared));
+	int ret = -ENOMEM;
+
+	if (!config || !used || !shared)
+		goto out;
+	for (uint32_t i = 0; i < source_count; i++) {
+		memcpy(config[i].address, sources[i].address, sizeof(config[i].address));
+		memcpy(config[i].blocks, sources[i].blocks, sizeof(config[i].blocks));
+	}
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		used[i] = s->backend[i].state != WEIR_BACKEND_UNUSED;
+	ret = nat_ports_configure(
+		s->service->ports, used, s->backend_slots, config, source_count, &shared->view);
+	if (ret)
+		goto out;
+	shared->references = 1;
+	s->sources = shared;
+	s->nat = shared->view;
+	shared = NULL;
+	s->source_leaving = false;
+	for (uint32_t i = 0; i < s->nat->source_count; i++)
+		s->source_leaving |= no_block(s->nat->source[i].usable);
+out:
+	free(shared);
+	free(config);
+	free(used);
+	return ret;
+}
+
+static void limits_set(
+	struct service_settings *s, const struct weir_config_service *config, uint64_t hz)
+{
+	limiter_rate_init(&s->packets, config->limit_packets, config->burst_ns, hz);
+	limiter_rate_init(&s->bits, config->limit_bits, config->burst_ns, hz);
+	limiter_rate_init(&s->connections, config->limit_connections, config->burst_ns, hz);
+	s->limits_packets = config->limit_packets != WEIR_UNLIMITED;
+	s->limits_bits = config->limit_bits != WEIR_UNLIMITED;
+	s->limits_connections = config->limit_connections != WEIR_UNLIMITED;
+}
+
+int service_settings_create(struct service *s, const struct service_settings *old,
+	const struct weir_config_service *config, const struct weir_config_backend *backends,
+	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
+	struct service_settings **ret_settings, char *err, size_t err_size)
+{
+	uint32_t slots = old ? old->backend_slots : 0;
+	struct service_settings *n = settings_alloc(s, old, s->cells.slots);
+	int ret = -ENOMEM;
+
+	if (n) {
+		n->backend_slots = slots;
+		ret = backends_place(n, old, backends, config->backend_count);
+	}
+	if (ret == 0 && config->mode == WEIR_MODE_NAT)
+		ret = ports_configure(n, sources, config->source_count);
+	if (ret == 0)
+		ret = pool_attach(n, old, seed);
+	if (ret) {
+		snprintf(err, err_size, "service %s: %u backends and %u source addresses: %s",
+			config->name, config->backend_count, config->source_count, strerror(-ret));
+		service_settings_release(n);
+		return ret;
+	}
+	limits_set(n, config, hz);
+	*ret_settings = n;
+	return 0;
+}
+
+static int backends_update(struct service_settings *s, const struct weir_backend_update *updates,
+	uint32_t count, char *err, size_t err_size)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct weir_backend_update *u = &updates[i];
+		int slot = service_backend_find(s, u->address, u->port);
+		char text[INET6_ADDRSTRLEN] = "?";
+
+		if (strcmp(u->service, s->service->identity.name) != 0)
+			continue;
+		if (slot < 0) {
+			inet_ntop(AF_INET6, u->address, text, sizeof(text));
+			snprintf(err, err_size, "service %s has no backend %s port %u", u->service,
+				text, u->port);
+			return -ENOENT;
+		}
+		s->backend[slot].state = u->state;
+		s->backend[slot].weight = u->weight;
+	}
+	return 0;
+}
+
+int service_settings_update(const struct service_settings *old,
+	const struct weir_backend_update *updates, uint32_t count, const struct hash_seed *seed,
+	struct service_settings **ret_settings, char *err, size_t err_size)
+{
+	struct service_settings *n;
+	uint32_t mine = 0;
+	int ret;
+
+	for (uint32_t i = 0; i < count; i++)
+		mine += strcmp(updates[i].service, old->service->identity.name) == 0;
+	if (mine == 0) {
+		*ret_settings = NULL;
+		return 0;
+	}
+	n = settings_alloc(old->service, old, old->backend_slots);
+	if (!n)
+		return -ENOMEM;
+	n->sources = old->sources;
+	if (n->sources) {
+		n->sources->references++;
+		n->nat = n->sources->view;
+	}
+	ret = backends_update(n, updates, count, err, err_size);
+	if (ret == 0)
+		ret = pool_attach(n, old, seed);
+	if (ret) {
+		service_settings_release(n);
+		return ret;
+	}
+	*ret_settings = n;
+	return 0;
+}
