@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/stage/balance/balance.h"
+#include "dataplane/stage/flow/flow_stage.h"
+#include "dataplane/stage/limit/limit.h"
+#include "dataplane/table/maglev.h"
+
+/* The backend's side of a flow, as its packets carry it: backend and translated source. */
+struct placement {
+	uint8_t addrs[32]; /* IPv4: the first 8 */
+	uint32_t ports;
+	uint16_t backend;
+	uint16_t source; /* nat */
+	uint16_t source_port; /* nat; host order */
+};
+
+/* Packets that have to be placed, and what is shared in doing so. */
+struct placing {
+	struct rte_mbuf **pkts; /* the whole burst; NULL where a packet was dropped */
+	uint16_t burst;
+	uint16_t count;
+	uint16_t index[STAGE_BURST];
+	uint32_t granted; /* new flows that the limit still lets open */
+};
+
+static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
+{
+	union {
+		uint16_t half[2];
+		uint32_t both;
+	} ports = { .half = { first_be, second_be } };
+
+	return ports.both;
+}
+
+/* Choose a backend and, in nat, a source port towards it. Returns false with the reason to drop. */
+static __rte_always_inline bool placement_choose(const struct work *w, const struct packet *p,
+	struct placement *to, enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
+{
+	const struct service_settings *s = w->settings;
+	const struct service_backend *b;
+	const size_t size = ipv6 ? 16 : 4;
+	uint16_t port_be;
+
+	if (unlikely(!s->maglev)) {
+		*ret_reason = WEIR_DROP_NO_BACKEND;
+		return false;
+	}
+	to->backend = maglev_slot(s->maglev, p->hash);
+	to->source = 0;
+	b = &s->backend[to->backend];
+	port_be = b->port_be ? b->port_be : p->dport;
+	memcpy(to->addrs, b->address + 16 - size, size);
+	if (!nat) {
+		memset(to->addrs + size, 0, size);
+		to->ports = two_ports(port_be, 0);
+		return true;
+	}
+	if (unlikely(!nat_ports_take(s->nat, p->bucket, to->backend, (uint32_t)(p->hash >> 16),
+		    &to->source, &to->source_port))) {
+		*ret_reason = WEIR_DROP_NO_TRANSLATION_PORT;
+		return false;
+	}
+	memcpy(to->addrs + size, s->nat->source[to->source].address + 16 - size, size);
+	to->ports = two_ports(port_be, htons(to->source_port));
+	return true;
+}
+
+static inline void placement_undo(
+	const struct work *w, const struct packet *p, const struct placement *to, const bool nat)
+{
+	if (nat)
+		nat_ports_give(
+			w->settings->nat, p->bucket, to->backend, to->source, to->source_port);
+}
+
+static inline void packet_send_to(const struct work *w, struct packet *p, uint16_t backend)
+{
+	p->backend = backend;
+	p->neighbour = w->settings->backend[backend].neighbour;
+}
+
+static inline void flow_goes_to(const struct work *w, struct flow *f, const struct placement *to)
+{
+	f->backend_slot = to->backend;
+	f->backend_epoch = w->settings->backend[to->backend].epoch;
+	f->source_slot = to->source;
+	cell_add(&w->worker->backend_cell[to->backend].new_flows, 1);
+}
+
+/* A known flow gets another backend, and in nat another translation. */
+static __rte_noinline bool flow_move(const struct work *w, struct packet *p, struct flow *f,
+	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
+{
+	struct weir_backend_cell *cell = flow_backend_cell(w, f);
+	uint16_t old_backend = f->backend_slot;
+	uint16_t old_source = f->source_slot;
+	uint16_t old_port = ntohs(f->tuple[FLOW_SIDE_BACKEND].dport);
+	struct placement to;
+
+	if (!placement_choose(w, p, &to, ret_reason, nat, ipv6))
+		return false;
+	if (!flow_rebind(work_partition(w, p), f, to.addrs, to.ports)) {
+		placement_undo(w, p, &to, nat);
+		*ret_reason = WEIR_DROP_FLOW_TABLE_FULL;
+		return false;
+	}
+	if (nat)
+		nat_ports_give(w->settings->nat, p->bucket, old_backend, old_source, old_port);
+	if (cell)
+		cell_add(&cell->closed_flows, 1);
+	flow_goes_to(w, f, &to);
+	/* The new backend has to answer for itself. */
+	f->flags &= (uint16_t) ~(FLOW_F_REPLIED | FLOW_F_FIN_BACKEND);
+	if (f->state == FLOW_SYN)
+		flow_stamp_set(f, w->now_ns);
+	packet_send_to(w, p, to.backend);
+	return true;
+}
+
+/*
+ * A full partition makes room for a new flow by ending an old one that lingers. Should a packet of
+ * that very flow be in this burst, it must not be sent where the new one goes.
+ */
+static __rte_noinline void flow_forget(
+	const struct work *w, const struct placing *all, const struct flow *fresh)
+{
+	for (uint16_t i = 0; i < all->burst; i++) {
+		struct packet *p;
+
+		if (!all->pkts[i])
+			continue;
+		p = packet_of(all->pkts[i]);
+		if (!p->flow || (p->flow != fresh && p->flow->state != FLOW_FREE))
+			continue;
+		stage_drop(w->core, all->pkts[i], WEIR_DROP_FLOW_TABLE_FULL);
+		all->pkts[i] = NULL;
+	}
+}
+
+static __rte_always_inline struct flow *flow_open(const struct work *w, const struct placing *all,
+	struct rte_mbuf *m, struct packet *p, const struct placement *to, const bool ipv6)
+{
+	struct flow_partition *part = work_partition(w, p);
+	const bool tcp = w->settings->protocol == IPPROTO_TCP;
+	const struct flow_new fresh = {
+		.hash = p->hash,
+		.client_addrs = work_addrs(m, p, ipv6),
+		.backend_addrs = to->addrs,
+		.client_ports = p->ports,
+		.backend_ports = to->ports,
+		.state = tcp ? FLOW_SYN : FLOW_UDP_NEW,
+	};
+	uint32_t before = part->count;
+	struct flow *f = flow_insert(part, &fresh, w->now_ms);
+
+	if (unlikely(!f))
+		return NULL;
+	if (unlikely(part->count != before + 1))
+		flow_forget(w, all, f);
+	flow_goes_to(w, f, to);
+	flow_note_client(m, p, f);
+	flow_stamp_set(f, w->now_ns);
+	if (p->payload_length)
+		f->flags |= FLOW_F_REQUEST;
+	cell_add(&w->worker->cell->new_flows, 1);
+	p->flow = f;
+	p->flags |= PACKET_F_NEW_FLOW;
+	return f;
+}
+
+/* dsr can do without an entry: any Weir with the same pool chooses the same backend. */
+static inline void place_stateless(
+	const struct work *w, struct packet *p, const struct placement *to)
+{
+	p->flags |= PACKET_F_STATELESS;
+	cell_add(&w->worker->cell->stateless, 1);
+	packet_send_to(w, p, to->backend);
+}
+
+/* Only a SYN opens a flow for certain; anything else may belong to one that is not known here. */
+static inline bool opens(const struct work *w, const struct packet *p)
+{
+	const uint8_t decisive = FLOW_TCP_SYN | FLOW_TCP_ACK | FLOW_TCP_RST | FLOW_TCP_FIN;
+
+	return w->settings->protocol != IPPROTO_TCP || (p->tcp_flags & decisive) == FLOW_TCP_SYN;
+}
+
+/*
+ * Place the first packet of a flow. In the middle of a connection nat cannot know the translation any
+ * more; dsr goes on by hashing, as after a restart, and enters the flow unless it is ending. A flow
+ * that is entered in the middle is no new one for the limit: without a grant it just is not entered.
+ */
+static __rte_always_inline bool place_new(const struct work *w, struct placing *all,
+	struct rte_mbuf *m, struct packet *p, enum weir_drop_reason *ret_reason, const bool nat,
+	const bool ipv6)
+{
+	const bool opener = opens(w, p);
+	struct placement to;
+
+	if (nat && !opener) {
+		*ret_reason = WEIR_DROP_NO_FLOW;
+		return false;
+	}
+	if (unlikely(all->granted == 0) && opener) {
+		*ret_reason = WEIR_DROP_LIMIT_CONNECTIONS;
+		return false;
+	}
+	if (!placement_choose(w, p, &to, ret_reason, nat, ipv6))
+		return false;
+	if (!nat && !opener &&
+		((p->tcp_flags & (FLOW_TCP_RST | FLOW_TCP_FIN)) || all->granted == 0)) {
+		place_stateless(w, p, &to);
+		return true;
+	}
+	if (likely(flow_open(w, all, m, p, &to, ipv6) != NULL)) {
+		all->granted--;
+		packet_send_to(w, p, to.backend);
+		return true;
+	}
+	if (!nat) {
+		place_stateless(w, p, &to);
+		return true;
+	}
+	placement_undo(w, p, &to, nat);
+	*ret_reason = WEIR_DROP_FLOW_TABLE_FULL;
+	return false;
+}
+
+static __rte_always_inline bool place(const struct work *w, struct placing *all, struct rte_mbuf *m,
+	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
+{
+	struct packet *p = packet_of(m);
+
+	/* An earlier packet of this burst may have opened the flow. */
+	if (!p->flow) {
+		struct flow *f = flow_find(work_partition(w, p), p->hash, work_addrs(m, p, ipv6),
+			p->ports, FLOW_SIDE_CLIENT, ipv6);
+
+		if (f)
+			flow_known(w, m, p, f, nat);
+	}
+	if (p->backend != PACKET_NO_BACKEND)
+		return true;
+	if (p->flow)
+		return flow_move(w, p, p->flow, ret_reason, nat, ipv6);
+	return place_new(w, all, m, p, ret_reason, nat, ipv6);
+}
+
+/* How many different new flows there are; two packets of one open it once. */
+static uint32_t count_new_flows(const struct work *w, const struct placing *all)
+{
+	uint64_t hash[STAGE_BURST];
+	uint32_t count = 0;
+
+	for (uint16_t i = 0; i < all->count; i++) {
+		const struct packet *p = packet_of(all->pkts[all->index[i]]);
+		uint32_t j = 0;
+
+		if (p->flow || !opens(w, p))
+			continue;
+		while (j < count && hash[j] != p->hash)
+			j++;
+		if (j == count)
+			hash[count++] = p->hash;
+	}
+	return count;
+}
+
+static uint32_t grant_new_flows(const struct work *w, const struct placing *all)
+{
+	struct service *service = w->worker->service;
+	uint32_t wanted;
+
+	if (!w->settings->limits_connections)
+		return UINT32_MAX;
+	wanted = count_new_flows(w, all);
+	if (wanted == 0)
+		return 0;
+	return limit_claim(w, &service->connections, &w->settings->connections, NULL, wanted);
+}
+
+static __rte_always_inline uint16_t balance_body(
+	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
+{
+	struct placing all = { .pkts = pkts, .burst = n };
+
+	for (uint16_t i = 0; i < n; i++) {
+		const struct packet *p = packet_of(pkts[i]);
+
+		if (likely(p->backend != PACKET_NO_BACKEND) || work_is_reply(p, nat))
+			continue;
+		all.index[all.count++] = i;
+		flow_insert_prefetch(work_partition(w, p));
+		if (nat && w->settings->maglev)
+			nat_ports_prefetch(w->settings->nat, p->bucket,
+				maglev_slot(w->settings->maglev, p->hash),
+				(uint32_t)(p->hash >> 16));
+	}
+	if (all.count == 0)
+		return n;
+	all.granted = grant_new_flows(w, &all);
+	for (uint16_t i = 0; i < all.count; i++) {
+		struct rte_mbuf *m = pkts[all.index[i]];
+		enum weir_drop_reason reason = WEIR_DROP_NO_BACKEND;
+
+		if (!m || likely(place(w, &all, m, &reason, nat, ipv6)))
+			continue;
+		stage_drop(w->core, m, reason);
+		pkts[all.index[i]] = NULL;
+	}
+	return work_compact(pkts, n);
+}
+
+uint16_t balance_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
+{
+	return WORK_SPECIALISE(balance_body, w, pkts, n);
+}

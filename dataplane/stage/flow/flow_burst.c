@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/stage/flow/flow_stage.h"
+
+static __rte_always_inline uint16_t flow_body(
+	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
+{
+	uint16_t left = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		const struct packet *p = packet_of(pkts[i]);
+
+		flow_prefetch(work_partition(w, p), p->hash);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		const struct packet *p = packet_of(pkts[i]);
+
+		flow_prefetch_record(work_partition(w, p), p->hash,
+			work_is_reply(p, nat) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packet_of(pkts[i]);
+		bool reply = work_is_reply(p, nat);
+		struct flow *f =
+			flow_find(work_partition(w, p), p->hash, work_addrs(pkts[i], p, ipv6),
+				p->ports, reply ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);
+
+		if (likely(f != NULL)) {
+			flow_known(w, pkts[i], p, f, nat);
+		} else if (reply) {
+			stage_drop(w->core, pkts[i], WEIR_DROP_NO_FLOW);
+			continue;
+		}
+		pkts[left++] = pkts[i];
+	}
+	return left;
+}
+
+uint16_t flow_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
+{
+	return WORK_SPECIALISE(flow_body, w, pkts, n);
+}

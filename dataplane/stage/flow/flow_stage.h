@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Stage 6: which known flow does a packet belong to? Follows its state, measures connect and
+ * first-byte times, and notes the backend. Packets of clients without a flow, or whose flow has lost
+ * its backend, go on with backend PACKET_NO_BACKEND: the balance stage places them.
+ */
+
+#ifndef WEIR_STAGE_FLOW_H
+#define WEIR_STAGE_FLOW_H
+
+#include "dataplane/stage/work.h"
+
+/* Returns how many packets are left, at the front of pkts. */
+uint16_t flow_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
+
+/* When a flow sent its SYN or the first byte of a request: 48 bits of nanoseconds. */
+static inline void flow_stamp_set(struct flow *f, uint64_t now_ns)
+{
+	memcpy(f->user, &now_ns, sizeof(f->user));
+}
+
+static inline uint64_t flow_stamp_age(const struct flow *f, uint64_t now_ns)
+{
+	uint64_t stamp = 0;
+
+	memcpy(&stamp, f->user, sizeof(f->user));
+	return (now_ns - stamp) & ((UINT64_C(1) << 48) - 1);
+}
+
+/* The cell of a flow's backend, or NULL when its slot has another backend by now. */
+static inline struct weir_backend_cell *flow_backend_cell(
+	const struct work *w, const struct flow *f)
+{
+	if (unlikely(w->worker->cell_epoch[f->backend_slot] != f->backend_epoch))
+		return NULL;
+	return &w->worker->backend_cell[f->backend_slot];
+}
+
+/* Where the replies of a flow go: back to whoever sent its last packet. */
+static inline void flow_note_client(struct rte_mbuf *m, const struct packet *p, struct flow *f)
+{
+	const uint8_t *source = packet_at(m, 6);
+
+	if (likely(f->port_in == p->port_in && memcmp(f->client_mac, source, 6) == 0))
+		return;
+	f->port_in = p->port_in;
+	memcpy(f->client_mac, source, 6);
+}
+
+/*
+ * Times that only nat can see. A request begins with the first payload of the client after the last
+ * response began; the response begins with the backend's next payload.
+ *
+ * flags  of the flow before this packet
+ */
+static inline uint16_t flow_measure(const struct work *w, const struct packet *p, struct flow *f,
+	uint16_t flags, const bool from_backend)
+{
+	struct weir_backend_cell *cell;
+
+	if (!from_backend) {
+		if (p->payload_length && !(flags & FLOW_F_REQUEST)) {
+			flow_stamp_set(f, w->now_ns);
+			flags |= FLOW_F_REQUEST;
+		}
+		return flags;
+	}
+	cell = flow_backend_cell(w, f);
+	if (f->state == FLOW_SYN && !(flags & FLOW_F_REPLIED) &&
+		(p->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == (FLOW_TCP_SYN | FLOW_TCP_ACK)) {
+		if (cell)
+			histogram_add_ns(&cell->connect, flow_stamp_age(f, w->now_ns), 1);
+	} else if (p->payload_length && (flags & FLOW_F_REQUEST)) {
+		if (cell)
+			histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
+		flags &= (uint16_t)~FLOW_F_REQUEST;
+	}
+	return flags;
+}
+
+/* True when the flow's backend still takes its packets and, in nat, its source address is still ours. */
+static inline bool flow_is_placed(const struct work *w, const struct flow *f, const bool nat)
+{
+	const struct service_settings *s = w->settings;
+	const struct service_backend *b = &s->backend[f->backend_slot];
+
+	if (unlikely(b->epoch != f->backend_epoch || b->state == WEIR_BACKEND_DOWN ||
+		    b->state == WEIR_BACKEND_UNUSED))
+		return false;
+	if (nat && unlikely(s->source_leaving)) {
+		const uint64_t *usable = s->nat->source[f->source_slot].usable;
+
+		return (usable[0] | usable[1] | usable[2] | usable[3]) != 0;
+	}
+	return true;
+}
+
+/*
+ * Note a packet of a known flow.
+ *
+ * Returns false when the flow has ended and this packet opens a new one: the old one is removed, and
+ * the packet has no flow.
+ */
+static __rte_always_inline bool flow_known(
+	const struct work *w, struct rte_mbuf *m, struct packet *p, struct flow *f, const bool nat)
+{
+	struct flow_partition *part = work_partition(w, p);
+	const bool from_backend = work_is_reply(p, nat);
+	const bool tcp = w->settings->protocol == IPPROTO_TCP;
+	uint16_t flags = f->flags;
+	uint8_t state;
+
+	if (tcp && !from_backend && unlikely(flow_tcp_reopens(f->state, p->tcp_flags))) {
+		flow_remove(part, f);
+		return false;
+	}
+	if (nat)
+		flags = flow_measure(w, p, f, flags, from_backend);
+	state = tcp ? flow_tcp_next(f->state, &flags, p->tcp_flags, from_backend, nat) :
+		      flow_udp_next(f->state, &flags, from_backend, nat);
+	if (flags != f->flags)
+		f->flags = flags;
+	if (unlikely(state != f->state))
+		flow_set_state(part, f, state, w->now_ms);
+	else
+		flow_touch(part, f, w->now_ms);
+	p->flow = f;
+	if (from_backend)
+		return true;
+	if (nat)
+		flow_note_client(m, p, f);
+	if (likely(flow_is_placed(w, f, nat))) {
+		p->backend = f->backend_slot;
+		p->neighbour = w->settings->backend[f->backend_slot].neighbour;
+	}
+	return true;
+}
+
+#endif

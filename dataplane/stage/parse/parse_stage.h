@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Stage 2: find the headers (net/parse.h) and take out what cannot be a service's.
+ */
+
+#ifndef WEIR_STAGE_PARSE_H
+#define WEIR_STAGE_PARSE_H
+
+#include "dataplane/port/port.h"
+#include "dataplane/stage/stage.h"
+
+/* Returns how many packets are left, at the front of pkts: their verdict names addresses at least. */
+uint16_t parse_stage_burst(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n);
+
+/*
+ * A packet that is the host's own. A capture port counts it as passed to the kernel. On a kernel
+ * interface the XDP program has sorted these out already; one that slipped through while the
+ * configuration changed cannot be given back, so it is dropped for `reason`.
+ */
+static inline void stage_pass_to_kernel(struct stage_core *c, const struct port *port,
+	struct rte_mbuf *m, enum weir_drop_reason reason)
+{
+	if (port->kind != WEIR_PORT_CAPTURE) {
+		stage_drop(c, m, reason);
+		return;
+	}
+	cell_add(&c->cell->port[port->index].packets_to_kernel, 1);
+	if (c->drop_count == STAGE_BURST)
+		stage_drops_free(c);
+	c->drops[c->drop_count++] = m;
+}
+
+#endif

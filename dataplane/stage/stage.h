@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What every stage needs: the core that it runs on, that core's telemetry cells, and the one way to
+ * drop a packet. All of it belongs to the packet core; nothing here is shared but the cells, which
+ * others only read.
+ */
+
+#ifndef WEIR_STAGE_STAGE_H
+#define WEIR_STAGE_STAGE_H
+
+#include "dataplane/api/histogram.h"
+#include "dataplane/api/telemetry.h"
+#include "dataplane/net/packet.h"
+#include "dataplane/service/cell.h"
+
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STAGE_BURST 64u /* packets in a burst, at most */
+
+struct stage_core {
+	uint64_t now; /* TSC of this round */
+	uint64_t ns_per_tick; /* 32.32 fixed point */
+	bool made_up_clock; /* `now` is all the time there is: replay, tests */
+	struct weir_core_cell *cell;
+	/* By slot; NULL where this core never touches the service. Set by the main thread before the
+	 * service is published, cleared after nothing of it is queued any more. */
+	struct weir_service_cell *service_cell[WEIR_MAX_SERVICES];
+	uint32_t drop_count;
+	struct rte_mbuf *drops[STAGE_BURST]; /* counted already, to be freed in one go */
+};
+
+static inline uint64_t stage_ns(const struct stage_core *c, uint64_t ticks)
+{
+	return (uint64_t)(((unsigned __int128)ticks * c->ns_per_tick) >> 32);
+}
+
+/* The time at this moment, for what is timed within a round: once a transmit burst. */
+static inline uint64_t stage_clock(const struct stage_core *c)
+{
+	return c->made_up_clock ? c->now : rte_rdtsc();
+}
+
+/* Add `times` equal values to a histogram. */
+static inline void histogram_add_ns(struct weir_histogram *h, uint64_t ns, uint32_t times)
+{
+	cell_add(&h->bucket[weir_histogram_index(ns)], times);
+	cell_add(&h->sum_ns, ns * times);
+	cell_add(&h->count, times);
+}
+
+static inline void stage_drops_free(struct stage_core *c)
+{
+	if (c->drop_count == 0)
+		return;
+	rte_pktmbuf_free_bulk(c->drops, c->drop_count);
+	c->drop_count = 0;
+}
+
+/*
+ * The one way to drop a packet: count it where it belongs and let it go. To the service that it was
+ * attributed to, or else to the port that it came in by.
+ */
+static inline void stage_drop(
+	struct stage_core *c, struct rte_mbuf *m, enum weir_drop_reason reason)
+{
+	const struct packet *p = packet_of(m);
+
+	if (p->service != PACKET_NO_SERVICE)
+		cell_add(&c->service_cell[p->service]->dropped[reason], 1);
+	else
+		cell_add(&c->cell->port[p->port_in].dropped[reason], 1);
+	if (c->drop_count == STAGE_BURST)
+		stage_drops_free(c);
+	c->drops[c->drop_count++] = m;
+}
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/stage/transmit/transmit.h"
+
+#include <rte_ring.h>
+
+#include <string.h>
+
+/* What is counted for a packet; noted before the device takes it, as it is gone afterwards. */
+struct sent {
+	uint64_t rx_tsc;
+	uint32_t bytes;
+	uint16_t service;
+	uint16_t originated;
+};
+
+static void note_burst(struct sent *sent, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		const struct packet *p = packet_of(pkts[i]);
+
+		sent[i] = (struct sent){
+			.rx_tsc = p->rx_tsc,
+			.bytes = rte_pktmbuf_pkt_len(pkts[i]),
+			.service = p->service,
+			.originated = !!(p->flags & PACKET_F_ORIGINATED),
+		};
+	}
+}
+
+/* Count n accepted packets; those that came in together and are of one service in one go. */
+static void count_burst(struct stage_core *c, uint8_t port, const struct sent *sent, uint16_t n)
+{
+	uint64_t now = stage_clock(c);
+	struct weir_port_cell *port_cell = &c->cell->port[port];
+	uint64_t all_bytes = 0;
+	uint32_t originated = 0;
+
+	for (uint16_t i = 0; i < n;) {
+		uint16_t service = sent[i].service;
+		uint64_t rx_tsc = sent[i].rx_tsc;
+		uint64_t bytes = 0;
+		uint16_t run = 0;
+
+		for (; i < n && sent[i].service == service && sent[i].rx_tsc == rx_tsc; i++) {
+			bytes += sent[i].bytes;
+			originated += sent[i].originated;
+			run++;
+		}
+		all_bytes += bytes;
+		if (service == PACKET_NO_SERVICE)
+			continue;
+		struct weir_service_cell *cell = c->service_cell[service];
+
+		cell_add(&cell->packets_transmitted, run);
+		cell_add(&cell->bytes_transmitted, bytes);
+		/* Clocks of two cores may differ by a little. */
+		histogram_add_ns(
+			&cell->residence, now > rx_tsc ? stage_ns(c, now - rx_tsc) : 0, run);
+	}
+	cell_add(&port_cell->packets_transmitted, n);
+	cell_add(&port_cell->bytes_transmitted, all_bytes);
+	if (originated)
+		cell_add(&port_cell->originated, originated);
+}
+
+static void drop_from(struct transmit *t, struct transmit_lane *lane, uint16_t first,
+	enum weir_drop_reason reason)
+{
+	for (uint16_t i = first; i < lane->count; i++)
+		stage_drop(t->core, lane->pkts[i], reason);
+	lane->count = first;
+}
+
+/* Offer everything to the device; what it does not take moves to the front. */
+static void lane_send(struct transmit *t, struct transmit_lane *lane, uint8_t port)
+{
+	struct sent sent[STAGE_BURST];
+	uint16_t done = 0;
+
+	while (done < lane->count) {
+		uint16_t n = RTE_MIN((uint16_t)(lane->count - done), (uint16_t)STAGE_BURST);
+		uint16_t took;
+
+		note_burst(sent, lane->pkts + done, n);
+		took = lane->queue->tx(lane->queue->handle, lane->pkts + done, n);
+		count_burst(t->core, port, sent, took);
+		done += took;
+		if (took < n)
+			break;
+	}
+	lane->rounds = done ? 0 : lane->rounds + 1;
+	if (done && done < lane->count)
+		memmove(lane->pkts, lane->pkts + done,
+			(lane->count - done) * sizeof(lane->pkts[0]));
+	lane->count -= done;
+	if (lane->count && lane->rounds >= TRANSMIT_PATIENCE) {
+		drop_from(t, lane, 0, WEIR_DROP_TRANSMIT_FULL);
+		lane->rounds = 0;
+	}
+}
+
+static void lane_hand_over(struct transmit *t, struct transmit_lane *lane)
+{
+	uint16_t took = (uint16_t)rte_ring_sp_enqueue_burst(
+		lane->handover, (void *const *)lane->pkts, lane->count, NULL);
+
+	if (took < lane->count)
+		drop_from(t, lane, took, WEIR_DROP_TRANSMIT_FULL);
+	lane->count = 0;
+}
+
+static void lane_flush(struct transmit *t, uint8_t port)
+{
+	struct transmit_lane *lane = &t->lane[port];
+
+	if (!lane->port || !lane->port->up)
+		drop_from(t, lane, 0, WEIR_DROP_PORT_DOWN);
+	else if (lane->queue)
+		lane_send(t, lane, port);
+	else
+		lane_hand_over(t, lane);
+	if (lane->count == 0)
+		t->waiting &= ~(1u << port);
+}
+
+void transmit_burst(struct transmit *t, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		uint8_t port = packet_of(pkts[i])->port_out;
+		struct transmit_lane *lane = &t->lane[port];
+
+		if (unlikely(lane->count == TRANSMIT_BUFFER))
+			lane_flush(t, port);
+		if (unlikely(lane->count == TRANSMIT_BUFFER)) {
+			stage_drop(t->core, pkts[i], WEIR_DROP_TRANSMIT_FULL);
+			continue;
+		}
+		lane->pkts[lane->count++] = pkts[i];
+		t->waiting |= 1u << port;
+	}
+}
+
+uint32_t transmit_collect(struct transmit *t, uint8_t port, struct rte_ring *from)
+{
+	struct transmit_lane *lane = &t->lane[port];
+	uint32_t room = TRANSMIT_BUFFER - lane->count;
+	uint32_t n;
+
+	if (room == 0)
+		return 0;
+	n = rte_ring_sc_dequeue_burst(from, (void **)(lane->pkts + lane->count), room, NULL);
+	lane->count += (uint16_t)n;
+	if (n)
+		t->waiting |= 1u << port;
+	return n;
+}
+
+void transmit_flush(struct transmit *t)
+{
+	uint32_t waiting = t->waiting;
+
+	while (waiting) {
+		uint8_t port = (uint8_t)__builtin_ctz(waiting);
+
+		waiting &= waiting - 1;
+		lane_flush(t, port);
+	}
+}
+
+void transmit_abandon(struct transmit *t, uint8_t port, enum weir_drop_reason reason)
+{
+	drop_from(t, &t->lane[port], 0, reason);
+	t->waiting &= ~(1u << port);
+}
