@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * From a configuration to a generation. Everything new is made first; only when nothing can fail any
+ * more is it published. Main thread.
+ */
+
+#include "dataplane/core/apply.h"
+
+#include "dataplane/api/validate.h"
+#include "dataplane/core/core.h"
+#include "dataplane/core/core_plan.h"
+
+#include <rte_malloc.h>
+#include <rte_ring.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A configuration on its way: what it will have, and what was made for it. */
+struct applying {
+	struct weir_config_view view;
+	struct service *of[WEIR_MAX_SERVICES]; /* by the configuration's order */
+	uint32_t fresh_count;
+	uint16_t fresh[WEIR_MAX_SERVICES]; /* slots of services made for it */
+	struct service *service[WEIR_MAX_SERVICES]; /* by slot */
+	struct service_settings *settings[WEIR_MAX_SERVICES]; /* by slot */
+	struct neighbours *neighbours;
+	struct generation_shared *shared;
+	uint8_t port_index[WEIR_MAX_PORTS];
+	uint32_t load[WEIR_MAX_CORES];
+	uint64_t flow_bytes_used;
+	char *err;
+	size_t err_size;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(
+	const struct applying *a, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(a->err, a->err_size, format, args);
+	va_end(args);
+}
+
+/* leaving */
+
+static void ring_drain(struct stage_core *c, struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring && rte_ring_sc_dequeue(ring, &m) == 0)
+		stage_drop(c, m, WEIR_DROP_SHUTDOWN);
+	stage_drops_free(c);
+}
+
+/*
+ * A service that no core sees any more. Packets in its rings are dropped here; its cells belong to the
+ * cores, which may still be sending its last packets, so these drops are counted beside them. Cells and
+ * slot stay until the sums say that nothing of it waits anywhere.
+ */
+static void service_retire(struct fastpath *fp, struct service *s)
+{
+	struct weir_service_cell *beside = calloc(1, sizeof(*beside));
+	struct stage_core *c = calloc(1, sizeof(*c));
+
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		if (beside && c) {
+			c->service_cell[s->slot] = beside;
+			ring_drain(c, s->worker[i]->ring);
+		}
+		fp->load[s->worker[i]->core]--;
+	}
+	fp->flow_bytes_used -= s->flow_bytes;
+	fp->retired[s->slot] = s->cells;
+	if (beside)
+		fp->retired[s->slot].abandoned = beside->dropped[WEIR_DROP_SHUTDOWN];
+	fp->service[s->slot] = NULL;
+	service_destroy(s);
+	free(beside);
+	free(c);
+}
+
+static void sums_keep(struct fastpath *fp, const struct service_cells *cells)
+{
+	fp->retired_sums.dropped += cells->abandoned;
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		const struct weir_service_cell *c = cells->cell[i];
+
+		if (!c)
+			continue;
+		fp->retired_sums.received += cell_read(&c->packets_received);
+		fp->retired_sums.transmitted += cell_read(&c->packets_transmitted);
+		for (uint32_t reason = 0; reason < WEIR_DROP_COUNT; reason++)
+			fp->retired_sums.dropped += cell_read(&c->dropped[reason]);
+	}
+}
+
+/* Let go of the cells of removed services of which nothing is queued any more. */
+static void retired_reap(struct fastpath *fp)
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		struct service_cells *cells = &fp->retired[slot];
+
+		if (!cells->entry || directory_queued(cells) != 0)
+			continue;
+		sums_keep(fp, cells);
+		for (uint32_t i = 0; i < fp->core_count; i++)
+			fp->core[i]->stage.service_cell[slot] = NULL;
+		directory_cells_free(fp, cells);
+	}
+}
+
+void fastpath_drain(struct fastpath *fp)
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
+		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count; i++)
+			ring_drain(&fp->core[0]->stage, fp->service[slot]->worker[i]->ring);
+	for (uint32_t i = 0; i < fp->core_count && fp->core[i]; i++) {
+		for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++) {
+			ring_drain(&fp->core[0]->stage, fp->core[i]->handover[port]);
+			transmit_abandon(&fp->core[i]->transmit, port, WEIR_DROP_SHUTDOWN);
+		}
+		stage_drops_free(&fp->core[i]->stage);
+	}
+}
+
+void apply_nothing(struct fastpath *fp)
+{
+	generation_destroy(fp->generation);
+	fp->generation = NULL;
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		if (fp->service[slot])
+			service_retire(fp, fp->service[slot]);
+		directory_cells_free(fp, &fp->retired[slot]);
+		fp->telemetry->service[slot].used = 0;
+	}
+}
+
+/* coming */
+
+/* Bytes for the flow table of a new service. */
+static uint64_t flow_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
+{
+	uint64_t budget = fp->params.memory_bytes;
+	uint64_t left = budget > a->flow_bytes_used ? budget - a->flow_bytes_used : 0;
+
+	/* The first configuration leaves one share over; who comes later gets half of what is left. */
+	if (fp->flow_bytes_used == 0)
+		return budget / (fresh + 1);
+	return left / 2;
+}
+
+static int slot_find(const struct fastpath *fp, const struct applying *a)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (!fp->service[i] && !fp->retired[i].entry && !a->service[i])
+			return (int)i;
+	return -ENOSPC;
+}
+
+static int service_add(struct fastpath *fp, struct applying *a,
+	const struct weir_config_service *config, uint64_t share, struct service **ret_service)
+{
+	bool ipv6 = !service_is_v4(config->address);
+	bool nat = config->mode == WEIR_MODE_NAT;
+	uint32_t capacity = service_flow_capacity(share, ipv6, nat, config->flow_capacity);
+	int slot = slot_find(fp, a);
+	int node[WEIR_MAX_CORES];
+	uint8_t core[WEIR_MAX_CORES];
+	struct service_cells cells;
+	struct service_params params = {
+		.config = config,
+		.cells = &cells,
+		.slot = (uint16_t)slot,
+		.core = core,
+		.core_node = node,
+		.rings = fp->core_count > 1,
+		.flow_capacity = capacity,
+		.flow_bytes = flow_table_bytes(capacity, ipv6, nat),
+		.seed = fp->params.seed,
+	};
+	int ret;
+
+	if (slot < 0) {
+		say(a, "service %s: all %u places for services are taken", config->name,
+			WEIR_MAX_SERVICES);
+		return slot;
+	}
+	if (capacity == 0) {
+		say(a,
+			"service %s: no memory for its flows: %" PRIu64 " KiB left of %" PRIu64
+			" KiB; give the data plane more memory",
+			config->name, (fp->params.memory_bytes - a->flow_bytes_used) >> 10,
+			fp->params.memory_bytes >> 10);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < fp->core_count; i++)
+		node[i] = fp->core[i]->node;
+	params.worker_count = core_plan_place(a->load, fp->core_count, config->cores, core);
+	ret = directory_cells_create(fp, config, core, params.worker_count, &cells);
+	if (ret) {
+		say(a, "service %s: no room for its counters", config->name);
+		return ret;
+	}
+	ret = service_create(&params, ret_service, a->err, a->err_size);
+	if (ret) {
+		directory_cells_free(fp, &cells);
+		return ret;
+	}
+	a->flow_bytes_used += params.flow_bytes;
+	a->fresh[a->fresh_count++] = (uint16_t)slot;
+	return 0;
+}
+
+static struct service *service_known(
+	const struct fastpath *fp, const struct weir_config_service *config)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (fp->service[i] && service_matches(fp->service[i], config))
+			return fp->service[i];
+	return NULL;
+}
+
+static int services_find(struct fastpath *fp, struct applying *a)
+{
+	uint32_t fresh = 0;
+
+	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
+		const struct weir_config_service *config = &a->view.services[i];
+		struct service *s = service_known(fp, config);
+
+		a->of[i] = s;
+		if (!s) {
+			fresh++;
+			continue;
+		}
+		a->service[s->slot] = s;
+		if (s->cores_wanted != config->cores) {
+			say(a,
+				"service %s: runs on %u cores, and a change to %u is not supported "
+				"yet while it runs; remove the service first, or keep the number",
+				config->name, s->cores_wanted, config->cores);
+			return -ENOTSUP;
+		}
+	}
+	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
+		int ret;
+
+		if (a->of[i])
+			continue;
+		ret = service_add(fp, a, &a->view.services[i], flow_share(fp, a, fresh), &a->of[i]);
+		if (ret)
+			return ret;
+		a->service[a->of[i]->slot] = a->of[i];
+	}
+	return 0;
+}
+
+static int settings_make(struct fastpath *fp, struct applying *a)
+{
+	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
+		const struct weir_config_service *config = &a->view.services[i];
+		uint16_t slot = a->of[i]->slot;
+		const struct service_settings *old =
+			fp->service[slot] ? fp->generation->settings[slot] : NULL;
+		int ret = service_settings_create(a->of[i], old, config,
+			a->view.backends + config->first_backend,
+			a->view.sources + config->first_source, fp->tsc_hz, &fp->seed,
+			&a->settings[slot], a->err, a->err_size);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int shared_make(struct fastpath *fp, struct applying *a, struct port *const *ports)
+{
+	const struct weir_config *h = a->view.header;
+	int ret;
+
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
+		a->port_index[i] = i < h->port_count && ports[i] ? ports[i]->index : UINT8_MAX;
+	ret = neighbours_create(
+		a->view.neighbours, h->neighbour_count, a->port_index, &a->neighbours);
+	if (ret == 0)
+		ret = generation_shared_create(
+			fp, a->view.services, a->view.sources, h->service_count, a->of, &a->shared);
+	if (ret) {
+		say(a, "no memory for the tables of %u services and %u neighbours",
+			h->service_count, h->neighbour_count);
+		return ret;
+	}
+	memcpy(a->shared->port_index, a->port_index, sizeof(a->port_index));
+	return 0;
+}
+
+/* Take back what was made for a configuration that is refused. */
+static void applying_undo(struct fastpath *fp, struct applying *a)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		service_settings_release(a->settings[i]);
+	for (uint32_t i = 0; i < a->fresh_count; i++) {
+		struct service *s = a->service[a->fresh[i]];
+		struct service_cells cells = s->cells;
+
+		service_destroy(s);
+		directory_cells_free(fp, &cells);
+	}
+	neighbours_release(a->neighbours);
+	generation_shared_release(a->shared);
+}
+
+static void applying_commit(struct fastpath *fp, struct applying *a)
+{
+	for (uint32_t i = 0; i < a->fresh_count; i++) {
+		struct service *s = a->service[a->fresh[i]];
+
+		fp->service[s->slot] = s;
+		for (uint32_t j = 0; j < fp->core_count; j++)
+			fp->core[j]->stage.service_cell[s->slot] = s->cells.cell[j];
+	}
+	memcpy(fp->load, a->load, sizeof(fp->load));
+	fp->flow_bytes_used = a->flow_bytes_used;
+}
+
+static void services_leave(struct fastpath *fp, const struct generation *g)
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
+		if (fp->service[slot] && !g->service[slot])
+			service_retire(fp, fp->service[slot]);
+	retired_reap(fp);
+}
+
+static int apply(struct fastpath *fp, struct applying *a, struct port *const *ports)
+{
+	struct generation_input in = {
+		.ports = ports,
+		.port_count = a->view.header->port_count,
+		.service = a->service,
+		.settings = a->settings,
+	};
+	struct generation *g;
+	int ret = services_find(fp, a);
+
+	if (ret == 0)
+		ret = settings_make(fp, a);
+	if (ret == 0)
+		ret = shared_make(fp, a, ports);
+	if (ret)
+		return ret;
+	in.neighbours = a->neighbours;
+	in.shared = a->shared;
+	ret = generation_create(fp, &in, &g);
+	if (ret) {
+		say(a, "no memory for a generation");
+		return ret;
+	}
+	applying_commit(fp, a);
+	fp->telemetry->generation++;
+	fp->telemetry->config_digest = a->view.header->digest;
+	generation_destroy(generation_publish(fp, g));
+	directory_write(fp, g);
+	services_leave(fp, g);
+	return 0;
+}
+
+int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t config_length,
+	struct port *const *ports, char *err, size_t err_size)
+{
+	struct applying *a = calloc(1, sizeof(*a));
+	int ret;
+
+	if (!a)
+		return -ENOMEM;
+	a->err = err;
+	a->err_size = err_size;
+	a->flow_bytes_used = fp->flow_bytes_used;
+	memcpy(a->load, fp->load, sizeof(a->load));
+	weir_config_view(config, &a->view);
+	retired_reap(fp);
+	ret = apply(fp, a, ports);
+	if (ret)
+		applying_undo(fp, a);
+	free(a);
+	return ret;
+}
+
+/* A generation like the one in force, but for what is exchanged in it. */
+static int generation_vary(struct fastpath *fp, struct service_settings *const *changed,
+	struct generation **ret_generation)
+{
+	struct generation *now = fp->generation;
+	struct port *ports[WEIR_MAX_PORTS];
+	struct service_settings **settings = calloc(WEIR_MAX_SERVICES, sizeof(*settings));
+	struct generation_input in = {
+		.ports = ports,
+		.port_count = WEIR_MAX_PORTS,
+		.neighbours = now->neighbours,
+		.shared = now->shared,
+		.service = now->service,
+		.settings = settings,
+	};
+	int ret;
+
+	if (!settings)
+		return -ENOMEM;
+	memcpy(ports, now->port, sizeof(ports));
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		settings[i] = changed[i] ? changed[i] : now->settings[i];
+	ret = generation_create(fp, &in, ret_generation);
+	if (ret == 0) {
+		for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+			if (settings[i] && !changed[i])
+				service_settings_hold(settings[i]);
+		neighbours_hold(now->neighbours);
+		now->shared->references++;
+	}
+	free(settings);
+	return ret;
+}
+
+static int updates_apply(struct fastpath *fp, const struct weir_backend_update *updates,
+	uint32_t count, struct service_settings **changed, char *err, size_t err_size)
+{
+	struct generation *g;
+	int ret;
+
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++) {
+		if (!fp->service[i])
+			continue;
+		ret = service_settings_update(fp->generation->settings[i], updates, count,
+			&fp->seed, &changed[i], err, err_size);
+		if (ret)
+			return ret;
+	}
+	ret = generation_vary(fp, changed, &g);
+	if (ret) {
+		snprintf(err, err_size, "no memory for a generation");
+		return ret;
+	}
+	memset(changed, 0, WEIR_MAX_SERVICES * sizeof(changed[0]));
+	generation_destroy(generation_publish(fp, g));
+	directory_write(fp, g);
+	return 0;
+}
+
+static bool service_exists(const struct fastpath *fp, const char *name)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
+			return true;
+	return false;
+}
+
+int fastpath_update_backends(struct fastpath *fp, const struct weir_backend_update *updates,
+	uint32_t count, char *err, size_t err_size)
+{
+	struct service_settings **changed;
+	int ret;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (service_exists(fp, updates[i].service))
+			continue;
+		snprintf(err, err_size, "there is no service %s", updates[i].service);
+		return -ENOENT;
+	}
+	if (count == 0)
+		return 0;
+	changed = calloc(WEIR_MAX_SERVICES, sizeof(*changed));
+	if (!changed)
+		return -ENOMEM;
+	retired_reap(fp);
+	ret = updates_apply(fp, updates, count, changed, err, err_size);
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		service_settings_release(changed[i]);
+	free(changed);
+	return ret;
+}
+
+int fastpath_update_neighbours(struct fastpath *fp, const struct weir_neighbour_update *updates,
+	uint32_t count, char *err, size_t err_size)
+{
+	for (uint32_t i = 0; fp->generation && i < count; i++)
+		neighbours_update(fp->generation->neighbours, &updates[i],
+			fp->generation->shared->port_index);
+	return 0;
+}

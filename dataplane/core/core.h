@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The fast path from inside: what dataplane/core shares among its files.
+ *
+ * struct fastpath    the main thread's: services, generations, the budget
+ * struct generation  one configuration as the cores see it, whole; immutable but for what neighbours.h
+ *                    says. Published by one pointer, freed after every core has left it
+ * struct core        one packet core's own
+ */
+
+#ifndef WEIR_CORE_CORE_H
+#define WEIR_CORE_CORE_H
+
+#include "dataplane/core/arena.h"
+#include "dataplane/core/fastpath.h"
+#include "dataplane/service/neighbours.h"
+#include "dataplane/service/service.h"
+#include "dataplane/stage/stage.h"
+#include "dataplane/stage/transmit/transmit.h"
+
+#include <rte_common.h>
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rte_rcu_qsbr;
+struct service_table;
+
+#define CORE_SAMPLE_MASK  63u /* one burst in 64 is timed stage by stage */
+#define CORE_AGE_BUDGET	  32u /* flows looked at when a partition is aged */
+#define CORE_AGE_WORKERS  8u /* workers aged in a millisecond, one partition each */
+#define CORE_IDLE_SPINS	  256u /* rounds without packets before the first sleep */
+#define CORE_SLEEP_MIN_NS 10000
+#define CORE_SLEEP_MAX_NS 100000
+
+struct receive_queue {
+	const struct port *port;
+	const struct port_queue *queue;
+};
+
+/* A ring that packets for a port of core 0 come through. */
+struct collect_ring {
+	struct rte_ring *ring;
+	uint8_t port;
+};
+
+/* A worker and what it works by in this generation. */
+struct generation_worker {
+	struct service_worker *worker;
+	struct service_settings *settings;
+};
+
+struct generation_core {
+	uint32_t worker_count;
+	struct generation_worker *worker; /* owned; [worker_count] */
+	/* How the core reaches each port: a queue of its own, or NULL to hand over to core 0. */
+	const struct port_queue *queue[WEIR_MAX_PORTS];
+};
+
+struct generation {
+	uint64_t number;
+	const struct service_table *table; /* shared */
+	struct neighbours *neighbours; /* shared */
+	struct port *port[WEIR_MAX_PORTS]; /* borrowed; by index, NULL where there is none */
+	uint32_t completes_checksums; /* bit i: port i does */
+	uint32_t receive_count;
+	uint32_t collect_count;
+	struct receive_queue *receive; /* owned; all of them are polled by core 0 */
+	struct collect_ring *collect; /* owned; emptied by core 0 */
+	struct service *service[WEIR_MAX_SERVICES]; /* borrowed; by slot */
+	struct generation_core core[WEIR_MAX_CORES];
+	/* main thread */
+	struct service_settings *settings[WEIR_MAX_SERVICES]; /* shared; by slot */
+	struct generation_shared *shared; /* what a whole configuration has in common */
+};
+
+/* Made with a configuration, and kept by the generations that only change backends. */
+struct generation_shared {
+	uint32_t references;
+	struct service_table *table;
+	uint8_t port_index[WEIR_MAX_PORTS]; /* by the configuration's order; UINT8_MAX: not open */
+};
+
+struct core {
+	struct stage_core stage;
+	struct transmit transmit;
+	uint64_t seen; /* number of the generation that was taken over; 0: none */
+	uint64_t last_now; /* of the round before */
+	uint32_t burst; /* counts bursts, to time some of them */
+	uint32_t age_worker; /* next worker to age flows of */
+	uint32_t aged_ms; /* when flows were aged last */
+	bool age_behind; /* there was more to age than the budget allowed */
+	bool busy; /* the round before found packets */
+	bool timed; /* a burst of this round is timed */
+	uint32_t index;
+	int node;
+	/* from this core to core 0, for ports that core 0 owns; owned, made when first needed */
+	struct rte_ring *handover[WEIR_MAX_PORTS];
+} __rte_cache_aligned;
+
+struct fastpath {
+	/* read by every core in every round */
+	struct generation *generation; /* published with release, read with acquire */
+	bool stop; /* relaxed */
+	bool single_threaded;
+	uint8_t idle;
+	uint32_t core_count;
+	uint64_t tsc_hz;
+	struct rte_rcu_qsbr *qsbr; /* owned */
+	struct hash_seed seed;
+	struct core *core[WEIR_MAX_CORES]; /* owned */
+	/* main thread */
+	struct fastpath_params params;
+	struct arena *arena; /* borrowed */
+	struct weir_telemetry *telemetry;
+	struct service *service[WEIR_MAX_SERVICES]; /* owned; by slot */
+	struct service_cells
+		retired[WEIR_MAX_SERVICES]; /* of removed ones, by slot, until drained */
+	uint32_t load[WEIR_MAX_CORES]; /* workers on each core */
+	uint64_t flow_bytes_used;
+	uint64_t generation_count;
+	/* Of services that are gone: what the ports received and sent for them. */
+	struct retired_sums {
+		uint64_t received;
+		uint64_t transmitted;
+		uint64_t dropped;
+	} retired_sums;
+};
+
+/* pipeline.c: a packet's way. Returns how many packets were found. */
+uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g);
+
+/* worker.c: go on with another generation; the core's own thread, or nobody's. */
+void core_take_over(struct core *c, const struct generation *g);
+
+/* generation.c */
+struct generation_input {
+	struct port *const *ports; /* by the configuration's order */
+	uint32_t port_count;
+	struct neighbours *neighbours; /* reference is taken over on success */
+	struct generation_shared *shared; /* reference is taken over on success */
+	struct service **service; /* [WEIR_MAX_SERVICES] */
+	struct service_settings *
+		*settings; /* [WEIR_MAX_SERVICES]; references taken over on success */
+};
+int generation_create(
+	struct fastpath *fp, const struct generation_input *in, struct generation **ret_generation);
+void generation_destroy(struct generation *g); /* NULL is fine */
+/* Publish g, wait until no core is in the one before, and return that. */
+struct generation *generation_publish(struct fastpath *fp, struct generation *g);
+int generation_shared_create(const struct fastpath *fp, const struct weir_config_service *services,
+	const struct weir_config_source *sources, uint32_t service_count,
+	struct service *const *service_of, struct generation_shared **ret_shared);
+void generation_shared_release(struct generation_shared *s);
+
+/* directory.c: the services' part of telemetry */
+int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
+	const uint8_t *core, uint32_t count, struct service_cells *ret_cells);
+void directory_cells_free(struct fastpath *fp, struct service_cells *cells);
+/* Show the services of a generation. */
+void directory_write(struct fastpath *fp, const struct generation *g);
+/* Packets received but neither sent nor dropped, by a service's cells. */
+uint64_t directory_queued(const struct service_cells *cells);
+
+#endif

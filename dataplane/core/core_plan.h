@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Which cores a service's workers run on. Pure functions, called by the main thread.
+ */
+
+#ifndef WEIR_CORE_CORE_PLAN_H
+#define WEIR_CORE_CORE_PLAN_H
+
+#include "dataplane/api/telemetry.h"
+
+#include <stdint.h>
+
+/* First core that works: core 0 only dispatches where there is another one. */
+static inline uint32_t core_plan_first_worker(uint32_t core_count)
+{
+	return core_count == 1 ? 0 : 1;
+}
+
+/*
+ * Choose cores for a new service: those with the fewest workers, the lower index first among equals.
+ * A service never gets the same core twice, so it gets fewer than wanted where there are fewer.
+ *
+ * load      workers on each core, [core_count]; counted up for the chosen ones
+ * wanted    1..WEIR_MAX_CORES
+ * ret_core  indices of the chosen cores, [WEIR_MAX_CORES]
+ *
+ * Returns how many were chosen, at least 1.
+ */
+uint32_t core_plan_place(
+	uint32_t *load, uint32_t core_count, uint32_t wanted, uint8_t ret_core[WEIR_MAX_CORES]);
+
+#endif

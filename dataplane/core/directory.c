@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The services' part of the telemetry directory, and the cells that it points to. Main thread.
+ */
+
+#include "dataplane/core/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Slots for backends at first. Untouched cells take no memory, only address space. */
+#define CELL_SLOTS_MIN 256u
+
+void directory_cells_free(struct fastpath *fp, struct service_cells *cells)
+{
+	if (cells->entry)
+		arena_free(fp->arena, cells->entry, cells->slots * sizeof(cells->entry[0]));
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		if (cells->cell[i])
+			arena_free(fp->arena, cells->cell[i], sizeof(*cells->cell[0]));
+		if (cells->backend_cell[i])
+			arena_free(fp->arena, cells->backend_cell[i],
+				cells->slots * sizeof(*cells->backend_cell[0]));
+	}
+	memset(cells, 0, sizeof(*cells));
+}
+
+int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
+	const uint8_t *core, uint32_t count, struct service_cells *ret_cells)
+{
+	uint32_t wanted =
+		RTE_MIN(2 * config->backend_count, (uint32_t)WEIR_MAX_BACKENDS_PER_SERVICE);
+	struct service_cells cells = {
+		.slots = rte_align32pow2(RTE_MAX(wanted, CELL_SLOTS_MIN)),
+	};
+	bool ok;
+
+	cells.entry = arena_alloc(fp->arena, cells.slots * sizeof(cells.entry[0]));
+	cells.cell[0] = arena_alloc(fp->arena, sizeof(*cells.cell[0]));
+	ok = cells.entry && cells.cell[0];
+	for (uint32_t i = 0; ok && i < count; i++) {
+		uint8_t at = core[i];
+
+		if (!cells.cell[at])
+			cells.cell[at] = arena_alloc(fp->arena, sizeof(*cells.cell[0]));
+		cells.backend_cell[at] =
+			arena_alloc(fp->arena, cells.slots * sizeof(*cells.backend_cell[0]));
+		ok = cells.cell[at] && cells.backend_cell[at];
+	}
+	if (!ok) {
+		directory_cells_free(fp, &cells);
+		return -ENOMEM;
+	}
+	*ret_cells = cells;
+	return 0;
+}
+
+uint64_t directory_queued(const struct service_cells *cells)
+{
+	uint64_t queued = -cells->abandoned;
+
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		const struct weir_service_cell *c = cells->cell[i];
+
+		if (!c)
+			continue;
+		queued += cell_read(&c->packets_received);
+		queued -= cell_read(&c->packets_transmitted);
+		for (uint32_t reason = 0; reason < WEIR_DROP_COUNT; reason++)
+			queued -= cell_read(&c->dropped[reason]);
+	}
+	return queued;
+}
+
+static void backends_write(const struct service_settings *s, struct weir_backend_entry *entry)
+{
+	for (uint32_t i = 0; i < s->backend_slots; i++) {
+		const struct service_backend *b = &s->backend[i];
+
+		entry[i].state = b->state;
+		entry[i].port = rte_be_to_cpu_16(b->port_be);
+		entry[i].weight = b->weight;
+		entry[i].epoch = b->epoch;
+		memcpy(entry[i].address, b->address, sizeof(entry[i].address));
+	}
+}
+
+static void service_write(
+	struct fastpath *fp, const struct service_settings *settings, struct weir_service_entry *e)
+{
+	const struct service *s = settings->service;
+
+	if (!e->used)
+		e->epoch++;
+	e->mode = s->identity.mode;
+	e->protocol = s->identity.protocol;
+	e->prefix_length = s->identity.prefix_length;
+	e->port = s->identity.port;
+	memcpy(e->address, s->identity.address, sizeof(e->address));
+	memcpy(e->name, s->identity.name, sizeof(e->name));
+	e->worker_mask = 0;
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		e->worker_mask |= UINT64_C(1) << s->worker[i]->core;
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		e->cell_offset[i] = arena_offset(fp->arena, s->cells.cell[i]);
+		e->backend_cell_offset[i] = arena_offset(fp->arena, s->cells.backend_cell[i]);
+	}
+	e->backend_offset = arena_offset(fp->arena, s->cells.entry);
+	e->backend_count = settings->backend_slots;
+	e->flow_capacity = s->flow_capacity;
+	backends_write(settings, s->cells.entry);
+	e->used = 1;
+}
+
+void directory_write(struct fastpath *fp, const struct generation *g)
+{
+	struct weir_telemetry *t = fp->telemetry;
+	uint64_t seq = t->directory_seq;
+	uint32_t used = 0;
+
+	__atomic_store_n(&t->directory_seq, seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++) {
+		if (g->settings[i]) {
+			service_write(fp, g->settings[i], &t->service[i]);
+			used = i + 1;
+		} else {
+			t->service[i].used = 0;
+		}
+	}
+	t->service_count = used;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->directory_seq, seq + 2, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Generations: built beside the one in force, published by one pointer, freed when no core is in them
+ * any more. Main thread.
+ */
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/core_plan.h"
+#include "dataplane/table/service_table.h"
+
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every service, and every source address of every nat service. */
+static int table_create(const struct fastpath *fp, const struct weir_config_service *services,
+	const struct weir_config_source *sources, uint32_t count, struct service *const *service_of,
+	struct service_table **ret_table)
+{
+	struct service_table_service *keys = calloc(count + 1, sizeof(*keys));
+	struct service_table_source *replies;
+	uint32_t source_count = 0;
+	uint32_t at = 0;
+	int ret = -ENOMEM;
+
+	for (uint32_t i = 0; i < count; i++)
+		source_count += services[i].source_count;
+	replies = calloc(source_count + 1, sizeof(*replies));
+	if (!keys || !replies)
+		goto out;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct weir_config_service *s = &services[i];
+
+		keys[i] = (struct service_table_service){
+			.prefix_length = s->prefix_length,
+			.protocol = s->protocol,
+			.port = s->port,
+			.index = service_of[i]->slot,
+		};
+		memcpy(keys[i].address, s->address, sizeof(keys[i].address));
+		for (uint32_t j = 0; j < s->source_count; j++) {
+			const struct weir_config_source *from = &sources[s->first_source + j];
+			struct service_table_source *to = &replies[at++];
+
+			to->protocol = s->protocol;
+			to->index = service_of[i]->slot;
+			memcpy(to->address, from->address, sizeof(to->address));
+			memcpy(to->blocks, from->blocks, sizeof(to->blocks));
+		}
+	}
+	ret = service_table_create(keys, count, replies, source_count, &fp->seed, &table_memory_eal,
+		fp->core[0]->node, ret_table);
+out:
+	free(keys);
+	free(replies);
+	return ret;
+}
+
+int generation_shared_create(const struct fastpath *fp, const struct weir_config_service *services,
+	const struct weir_config_source *sources, uint32_t service_count,
+	struct service *const *service_of, struct generation_shared **ret_shared)
+{
+	struct generation_shared *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return -ENOMEM;
+	s->references = 1;
+	ret = table_create(fp, services, sources, service_count, service_of, &s->table);
+	if (ret) {
+		free(s);
+		return ret;
+	}
+	*ret_shared = s;
+	return 0;
+}
+
+void generation_shared_release(struct generation_shared *s)
+{
+	if (!s || --s->references)
+		return;
+	service_table_destroy(s->table);
+	free(s);
+}
+
+static struct rte_ring *handover_create(int node)
+{
+	struct rte_ring *ring = rte_zmalloc_socket("ring to a port's core",
+		(size_t)rte_ring_get_memsize(TRANSMIT_RING), RTE_CACHE_LINE_SIZE, node);
+
+	if (!ring)
+		ring = rte_zmalloc("ring to a port's core",
+			(size_t)rte_ring_get_memsize(TRANSMIT_RING), RTE_CACHE_LINE_SIZE);
+	if (ring)
+		rte_ring_init(ring, "transmit", TRANSMIT_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return ring;
+}
+
+/* Each sending core its own queue where there are enough, else all through core 0. */
+static int port_attach(struct fastpath *fp, struct generation *g, struct port *port)
+{
+	uint32_t first = core_plan_first_worker(fp->core_count);
+	uint32_t senders = fp->core_count - first;
+
+	g->port[port->index] = port;
+	if (port->completes_checksums)
+		g->completes_checksums |= 1u << port->index;
+	for (uint32_t i = 0; i < port->rx_queue_count; i++)
+		if (port->rx_queue[i].rx)
+			g->receive[g->receive_count++] = (struct receive_queue){
+				.port = port,
+				.queue = &port->rx_queue[i],
+			};
+	if (port->tx_queue_count == 0)
+		return 0;
+	if (port->tx_queue_count >= senders) {
+		for (uint32_t i = 0; i < senders; i++)
+			g->core[first + i].queue[port->index] = &port->tx_queue[i];
+		return 0;
+	}
+	g->core[0].queue[port->index] = &port->tx_queue[0];
+	for (uint32_t i = first; i < fp->core_count; i++) {
+		struct core *c = fp->core[i];
+
+		if (!c->handover[port->index])
+			c->handover[port->index] = handover_create(c->node);
+		if (!c->handover[port->index])
+			return -ENOMEM;
+		g->collect[g->collect_count++] = (struct collect_ring){
+			.ring = c->handover[port->index],
+			.port = port->index,
+		};
+	}
+	return 0;
+}
+
+static int ports_attach(
+	struct fastpath *fp, struct generation *g, const struct generation_input *in)
+{
+	uint32_t queues = 0;
+
+	for (uint32_t i = 0; i < in->port_count; i++)
+		if (in->ports[i])
+			queues += in->ports[i]->rx_queue_count;
+	g->receive = rte_zmalloc("receive queues", (queues + 1) * sizeof(g->receive[0]), 64);
+	g->collect = rte_zmalloc(
+		"transmit rings", WEIR_MAX_PORTS * WEIR_MAX_CORES * sizeof(g->collect[0]), 64);
+	if (!g->receive || !g->collect)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < in->port_count; i++) {
+		int ret = in->ports[i] ? port_attach(fp, g, in->ports[i]) : 0;
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int workers_attach(struct fastpath *fp, struct generation *g)
+{
+	for (uint32_t i = 0; i < fp->core_count; i++) {
+		g->core[i].worker = rte_zmalloc_socket("workers",
+			WEIR_MAX_SERVICES * sizeof(g->core[i].worker[0]), 64, SOCKET_ID_ANY);
+		if (!g->core[i].worker)
+			return -ENOMEM;
+	}
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		struct service *s = g->service[slot];
+
+		for (uint32_t i = 0; s && i < s->worker_count; i++) {
+			struct generation_core *core = &g->core[s->worker[i]->core];
+
+			core->worker[core->worker_count++] = (struct generation_worker){
+				.worker = s->worker[i],
+				.settings = g->settings[slot],
+			};
+		}
+	}
+	return 0;
+}
+
+int generation_create(
+	struct fastpath *fp, const struct generation_input *in, struct generation **ret_generation)
+{
+	struct generation *g = rte_zmalloc("generation", sizeof(*g), RTE_CACHE_LINE_SIZE);
+	int ret = -ENOMEM;
+
+	if (!g)
+		return ret;
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++) {
+		g->service[i] = in->settings[i] ? in->service[i] : NULL;
+		g->settings[i] = in->settings[i];
+	}
+	ret = ports_attach(fp, g, in);
+	if (ret == 0)
+		ret = workers_attach(fp, g);
+	if (ret) {
+		memset(g->settings, 0, sizeof(g->settings));
+		generation_destroy(g);
+		return ret;
+	}
+	g->shared = in->shared;
+	g->table = in->shared->table;
+	g->neighbours = in->neighbours;
+	g->number = ++fp->generation_count;
+	*ret_generation = g;
+	return 0;
+}
+
+void generation_destroy(struct generation *g)
+{
+	if (!g)
+		return;
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		service_settings_release(g->settings[i]);
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++)
+		rte_free(g->core[i].worker);
+	rte_free(g->receive);
+	rte_free(g->collect);
+	neighbours_release(g->neighbours);
+	generation_shared_release(g->shared);
+	rte_free(g);
+}
+
+struct generation *generation_publish(struct fastpath *fp, struct generation *g)
+{
+	struct generation *old = fp->generation;
+
+	__atomic_store_n(&fp->generation, g, __ATOMIC_RELEASE);
+	if (fp->single_threaded) {
+		for (uint32_t i = 0; i < fp->core_count; i++)
+			core_take_over(fp->core[i], g);
+	} else {
+		rte_rcu_qsbr_synchronize(fp->qsbr, RTE_QSBR_THRID_INVALID);
+	}
+	return old;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The way of a packet, the whole of it: receive_side() and work_side(). Everything here runs on packet
+ * cores, over bursts, to completion; between the two sides lies a ring where they run on different
+ * cores, and nothing where one core does both.
+ */
+
+#include "dataplane/core/core.h"
+#include "dataplane/stage/balance/balance.h"
+#include "dataplane/stage/dispatch/dispatch.h"
+#include "dataplane/stage/flow/flow_stage.h"
+#include "dataplane/stage/limit/limit.h"
+#include "dataplane/stage/neighbour/neighbour.h"
+#include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/receive/receive.h"
+#include "dataplane/stage/rewrite/rewrite_stage.h"
+#include "dataplane/stage/service/service_stage.h"
+
+#include <rte_ring.h>
+
+/* Some bursts are timed: cycles since the last lap go to the stage that has just ended. */
+struct laps {
+	struct weir_core_cell *cell; /* NULL: this burst is not timed */
+	uint64_t mark;
+};
+
+static inline struct laps laps_start(struct core *c)
+{
+	struct laps laps = { .cell = NULL };
+
+	if (unlikely((++c->burst & CORE_SAMPLE_MASK) == 0)) {
+		laps.cell = c->stage.cell;
+		laps.mark = rte_rdtsc();
+		c->timed = true;
+	}
+	return laps;
+}
+
+static inline void lap(struct laps *laps, enum weir_stage stage, uint32_t packets)
+{
+	uint64_t now;
+
+	if (likely(!laps->cell) || packets == 0)
+		return;
+	now = rte_rdtsc();
+	cell_add(&laps->cell->stage_cycles[stage], now - laps->mark);
+	cell_add(&laps->cell->stage_packets[stage], packets);
+	laps->mark = now;
+}
+
+static void work_side(struct core *c, const struct generation *g, struct service_worker *worker,
+	struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint64_t now_ns = stage_ns(&c->stage, c->stage.now);
+	const struct work w = {
+		.core = &c->stage,
+		.worker = worker,
+		.settings = worker->settings,
+		.neighbours = g->neighbours,
+		.port = g->port,
+		.completes_checksums = g->completes_checksums,
+		.now_ms = (uint32_t)(now_ns / 1000000),
+		.now_ns = now_ns,
+	};
+	struct laps laps = laps_start(c);
+	uint16_t in = n;
+
+	n = limit_burst(&w, pkts, n);
+	lap(&laps, WEIR_STAGE_LIMIT, in);
+	in = n;
+	n = flow_burst(&w, pkts, n);
+	lap(&laps, WEIR_STAGE_FLOW, in);
+	in = n;
+	n = balance_burst(&w, pkts, n);
+	lap(&laps, WEIR_STAGE_BALANCE, in);
+	n = rewrite_burst(&w, pkts, n);
+	lap(&laps, WEIR_STAGE_REWRITE, n);
+	in = n;
+	n = neighbour_burst(&w, pkts, n);
+	lap(&laps, WEIR_STAGE_NEIGHBOUR, in);
+	transmit_burst(&c->transmit, pkts, n);
+	lap(&laps, WEIR_STAGE_TRANSMIT, n);
+}
+
+static uint32_t receive_side(const struct fastpath *fp, struct core *c, const struct generation *g,
+	const struct receive_queue *from)
+{
+	struct rte_mbuf *pkts[STAGE_BURST];
+	struct dispatch own;
+	struct laps laps = laps_start(c);
+	uint32_t found = receive_burst(&c->stage, from->port, from->queue, pkts);
+	uint16_t n = (uint16_t)found;
+	uint16_t in;
+
+	if (n == 0)
+		return 0;
+	lap(&laps, WEIR_STAGE_RECEIVE, n);
+	in = n;
+	n = parse_stage_burst(&c->stage, from->port, pkts, n);
+	lap(&laps, WEIR_STAGE_PARSE, in);
+	in = n;
+	n = service_stage_burst(&c->stage, g->table, &fp->seed, from->port, pkts, n);
+	lap(&laps, WEIR_STAGE_SERVICE, in);
+	dispatch_burst(&c->stage, g->service, pkts, n, &own);
+	lap(&laps, WEIR_STAGE_DISPATCH, n);
+
+	for (uint32_t i = 0; i < own.count; i++) {
+		struct service_worker *worker = own.worker[i];
+
+		work_side(c, g, worker, worker->stage, (uint16_t)worker->staged);
+		worker->staged = 0;
+	}
+	return found;
+}
+
+/* One burst from each worker's ring in each round, so a flooded service cannot starve its neighbour. */
+static uint32_t ring_side(struct core *c, const struct generation *g, struct service_worker *worker)
+{
+	struct rte_mbuf *pkts[STAGE_BURST];
+	uint32_t n = rte_ring_sc_dequeue_burst(worker->ring, (void **)pkts, STAGE_BURST, NULL);
+
+	if (n)
+		work_side(c, g, worker, pkts, (uint16_t)n);
+	return n;
+}
+
+/* Offer what waits to the devices; in a round with a timed burst this is timed as well. */
+static void transmit_side(struct core *c)
+{
+	uint64_t start;
+
+	if (c->transmit.waiting == 0)
+		return;
+	if (likely(!c->timed)) {
+		transmit_flush(&c->transmit);
+		return;
+	}
+	start = rte_rdtsc();
+	transmit_flush(&c->transmit);
+	cell_add(&c->stage.cell->stage_cycles[WEIR_STAGE_TRANSMIT], rte_rdtsc() - start);
+	c->timed = false;
+}
+
+/* End flows that were idle for too long: once a millisecond, one partition each of some workers. */
+static void age_side(struct core *c, const struct generation_core *mine)
+{
+	uint32_t now_ms = (uint32_t)(stage_ns(&c->stage, c->stage.now) / 1000000);
+	uint32_t workers = RTE_MIN(mine->worker_count, CORE_AGE_WORKERS);
+	bool behind = false;
+
+	if (likely(now_ms == c->aged_ms && !c->age_behind))
+		return;
+	c->aged_ms = now_ms;
+	for (uint32_t i = 0; i < workers; i++) {
+		if (c->age_worker >= mine->worker_count)
+			c->age_worker = 0;
+		behind |= service_worker_age(
+			mine->worker[c->age_worker++].worker, now_ms, CORE_AGE_BUDGET);
+	}
+	c->age_behind = behind;
+}
+
+uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g)
+{
+	const struct generation_core *mine = &g->core[c->index];
+	uint32_t found = 0;
+
+	if (c->index == 0)
+		for (uint32_t i = 0; i < g->receive_count; i++)
+			found += receive_side(fp, c, g, &g->receive[i]);
+	for (uint32_t i = 0; i < mine->worker_count; i++)
+		if (mine->worker[i].worker->ring)
+			found += ring_side(c, g, mine->worker[i].worker);
+	if (c->index == 0)
+		for (uint32_t i = 0; i < g->collect_count; i++)
+			found += transmit_collect(
+				&c->transmit, g->collect[i].port, g->collect[i].ring);
+	transmit_side(c);
+	stage_drops_free(&c->stage);
+	age_side(c, mine);
+	return found;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What a packet core does from one round to the next: notice a new generation, count its time, rest
+ * when there is nothing to do.
+ */
+
+#include "dataplane/core/core.h"
+
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
+
+#include <sys/prctl.h>
+#include <time.h>
+
+/* What still waits for a port that is replaced or gone can only have been meant for the old one. */
+static void lane_take_over(struct core *c, const struct generation *g, uint8_t index)
+{
+	struct transmit_lane *lane = &c->transmit.lane[index];
+	const struct port *port = g->port[index];
+	const struct port_queue *queue = g->core[c->index].queue[index];
+
+	if (lane->port == port && lane->queue == queue)
+		return;
+	if (lane->count)
+		transmit_abandon(&c->transmit, index, WEIR_DROP_SHUTDOWN);
+	lane->port = port;
+	lane->queue = queue;
+	lane->handover = c->handover[index];
+	lane->rounds = 0;
+}
+
+void core_take_over(struct core *c, const struct generation *g)
+{
+	const struct generation_core *mine = &g->core[c->index];
+
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
+		lane_take_over(c, g, i);
+	for (uint32_t i = 0; i < mine->worker_count; i++)
+		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
+	c->seen = g->number;
+}
+
+static void count_round(struct core *c, uint32_t found)
+{
+	struct weir_core_cell *cell = c->stage.cell;
+
+	cell_add(&cell->loops, 1);
+	if (found) {
+		cell_add(&cell->bursts, 1);
+		cell_add(&cell->packets, found);
+	}
+	c->busy = found != 0;
+}
+
+/* The time since the last round was that round's, and the sleep after it. */
+static void count_time(struct core *c, uint64_t now)
+{
+	struct weir_core_cell *cell = c->stage.cell;
+
+	if (c->last_now)
+		cell_add(c->busy ? &cell->busy_cycles : &cell->idle_cycles, now - c->last_now);
+	c->last_now = now;
+}
+
+uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_tsc)
+{
+	const struct generation *g = __atomic_load_n(&fp->generation, __ATOMIC_ACQUIRE);
+	struct core *c = fp->core[index];
+	uint32_t found = 0;
+
+	c->stage.now = now_tsc;
+	count_time(c, now_tsc);
+	if (g) {
+		if (unlikely(c->seen != g->number))
+			core_take_over(c, g);
+		found = pipeline_round(fp, c, g);
+	}
+	count_round(c, found);
+	return found;
+}
+
+/*
+ * Nothing to do: spin for a while, then sleep, longer each time up to CORE_SLEEP_MAX_NS. A sleeping core
+ * holds nothing of a generation, so it is offline for the grace period. Returns the next sleep's length.
+ */
+static long rest(struct fastpath *fp, struct core *c, uint32_t idle_rounds, long sleep_ns)
+{
+	const struct timespec t = { .tv_nsec = sleep_ns };
+
+	if (fp->idle == WEIR_IDLE_SPIN || idle_rounds < CORE_IDLE_SPINS || c->transmit.waiting) {
+		rte_pause();
+		return CORE_SLEEP_MIN_NS;
+	}
+	cell_add(&c->stage.cell->sleeps, 1);
+	rte_rcu_qsbr_thread_offline(fp->qsbr, c->index);
+	nanosleep(&t, NULL);
+	rte_rcu_qsbr_thread_online(fp->qsbr, c->index);
+	return RTE_MIN(sleep_ns * 2, (long)CORE_SLEEP_MAX_NS);
+}
+
+void fastpath_core_run(struct fastpath *fp, uint32_t index)
+{
+	struct core *c = fp->core[index];
+	long sleep_ns = CORE_SLEEP_MIN_NS;
+	uint32_t idle_rounds = 0;
+
+	/* The kernel rounds sleeps up by the timer slack, 50 us unless told otherwise. */
+	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	rte_rcu_qsbr_thread_register(fp->qsbr, index);
+	rte_rcu_qsbr_thread_online(fp->qsbr, index);
+	while (!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED)) {
+		uint32_t found = fastpath_core_step(fp, index, rte_rdtsc());
+
+		rte_rcu_qsbr_quiescent(fp->qsbr, index);
+		if (found) {
+			idle_rounds = 0;
+			continue;
+		}
+		sleep_ns = rest(fp, c, idle_rounds, sleep_ns);
+		idle_rounds += idle_rounds < CORE_IDLE_SPINS;
+	}
+	rte_rcu_qsbr_thread_offline(fp->qsbr, index);
+	rte_rcu_qsbr_thread_unregister(fp->qsbr, index);
+}
+
+void fastpath_stop(struct fastpath *fp)
+{
+	__atomic_store_n(&fp->stop, true, __ATOMIC_RELAXED);
+}
