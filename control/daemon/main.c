@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-int main(void)
+#include "control/daemon/daemon.h"
+
+int main(int argc, char **argv)
 {
-	return 1;
+	struct options options;
+	int status = options_parse(argc, argv, &options);
+
+	return status >= 0 ? status : daemon_run(&options);
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The daemon as a whole: what the files of this folder share. One thread runs its event loop, and owns
+ * everything here.
+ *
+ *   operator -> rpc_server -> methods -> transactions -> dataplane (CONFIG), host_addresses, steer
+ *   health checks -> pool  \
+ *   kernel events -> hops  --> push -> dataplane (BACKENDS, NEIGHBOURS)
+ */
+
+#ifndef WEIR_DAEMON_DAEMON_H
+#define WEIR_DAEMON_DAEMON_H
+
+#include "control/daemon/dataplane.h"
+#include "control/daemon/history.h"
+#include "control/daemon/hops.h"
+#include "control/daemon/host_addresses.h"
+#include "control/daemon/options.h"
+#include "control/daemon/pool.h"
+#include "control/daemon/rpc_server.h"
+#include "control/daemon/rundir.h"
+#include "control/daemon/told.h"
+#include "control/export/metrics_server.h"
+#include "control/kernel/kernel_watch.h"
+#include "control/plan/plan.h"
+
+#include <jansson.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct event;
+struct event_base;
+struct transaction;
+struct waiter;
+
+struct daemon {
+	struct options options;
+	struct rundir run;
+	struct event_base *base; /* owned */
+	struct event *signals[3]; /* owned */
+	uint64_t started_ns;
+	bool stopping;
+
+	struct kernel_watch *kernel; /* owned */
+	struct host_addresses addresses;
+	struct pool *pool; /* owned */
+	struct dataplane_callbacks callbacks;
+	struct dataplane *dataplane; /* owned */
+	struct rpc_server *server; /* owned */
+	struct metrics_server *metrics; /* owned; NULL: none configured */
+	struct history history;
+	struct event *history_timer; /* owned */
+
+	/* The configuration in force. */
+	struct model *model; /* owned */
+	char *text; /* owned; what it was read from */
+	size_t text_length;
+	char *file; /* owned; where the operator had it */
+	double applied_at; /* seconds since 1970 */
+	uint64_t start_mark; /* of the text of --config when it was last taken from there */
+	struct plan_ports *ports; /* owned */
+	bool pool_ready; /* the pool follows the model; not before we know whom we adopt */
+
+	/* The data plane's knowledge. */
+	struct told told;
+	uint64_t adopted_digest; /* of a data plane that was told by another daemon; 0: of nobody */
+	bool in_step; /* addresses, steering and CONFIG are as the model says */
+	char refusal[512]; /* why CONFIG failed last; "": it did not */
+	struct hops hops;
+	json_t *route_warnings; /* owned; of the last plan */
+	unsigned int backends_open; /* BACKENDS messages without an answer */
+	struct event *push_timer; /* owned; send what differs */
+	struct event *hops_timer; /* owned; look after neighbours */
+	struct event *replan_timer; /* owned; routes, links or addresses have changed */
+
+	TAILQ_HEAD(, transaction) transactions; /* the first is under way when `busy` */
+	bool busy;
+	TAILQ_HEAD(, waiter) waiters; /* drain and enable, until the data plane has it */
+};
+
+/* transaction.c: configurations, one after another. */
+
+/* Apply a text; answers call, or logs when call is NULL. Text is copied. */
+void daemon_apply(
+	struct daemon *d, const char *file, const char *text, size_t length, struct rpc_call *call);
+/* Bring the data plane, addresses and steering in step with the configuration in force. */
+void daemon_sync(struct daemon *d);
+/* A data plane has connected: go on with what waited for that. */
+void transactions_resume(struct daemon *d);
+/* At the end: refuse what has not been done. */
+void transactions_drop(struct daemon *d);
+
+/* startup.c */
+
+/* {errors: ["FILE:LINE:COLUMN: text", ...]}; NULL when out of memory. */
+json_t *config_errors_document(const char *file, const struct model_errors *e);
+/* Remember the configuration in force for the daemon after this one. */
+void daemon_save(struct daemon *d);
+
+/* push.c: BACKENDS and NEIGHBOURS. */
+
+void daemon_push(struct daemon *d);
+void daemon_push_soon(void *ctx); /* ctx: the daemon; from the next turn of the loop */
+void hops_timer_run(int fd, short what, void *ctx);
+void push_timer_run(int fd, short what, void *ctx);
+/* Answer call with the backend's entry once the data plane has what was changed. */
+void waiter_add(struct daemon *d, struct rpc_call *call, const char *service,
+	const struct address *a, uint16_t port);
+void waiters_check(struct daemon *d);
+void waiters_fail(struct daemon *d, const char *why);
+
+/* world.c: the plan in the light of routes, neighbours and health. */
+
+/*
+ * ret_warnings  a list of texts; a new reference
+ * Otherwise as plan_build(); the digest in ret_body is that of told_digest().
+ */
+int world_plan(struct daemon *d, const struct model *m, struct plan_ports *ports, void **ret_body,
+	size_t *ret_length, json_t **ret_warnings, char *err, size_t err_size);
+/* Link address of a next hop now; also whether it is a matter of configuration only. */
+bool world_link_address(struct daemon *d, const struct model *m, const struct address *via,
+	size_t port_index, uint8_t ret_mac[6], bool *ret_static);
+/* Interface of a port; 0 when there is none now. */
+uint32_t world_port_ifindex(struct daemon *d, const struct model *m, size_t port_index);
+
+/* methods.c, status.c: the answers. */
+
+void methods_handle(void *ctx, struct rpc_call *call);
+/* The newest snapshot, at most max_age_ms old; NULL without a data plane. Borrowed. */
+const struct snapshot *daemon_snapshot(struct daemon *d, unsigned int max_age_ms);
+json_t *status_document(struct daemon *d);
+/* The backend's entry of `backend list`; NULL when out of memory. */
+json_t *backend_document(struct daemon *d, const struct model_service *s, const struct address *a,
+	uint16_t port, unsigned int max_age_ms);
+json_t *backends_document(struct daemon *d, const struct model_service *s, unsigned int max_age_ms);
+
+/* daemon.c */
+
+/* Run to the end. Returns the exit status. */
+int daemon_run(const struct options *options);
+/* Render the metrics; ctx: the daemon. For metrics_server.h. */
+void daemon_metrics(void *ctx, struct evbuffer *out);
+
+#endif

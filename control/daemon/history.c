@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/daemon/history.h"
+
+#include "control/daemon/clock.h"
+#include "dataplane/api/client.h"
+
+#include <string.h>
+
+void history_clear(struct history *h)
+{
+	snapshot_destroy(h->now);
+	for (unsigned int i = 0; i < HISTORY_STEPS; i++)
+		snapshot_destroy(h->old[i]);
+	memset(h, 0, sizeof(*h));
+}
+
+int history_refresh(struct history *h, const struct weir_client *c, unsigned int max_age_ms)
+{
+	const struct weir_telemetry *t = weir_client_telemetry(c);
+	uint64_t now = clock_now_ns();
+	struct snapshot *s;
+
+	if (h->now && now - h->now->taken_ns < max_age_ms * NS_PER_MS &&
+		h->now->start_ns == t->start_ns)
+		return 0;
+	int rc = snapshot_take(t, weir_client_hello(c)->telemetry_size, now, &s);
+
+	if (rc)
+		return rc;
+	if (h->now && (h->now->pid != s->pid || h->now->start_ns != s->start_ns))
+		history_clear(h);
+	snapshot_destroy(h->now);
+	h->now = s;
+	return 0;
+}
+
+int history_step(struct history *h, const struct weir_client *c)
+{
+	int rc = history_refresh(h, c, 0);
+
+	if (rc)
+		return rc;
+	snapshot_destroy(h->old[h->next]);
+	h->old[h->next] = h->now;
+	h->next = (h->next + 1) % HISTORY_STEPS;
+	h->now = NULL;
+	return 0;
+}
+
+const struct snapshot *history_base(const struct history *h)
+{
+	for (unsigned int i = 0; i < HISTORY_STEPS; i++) {
+		const struct snapshot *s = h->old[(h->next + i) % HISTORY_STEPS];
+
+		if (s)
+			return s;
+	}
+	return NULL;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The methods of the control API; docs/developers/control-api.md has their documents. */
+
+#include "control/daemon/daemon.h"
+#include "control/daemon/flows.h"
+#include "control/report/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A parameter that has to be a string; answers the call and returns NULL when it is not there. */
+static const char *string_param(struct rpc_call *call, const char *name)
+{
+	const char *text = json_string_value(json_object_get(rpc_call_params(call), name));
+
+	if (!text)
+		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "%s: expected a string", name);
+	return text;
+}
+
+static const struct model_service *service_find(const struct daemon *d, const char *name)
+{
+	for (size_t i = 0; i < d->model->service_count; i++)
+		if (!strcmp(d->model->services[i].name, name))
+			return &d->model->services[i];
+	return NULL;
+}
+
+/* The same for the name of a service. */
+static const struct model_service *service_param(struct daemon *d, struct rpc_call *call)
+{
+	const char *name = string_param(call, "service");
+	const struct model_service *s = name ? service_find(d, name) : NULL;
+
+	if (name && !s)
+		rpc_call_error(call, RPC_REFUSED, NULL,
+			"there is no service %.64s; see `weirctl service list`", name);
+	return s;
+}
+
+/* A snapshot, or the call is answered with why there is none. */
+static const struct snapshot *snapshot_or_error(struct daemon *d, struct rpc_call *call)
+{
+	const struct snapshot *now = daemon_snapshot(d, 100);
+	const char *why = dataplane_error(d->dataplane);
+
+	if (!now)
+		rpc_call_error(call, RPC_DATAPLANE, NULL,
+			"the data plane is %s%s%s; see `weirctl status`",
+			dataplane_state_name(dataplane_state(d->dataplane)), *why ? ": " : "", why);
+	return now;
+}
+
+static void config_apply(struct daemon *d, struct rpc_call *call)
+{
+	const char *file = string_param(call, "file");
+	const char *text = file ? string_param(call, "text") : NULL;
+
+	if (text)
+		daemon_apply(d, file, text,
+			json_string_length(json_object_get(rpc_call_params(call), "text")), call);
+}
+
+static void config_diff(struct daemon *d, struct rpc_call *call)
+{
+	const char *file = string_param(call, "file");
+	const char *text = file ? string_param(call, "text") : NULL;
+	struct model_errors errors = { 0 };
+	struct model *m;
+
+	if (!text)
+		return;
+	int rc = model_parse(text,
+		json_string_length(json_object_get(rpc_call_params(call), "text")), &m, &errors);
+
+	if (rc == -EINVAL) {
+		rpc_call_error(call, RPC_REFUSED, config_errors_document(file, &errors),
+			"%s: %zu error%s", file, errors.count, errors.count == 1 ? "" : "s");
+		model_errors_fini(&errors);
+		return;
+	}
+	char *diff = rc ? NULL : model_diff(d->model, m);
+
+	rpc_call_result(call, diff ? json_pack("{s:s}", "diff", diff) : NULL);
+	free(diff);
+	if (!rc)
+		model_destroy(m);
+}
+
+static void config_show(struct daemon *d, struct rpc_call *call)
+{
+	rpc_call_result(call,
+		json_pack("{s:s%, s:s, s:f}", "text", d->text, d->text_length, "file", d->file,
+			"applied_at", d->applied_at));
+}
+
+static void status(struct daemon *d, struct rpc_call *call)
+{
+	rpc_call_result(call, status_document(d));
+}
+
+static void service_list(struct daemon *d, struct rpc_call *call)
+{
+	const struct snapshot *now = snapshot_or_error(d, call);
+
+	if (now)
+		rpc_call_result(
+			call, report_service_list(d->model, now, history_base(&d->history)));
+}
+
+static void service_show(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+	const struct snapshot *now = s ? snapshot_or_error(d, call) : NULL;
+
+	if (!now)
+		return;
+	json_t *document = report_service(d->model, s, now, history_base(&d->history));
+
+	if (document)
+		json_object_set_new(document, "backends", backends_document(d, s, 100));
+	rpc_call_result(call, document);
+}
+
+static void backend_list(struct daemon *d, struct rpc_call *call)
+{
+	json_t *name = json_object_get(rpc_call_params(call), "service");
+	const struct model_service *s = NULL;
+
+	if (name && !json_is_null(name)) {
+		s = service_param(d, call);
+		if (!s)
+			return;
+	}
+	if (snapshot_or_error(d, call))
+		rpc_call_result(call, backends_document(d, s, 100));
+}
+
+static void backend_change(struct daemon *d, struct rpc_call *call, bool drain)
+{
+	const struct model_service *s = service_param(d, call);
+	const char *text = s ? string_param(call, "backend") : NULL;
+	struct address a;
+	uint16_t port;
+
+	if (!text)
+		return;
+	if (!address_port_parse(text, &a, &port)) {
+		rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
+			"backend: \"%.80s\" is not ADDRESS:PORT", text);
+		return;
+	}
+	if (!snapshot_or_error(d, call))
+		return;
+	if (!d->pool_ready || pool_drain(d->pool, s->name, &a, port, drain)) {
+		rpc_call_error(call, RPC_REFUSED, NULL,
+			"service %s has no backend %.80s; see `weirctl backend list %s`", s->name,
+			text, s->name);
+		return;
+	}
+	waiter_add(d, call, s->name, &a, port);
+}
+
+static void backend_drain(struct daemon *d, struct rpc_call *call)
+{
+	backend_change(d, call, true);
+}
+
+static void backend_enable(struct daemon *d, struct rpc_call *call)
+{
+	backend_change(d, call, false);
+}
+
+static void flow_list(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		flows_list(d, call, s);
+}
+
+static void flow_find(struct daemon *d, struct rpc_call *call)
+{
+	flows_find(d, call);
+}
+
+static void limit_show(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		rpc_call_result(call, report_limits(s));
+}
+
+static void port_list(struct daemon *d, struct rpc_call *call)
+{
+	const struct snapshot *now = snapshot_or_error(d, call);
+
+	if (now)
+		rpc_call_result(call, report_port_list(d->model, now, history_base(&d->history)));
+}
+
+static void port_show(struct daemon *d, struct rpc_call *call)
+{
+	const char *name = string_param(call, "port");
+	const struct snapshot *now = name ? snapshot_or_error(d, call) : NULL;
+
+	if (!now)
+		return;
+	json_t *list = report_port_list(d->model, now, history_base(&d->history));
+
+	for (size_t i = 0; list && i < d->model->port_count; i++) {
+		if (strcmp(d->model->ports[i].name, name))
+			continue;
+		rpc_call_result(call, json_incref(json_array_get(list, i)));
+		json_decref(list);
+		return;
+	}
+	json_decref(list);
+	rpc_call_error(
+		call, RPC_REFUSED, NULL, "there is no port %.64s; see `weirctl port list`", name);
+}
+
+static void core_list(struct daemon *d, struct rpc_call *call)
+{
+	const struct snapshot *now = snapshot_or_error(d, call);
+
+	if (now)
+		rpc_call_result(call, report_core_list(d->model, now, history_base(&d->history)));
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct daemon *d, struct rpc_call *call);
+} methods[] = {
+	{ "backend.drain", backend_drain },
+	{ "backend.enable", backend_enable },
+	{ "backend.list", backend_list },
+	{ "config.apply", config_apply },
+	{ "config.diff", config_diff },
+	{ "config.show", config_show },
+	{ "core.list", core_list },
+	{ "flow.find", flow_find },
+	{ "flow.list", flow_list },
+	{ "limit.show", limit_show },
+	{ "port.list", port_list },
+	{ "port.show", port_show },
+	{ "service.list", service_list },
+	{ "service.show", service_show },
+	{ "status", status },
+};
+
+void methods_handle(void *ctx, struct rpc_call *call)
+{
+	const char *name = rpc_call_method(call);
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (!strcmp(methods[i].name, name)) {
+			methods[i].run(ctx, call);
+			return;
+		}
+	}
+	rpc_call_error(call, RPC_METHOD_NOT_FOUND, NULL, "there is no method %.64s", name);
+}

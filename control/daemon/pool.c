@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/daemon/pool.h"
+
+#include "control/daemon/log.h"
+#include "control/daemon/state_file.h"
+#include "control/health/health_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_NAME "drained.json"
+#define CHAINS	   4096
+
+struct entry {
+	struct entry *next; /* of its chain; owned */
+	struct pool *pool; /* borrowed */
+	char service[MODEL_NAME_MAX + 1];
+	struct address address;
+	uint16_t port;
+	bool draining;
+	bool wanted; /* by the model that is being set */
+	bool fresh; /* made for it */
+	enum model_health_type type;
+	struct health_check *check; /* owned; NULL: none needed */
+};
+
+struct pool {
+	struct event_base *base; /* borrowed */
+	const struct rundir *run; /* borrowed */
+	pool_changed_cb cb;
+	void *ctx;
+	json_t *drained_before; /* owned; what the state file had, for the first model */
+	struct entry *chain[CHAINS];
+};
+
+static uint64_t hash_of(const char *service, const struct address *a, uint16_t port)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ port;
+
+	while (*service)
+		h = (h ^ (uint8_t)*service++) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < sizeof(a->bytes); i++)
+		h = (h ^ a->bytes[i]) * UINT64_C(0x100000001b3);
+	return h ^ (h >> 29);
+}
+
+static struct entry *entry_find(
+	const struct pool *p, const char *service, const struct address *a, uint16_t port)
+{
+	struct entry *e = p->chain[hash_of(service, a, port) % CHAINS];
+
+	while (e &&
+		(e->port != port || memcmp(&e->address, a, sizeof(*a)) ||
+			strcmp(e->service, service)))
+		e = e->next;
+	return e;
+}
+
+static void entry_destroy(struct entry *e)
+{
+	health_check_destroy(e->check);
+	free(e);
+}
+
+/* Remove the entries for which `field` is what it should not be; returns true when one drained. */
+static bool entries_sweep(struct pool *p, bool (*gone)(const struct entry *e))
+{
+	bool drained = false;
+
+	for (size_t i = 0; i < CHAINS; i++) {
+		struct entry **at = &p->chain[i];
+
+		while (*at) {
+			struct entry *e = *at;
+
+			if (!gone(e)) {
+				at = &e->next;
+				continue;
+			}
+			*at = e->next;
+			drained |= e->draining;
+			entry_destroy(e);
+		}
+	}
+	return drained;
+}
+
+int pool_create(struct event_base *base, const struct rundir *run, pool_changed_cb cb, void *ctx,
+	struct pool **ret_pool)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->base = base;
+	p->run = run;
+	p->cb = cb;
+	p->ctx = ctx;
+	p->drained_before = state_read(run, STATE_NAME);
+	*ret_pool = p;
+	return 0;
+}
+
+static bool any_entry(const struct entry *e)
+{
+	return true;
+}
+
+void pool_destroy(struct pool *p)
+{
+	if (!p)
+		return;
+	entries_sweep(p, any_entry);
+	json_decref(p->drained_before);
+	free(p);
+}
+
+static void drained_save(const struct pool *p)
+{
+	json_t *list = json_array();
+	char text[80];
+
+	for (size_t i = 0; list && i < CHAINS; i++)
+		for (const struct entry *e = p->chain[i]; e; e = e->next)
+			if (e->draining)
+				json_array_append_new(list,
+					json_pack("{s:s, s:s, s:i}", "service", e->service,
+						"address",
+						address_print(&e->address, text, sizeof(text)),
+						"port", (int)e->port));
+	if (list && !json_array_size(list)) {
+		json_decref(list);
+		rundir_unlink(p->run, STATE_NAME);
+		return;
+	}
+	state_write(p->run, STATE_NAME, list);
+}
+
+static void health_changed(void *ctx, enum health_verdict verdict, const char *reason)
+{
+	struct entry *e = ctx;
+	char text[80];
+
+	address_port_print(&e->address, e->port, text, sizeof(text));
+	if (verdict == HEALTH_GOOD)
+		log_notice("service %s: backend %s is up: %s", e->service, text, reason);
+	else
+		log_warning("service %s: backend %s is down: %s", e->service, text, reason);
+	e->pool->cb(e->pool->ctx);
+}
+
+static bool snapshot_has_up(
+	const struct snapshot *adopted, const char *service, const struct address *a, uint16_t port)
+{
+	const struct snapshot_service *s = adopted ? snapshot_find_service(adopted, service) : NULL;
+	const struct snapshot_backend *b = s ? snapshot_find_backend(s, a->bytes, port) : NULL;
+
+	return b && (b->entry.state == WEIR_BACKEND_UP || b->entry.state == WEIR_BACKEND_DRAINING);
+}
+
+static struct entry *entry_add(
+	struct pool *p, const struct model_service *s, const struct model_backend *b)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->pool = p;
+	snprintf(e->service, sizeof(e->service), "%s", s->name);
+	e->address = b->address;
+	e->port = b->port;
+	e->fresh = true;
+	struct entry **chain = &p->chain[hash_of(s->name, &b->address, b->port) % CHAINS];
+
+	e->next = *chain;
+	*chain = e;
+	return e;
+}
+
+/* Start, change or end the check of an entry as the service says. */
+static int entry_check(struct entry *e, const struct model_service *s,
+	const struct model_backend *b, const struct snapshot *adopted)
+{
+	/* A dsr service with any port has backends without one: nothing to connect to. */
+	enum model_health_type type = b->port ? s->health.type : MODEL_HEALTH_NONE;
+	enum health_verdict believed = HEALTH_UNKNOWN;
+
+	if (type == MODEL_HEALTH_NONE) {
+		health_check_destroy(e->check);
+		e->check = NULL;
+		e->type = type;
+		return 0;
+	}
+	/* Without checks it was up; it stays so until checks say otherwise. */
+	if ((!e->fresh && e->type == MODEL_HEALTH_NONE) ||
+		snapshot_has_up(adopted, s->name, &b->address, b->port))
+		believed = HEALTH_GOOD;
+	e->type = type;
+	if (e->check)
+		return health_check_configure(e->check, &s->health);
+	return health_check_create(e->pool->base, &s->health, &b->address, b->port, believed,
+		health_changed, e, &e->check);
+}
+
+/* The entry of every backend, made where there is none. */
+static int entries_make(struct pool *p, const struct model *m)
+{
+	for (size_t i = 0; i < m->service_count; i++) {
+		const struct model_service *s = &m->services[i];
+
+		for (size_t j = 0; j < s->backend_count; j++) {
+			const struct model_backend *b = &s->backends[j];
+			struct entry *e = entry_find(p, s->name, &b->address, b->port);
+
+			if (!e)
+				e = entry_add(p, s, b);
+			if (!e)
+				return -ENOMEM;
+			e->wanted = true;
+		}
+	}
+	return 0;
+}
+
+static bool is_fresh(const struct entry *e)
+{
+	return e->fresh;
+}
+
+static bool is_unwanted(const struct entry *e)
+{
+	return !e->wanted;
+}
+
+static void marks_clear(struct pool *p)
+{
+	for (size_t i = 0; i < CHAINS; i++)
+		for (struct entry *e = p->chain[i]; e; e = e->next)
+			e->fresh = e->wanted = false;
+}
+
+static void drained_restore(struct pool *p)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(p->drained_before, i, item)
+	{
+		const char *service = json_string_value(json_object_get(item, "service"));
+		const char *text = json_string_value(json_object_get(item, "address"));
+		json_int_t port = json_integer_value(json_object_get(item, "port"));
+		struct address a;
+
+		if (!service || !text || !address_parse(text, &a) || port < 0 || port > 65535)
+			continue;
+		struct entry *e = entry_find(p, service, &a, (uint16_t)port);
+
+		if (e)
+			e->draining = true;
+	}
+	json_decref(p->drained_before);
+	p->drained_before = NULL;
+}
+
+int pool_set_model(struct pool *p, const struct model *m, const struct snapshot *adopted)
+{
+	int rc = entries_make(p, m);
+
+	if (rc) {
+		entries_sweep(p, is_fresh);
+		marks_clear(p);
+		return rc;
+	}
+	for (size_t i = 0; i < m->service_count; i++) {
+		const struct model_service *s = &m->services[i];
+
+		for (size_t j = 0; j < s->backend_count; j++) {
+			const struct model_backend *b = &s->backends[j];
+			struct entry *e = entry_find(p, s->name, &b->address, b->port);
+
+			/* A check that cannot be made leaves its backend down; said, not hidden. */
+			if (entry_check(e, s, b, adopted))
+				log_error("service %s: no memory for a health check", s->name);
+		}
+	}
+	bool forgotten = entries_sweep(p, is_unwanted);
+
+	marks_clear(p);
+	if (p->drained_before)
+		drained_restore(p);
+	else if (forgotten)
+		drained_save(p);
+	return 0;
+}
+
+static uint8_t state_of(enum health_verdict verdict, bool draining)
+{
+	if (verdict != HEALTH_GOOD)
+		return WEIR_BACKEND_DOWN;
+	return draining ? WEIR_BACKEND_DRAINING : WEIR_BACKEND_UP;
+}
+
+uint8_t pool_state(const struct pool *p, const char *service, const struct address *a,
+	uint16_t port, enum model_health_type health)
+{
+	struct pool_health h;
+
+	if (!pool_health(p, service, a, port, &h))
+		return health == MODEL_HEALTH_NONE || !port ? WEIR_BACKEND_UP : WEIR_BACKEND_DOWN;
+	return state_of(h.verdict, h.draining);
+}
+
+int pool_drain(
+	struct pool *p, const char *service, const struct address *a, uint16_t port, bool drain)
+{
+	struct entry *e = entry_find(p, service, a, port);
+	char text[80];
+
+	if (!e)
+		return -ENOENT;
+	if (e->draining == drain)
+		return 0;
+	e->draining = drain;
+	drained_save(p);
+	log_notice("service %s: backend %s is %s", service,
+		address_port_print(a, port, text, sizeof(text)),
+		drain ? "drained" : "enabled again");
+	p->cb(p->ctx);
+	return 0;
+}
+
+bool pool_health(const struct pool *p, const char *service, const struct address *a, uint16_t port,
+	struct pool_health *ret)
+{
+	const struct entry *e = entry_find(p, service, a, port);
+
+	if (!e)
+		return false;
+	*ret = (struct pool_health){ .type = e->type, .draining = e->draining, .reason = "" };
+	if (e->type == MODEL_HEALTH_NONE) {
+		ret->verdict = HEALTH_GOOD;
+	} else if (e->check) {
+		ret->verdict = health_check_verdict(e->check);
+		ret->reason = health_check_reason(e->check);
+	}
+	return true;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Keep the data plane in step with health and neighbours: what differs from what it has been told goes
+ * out as BACKENDS and NEIGHBOURS. Never while a CONFIG is under way, as both refer to the last one.
+ */
+
+#include "control/daemon/clock.h"
+#include "control/daemon/daemon.h"
+#include "control/daemon/log.h"
+
+#include <event2/event.h>
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UPDATE_TIMEOUT_MS 5000
+#define HOPS_STEP_MS	  250
+#define ASKS_MAX	  256 /* questions to the kernel in one go */
+
+struct waiter {
+	TAILQ_ENTRY(waiter) link;
+	struct rpc_call *call;
+	char service[MODEL_NAME_MAX + 1];
+	struct address address;
+	uint16_t port;
+};
+
+/* An update failed: what the data plane knows is uncertain, so tell it everything. */
+static void update_failed(struct daemon *d, int status, const char *text, size_t length)
+{
+	if (status == -ECONNRESET)
+		return;
+	log_warning("the data plane refused an update: %.*s", (int)length, text);
+	if (status == -ETIMEDOUT) {
+		dataplane_reconnect(d->dataplane);
+		return;
+	}
+	told_clear(&d->told);
+	daemon_sync(d);
+}
+
+static void backends_reply(void *ctx, int status, const void *body, size_t length)
+{
+	struct daemon *d = ctx;
+
+	d->backends_open--;
+	if (status) {
+		waiters_fail(d, "the data plane does not answer; see `weirctl status`");
+		update_failed(d, status, body, length);
+		return;
+	}
+	waiters_check(d);
+}
+
+static void neighbours_reply(void *ctx, int status, const void *body, size_t length)
+{
+	if (status)
+		update_failed(ctx, status, body, length);
+}
+
+/* Health type by service name; the told services are in the model's order, mostly. */
+static enum model_health_type health_type(const struct model *m, const char *name, size_t guess)
+{
+	if (guess < m->service_count && !strcmp(m->services[guess].name, name))
+		return m->services[guess].health.type;
+	for (size_t i = 0; i < m->service_count; i++)
+		if (!strcmp(m->services[i].name, name))
+			return m->services[i].health.type;
+	return MODEL_HEALTH_NONE;
+}
+
+static void backends_push(struct daemon *d)
+{
+	struct told *t = &d->told;
+	struct weir_backend_update *updates =
+		calloc(t->header->backend_count + 1, sizeof(*updates));
+	size_t count = 0;
+
+	for (uint32_t i = 0; updates && i < t->header->service_count; i++) {
+		const struct weir_config_service *s = &t->services[i];
+		enum model_health_type type = health_type(d->model, s->name, i);
+
+		for (uint32_t j = 0; j < s->backend_count; j++) {
+			struct weir_config_backend *b = &t->backends[s->first_backend + j];
+			struct address a;
+
+			memcpy(a.bytes, b->address, sizeof(a.bytes));
+			uint8_t state = pool_state(d->pool, s->name, &a, b->port, type);
+
+			if (state == b->state)
+				continue;
+			b->state = state;
+			struct weir_backend_update *u = &updates[count++];
+
+			memcpy(u->service, s->name, sizeof(u->service));
+			memcpy(u->address, b->address, sizeof(u->address));
+			u->port = b->port;
+			u->weight = b->weight;
+			u->state = state;
+		}
+	}
+	if (count) {
+		int rc = dataplane_request(d->dataplane, WEIR_MESSAGE_BACKENDS, updates,
+			count * sizeof(*updates), UPDATE_TIMEOUT_MS, backends_reply, d);
+
+		if (!rc)
+			d->backends_open++;
+		else
+			update_failed(d, rc, strerror(-rc), strlen(strerror(-rc)));
+	}
+	free(updates);
+}
+
+static enum hop_sight hop_look(struct daemon *d, const struct weir_config_neighbour *n,
+	uint32_t ifindex, uint8_t ret_mac[6], bool *ret_static)
+{
+	struct address a;
+
+	memcpy(a.bytes, n->address, sizeof(a.bytes));
+	if (world_link_address(d, d->model, &a, n->port, ret_mac, ret_static)) {
+		if (*ret_static)
+			return HOP_GOOD;
+		return kernel_neighbour_find(d->kernel, ifindex, &a)->state & NUD_STALE ?
+			HOP_STALE :
+			HOP_GOOD;
+	}
+	const struct kernel_neighbour *k = kernel_neighbour_find(d->kernel, ifindex, &a);
+
+	return k && (k->state & NUD_FAILED) ? HOP_FAILED : HOP_GONE;
+}
+
+/* Decide about one next hop; returns true when the data plane has to hear of it. */
+static bool hop_step(struct daemon *d, size_t index, uint64_t now, unsigned int *asks)
+{
+	struct weir_config_neighbour *n = &d->told.neighbours[index];
+	uint32_t ifindex = world_port_ifindex(d, d->model, n->port);
+	uint8_t mac[6] = { 0 };
+	bool fixed;
+	enum hop_sight sight = hop_look(d, n, ifindex, mac, &fixed);
+	struct hop_verdict v = hop_decide(&d->hops.items[index], sight, n->resolved == 1, now);
+
+	if (v.ask && !fixed && ifindex && *asks) {
+		struct address a;
+
+		memcpy(a.bytes, n->address, sizeof(a.bytes));
+		kernel_neighbour_ask(d->kernel, ifindex, &a);
+		(*asks)--;
+	}
+	if (v.keep_mac || (n->resolved == v.resolved && (!v.resolved || !memcmp(n->mac, mac, 6))))
+		return false;
+	n->resolved = v.resolved;
+	memcpy(n->mac, mac, sizeof(n->mac));
+	return true;
+}
+
+static void neighbours_push(struct daemon *d)
+{
+	struct told *t = &d->told;
+	uint64_t now = clock_now_ns();
+	unsigned int asks = ASKS_MAX;
+	size_t count = 0;
+
+	if (d->hops.count != t->header->neighbour_count)
+		return;
+	struct weir_neighbour_update *updates = calloc(d->hops.count + 1, sizeof(*updates));
+
+	for (size_t i = 0; updates && i < d->hops.count; i++) {
+		if (!hop_step(d, i, now, &asks))
+			continue;
+		const struct weir_config_neighbour *n = &t->neighbours[i];
+		struct weir_neighbour_update *u = &updates[count++];
+
+		memcpy(u->address, n->address, sizeof(u->address));
+		memcpy(u->mac, n->mac, sizeof(u->mac));
+		u->port = n->port;
+		u->resolved = n->resolved;
+	}
+	if (count) {
+		int rc = dataplane_request(d->dataplane, WEIR_MESSAGE_NEIGHBOURS, updates,
+			count * sizeof(*updates), UPDATE_TIMEOUT_MS, neighbours_reply, d);
+
+		if (rc)
+			update_failed(d, rc, strerror(-rc), strlen(strerror(-rc)));
+	}
+	free(updates);
+}
+
+void daemon_push(struct daemon *d)
+{
+	if (d->stopping || d->busy || !d->told.body || !dataplane_client(d->dataplane))
+		return;
+	if (d->pool_ready)
+		backends_push(d);
+	if (d->told.body && !d->busy)
+		neighbours_push(d);
+	waiters_check(d);
+}
+
+void daemon_push_soon(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct timeval now = { 0 };
+
+	if (!evtimer_pending(d->push_timer, NULL))
+		evtimer_add(d->push_timer, &now);
+}
+
+void push_timer_run(int fd, short what, void *ctx)
+{
+	daemon_push(ctx);
+}
+
+/* Time alone can make a next hop due: to be asked for again, or to be given up. */
+void hops_timer_run(int fd, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct timeval step = clock_timeval_ms(HOPS_STEP_MS);
+
+	daemon_push(d);
+	evtimer_add(d->hops_timer, &step);
+}
+
+void waiter_add(struct daemon *d, struct rpc_call *call, const char *service,
+	const struct address *a, uint16_t port)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
+		return;
+	}
+	w->call = call;
+	snprintf(w->service, sizeof(w->service), "%s", service);
+	w->address = *a;
+	w->port = port;
+	TAILQ_INSERT_TAIL(&d->waiters, w, link);
+	daemon_push(d);
+}
+
+static const struct model_service *service_find(const struct model *m, const char *name)
+{
+	for (size_t i = 0; i < m->service_count; i++)
+		if (!strcmp(m->services[i].name, name))
+			return &m->services[i];
+	return NULL;
+}
+
+/* Answer those who wait, when there is nothing more that the data plane has to hear. */
+void waiters_check(struct daemon *d)
+{
+	struct waiter *w;
+
+	if (d->busy || d->backends_open || evtimer_pending(d->push_timer, NULL))
+		return;
+	while ((w = TAILQ_FIRST(&d->waiters))) {
+		TAILQ_REMOVE(&d->waiters, w, link);
+		const struct model_service *s = service_find(d->model, w->service);
+
+		if (s)
+			rpc_call_result(w->call, backend_document(d, s, &w->address, w->port, 0));
+		else
+			rpc_call_error(w->call, RPC_REFUSED, NULL,
+				"service %s has been removed meanwhile", w->service);
+		free(w);
+	}
+}
+
+void waiters_fail(struct daemon *d, const char *why)
+{
+	struct waiter *w;
+
+	while ((w = TAILQ_FIRST(&d->waiters))) {
+		TAILQ_REMOVE(&d->waiters, w, link);
+		rpc_call_error(w->call, RPC_DATAPLANE, NULL, "%s", why);
+		free(w);
+	}
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Which configuration the daemon begins with. */
+
+#ifndef WEIR_DAEMON_STARTUP_H
+#define WEIR_DAEMON_STARTUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct daemon;
+
+/* Read the file of --config. Returns 0, or the exit status; then all its errors have been printed. */
+int startup_load(struct daemon *d);
+
+/*
+ * With the lock taken: perhaps go on with a configuration that was applied later, and with the port
+ * blocks in use. Returns 0 or -ENOMEM.
+ */
+int startup_continue(struct daemon *d);
+
+/* The data plane has ended with us: nothing is to be gone on with. */
+void startup_forget(struct daemon *d);
+
+/* A mark of a file's content. */
+uint64_t text_mark(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* `status`: the instance as a whole, and what an operator should look at. */
+
+#include "control/daemon/clock.h"
+#include "control/daemon/daemon.h"
+#include "control/daemon/settings.h"
+#include "control/export/metrics_text.h"
+#include "control/report/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NEIGHBOUR_WARNINGS_MAX 16
+
+__attribute__((format(printf, 2, 3))) static void warn(json_t *list, const char *format, ...)
+{
+	char text[768];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_array_append_new(list, json_string(text));
+}
+
+const struct snapshot *daemon_snapshot(struct daemon *d, unsigned int max_age_ms)
+{
+	struct weir_client *client = dataplane_client(d->dataplane);
+
+	/* Its directory changes for moments only, so an older snapshot does as well. */
+	if (!client)
+		return NULL;
+	history_refresh(&d->history, client, max_age_ms);
+	return d->history.now;
+}
+
+static void warn_dataplane(struct daemon *d, json_t *list)
+{
+	enum dataplane_state state = dataplane_state(d->dataplane);
+	struct weir_client *client = dataplane_client(d->dataplane);
+	char text[128];
+
+	if (state != DATAPLANE_RUNNING)
+		warn(list, "the data plane is %s%s%s", dataplane_state_name(state),
+			*dataplane_error(d->dataplane) ? ": " : "", dataplane_error(d->dataplane));
+	if (d->refusal[0])
+		warn(list, "the configuration is not in force: %s", d->refusal);
+	if (client &&
+		settings_differ_from_running(
+			&d->model->dataplane, weir_client_hello(client), text, sizeof(text)))
+		warn(list,
+			"the data plane runs with other settings than `dataplane:` says (%s): restart "
+			"it to bring them into force",
+			text);
+}
+
+static void warn_machine(struct daemon *d, const struct snapshot *now, json_t *list)
+{
+	const struct kernel_link *lo = kernel_link_by_name(d->kernel, "lo");
+
+	if (lo && !lo->up)
+		warn(list,
+			"interface lo is down, so that the kernel does not answer for service "
+			"addresses: ip link set lo up");
+	if (!now)
+		return;
+	if (now->flags & WEIR_TELEMETRY_F_SHARED_CORE)
+		warn(list,
+			"one CPU both receives packets and works on them: with at least 3 CPUs, and "
+			"`dataplane: {cores: [1-2]}` or more, services get cores of their own");
+	if (!(now->flags & WEIR_TELEMETRY_F_HUGEPAGES) &&
+		d->model->dataplane.hugepages != MODEL_HUGEPAGES_NONE)
+		warn(list,
+			"no hugepages, which costs speed: sysctl vm.nr_hugepages=%llu, then restart "
+			"the data plane",
+			(unsigned long long)((d->model->dataplane.memory_bytes >> 21) + 64));
+}
+
+static const struct snapshot_port *port_find(const struct snapshot *now, const char *name)
+{
+	for (size_t i = 0; i < now->port_count; i++)
+		if (!strcmp(now->ports[i].entry.name, name))
+			return &now->ports[i];
+	return NULL;
+}
+
+static void warn_ports(struct daemon *d, const struct snapshot *now, json_t *list)
+{
+	for (size_t i = 0; now && i < d->model->port_count; i++) {
+		const struct model_port *p = &d->model->ports[i];
+		const struct snapshot_port *found = port_find(now, p->name);
+
+		if (!found)
+			warn(list, "port %s (%s) is not open", p->name, p->device);
+		else if (!found->entry.link_up)
+			warn(list, "port %s (%s) has no link", p->name, p->device);
+	}
+}
+
+static void warn_neighbours(struct daemon *d, json_t *list)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; d->told.body && i < d->told.header->neighbour_count; i++) {
+		const struct weir_config_neighbour *n = &d->told.neighbours[i];
+		struct address a;
+		char text[80];
+
+		if (n->resolved == 1 || ++count > NEIGHBOUR_WARNINGS_MAX)
+			continue;
+		memcpy(a.bytes, n->address, sizeof(a.bytes));
+		warn(list, "next hop %s on port %s does not resolve",
+			address_print(&a, text, sizeof(text)), d->told.ports[n->port].name);
+	}
+	if (count > NEIGHBOUR_WARNINGS_MAX)
+		warn(list, "and %zu more next hops do not resolve", count - NEIGHBOUR_WARNINGS_MAX);
+}
+
+static void warn_services(struct daemon *d, json_t *list)
+{
+	for (size_t i = 0; d->pool_ready && i < d->model->service_count; i++) {
+		const struct model_service *s = &d->model->services[i];
+		size_t usable = 0, draining = 0;
+
+		for (size_t j = 0; j < s->backend_count; j++) {
+			const struct model_backend *b = &s->backends[j];
+			uint8_t state =
+				pool_state(d->pool, s->name, &b->address, b->port, s->health.type);
+
+			usable += state == WEIR_BACKEND_UP && b->weight;
+			draining += state == WEIR_BACKEND_DRAINING ||
+				(state == WEIR_BACKEND_UP && !b->weight);
+		}
+		if (!usable && draining)
+			warn(list, "service %s: every backend is drained or down", s->name);
+		else if (!usable && s->backend_count)
+			warn(list, "service %s: every backend is down", s->name);
+		else if (!usable)
+			warn(list, "service %s has no backends", s->name);
+	}
+}
+
+static json_t *warnings_list(struct daemon *d, const struct snapshot *now)
+{
+	json_t *list = json_array();
+
+	warn_dataplane(d, list);
+	warn_ports(d, now, list);
+	json_array_extend(list, d->route_warnings);
+	warn_neighbours(d, list);
+	warn_services(d, list);
+	warn_machine(d, now, list);
+	return list;
+}
+
+static double seconds_since(uint64_t then_ns)
+{
+	return (double)(clock_now_ns() - then_ns) / 1e9;
+}
+
+static json_t *dataplane_document(struct daemon *d, const struct snapshot *now)
+{
+	struct weir_client *client = dataplane_client(d->dataplane);
+	json_t *document = json_pack("{s:s, s:i}", "state",
+		dataplane_state_name(dataplane_state(d->dataplane)), "restarts",
+		(int)dataplane_restarts(d->dataplane));
+
+	json_object_set_new(document, "pid",
+		dataplane_pid(d->dataplane) ? json_integer(dataplane_pid(d->dataplane)) :
+					      json_null());
+	json_object_set_new(
+		document, "uptime", now ? json_real(seconds_since(now->start_ns)) : json_null());
+	json_object_set_new(document, "generation",
+		now ? json_integer((json_int_t)now->generation) : json_null());
+	json_object_set_new(document, "heartbeat_age",
+		client ? json_real(seconds_since(__atomic_load_n(
+				 &weir_client_telemetry(client)->heartbeat_ns, __ATOMIC_RELAXED))) :
+			 json_null());
+	json_object_set_new(document, "cores",
+		client ? json_string(weir_client_hello(client)->cores) : json_null());
+	json_object_set_new(document, "idle",
+		client ? json_string(weir_client_hello(client)->idle == WEIR_IDLE_SPIN ? "spin" :
+											 "sleep") :
+			 json_null());
+	return document;
+}
+
+static json_t *memory_document(const struct snapshot *now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; now && i < now->node_count && i < WEIR_MAX_NODES; i++)
+		json_array_append_new(list,
+			json_pack("{s:i, s:I, s:I}", "node", (int)i, "total",
+				(json_int_t)now->node[i].total_bytes, "free",
+				(json_int_t)now->node[i].free_bytes));
+	return list;
+}
+
+json_t *status_document(struct daemon *d)
+{
+	const struct snapshot *now = daemon_snapshot(d, 100);
+	const struct snapshot *base = history_base(&d->history);
+	json_t *document = json_object();
+
+	json_object_set_new(document, "instance", json_string(d->options.instance));
+	json_object_set_new(document, "version", json_string(WEIR_VERSION));
+	json_object_set_new(document, "uptime", json_real(seconds_since(d->started_ns)));
+	json_object_set_new(document, "controld",
+		json_pack("{s:i, s:s, s:b}", "pid", (int)getpid(), "config", d->file,
+			"spawns_dataplane", (int)d->options.spawn_dataplane));
+	json_object_set_new(document, "dataplane", dataplane_document(d, now));
+	json_object_set_new(document, "ports", report_port_list(d->model, now, base));
+	json_object_set_new(
+		document, "cores", now ? report_core_list(d->model, now, base) : json_array());
+	json_object_set_new(document, "memory", memory_document(now));
+	json_object_set_new(document, "hugepages",
+		now ? json_boolean(now->flags & WEIR_TELEMETRY_F_HUGEPAGES) : json_null());
+	json_object_set_new(document, "generation",
+		now ? json_integer((json_int_t)now->generation) : json_null());
+	json_object_set_new(document, "in_step", json_boolean(d->in_step));
+	json_object_set_new(document, "warnings", warnings_list(d, now));
+	return document;
+}
+
+static const char *verdict_name(enum health_verdict v)
+{
+	static const char *const names[] = {
+		[HEALTH_UNKNOWN] = "unknown", [HEALTH_GOOD] = "good", [HEALTH_BAD] = "bad"
+	};
+
+	return names[v];
+}
+
+/* What the daemon knows of a backend beyond the data plane's figures. */
+static void backend_annotate(
+	struct daemon *d, const struct model_service *s, size_t index, json_t *entry)
+{
+	static const char *const types[] = { [MODEL_HEALTH_NONE] = "none",
+		[MODEL_HEALTH_TCP] = "tcp",
+		[MODEL_HEALTH_HTTP] = "http" };
+	const struct model_backend *b = &s->backends[index];
+	struct pool_health h;
+
+	if (!pool_health(d->pool, s->name, &b->address, b->port, &h))
+		return;
+	json_object_set_new(entry, "health",
+		json_pack("{s:s, s:s, s:s}", "type", types[h.type], "verdict",
+			verdict_name(h.verdict), "reason", h.reason));
+	json_object_set_new(entry, "drained", json_boolean(h.draining));
+}
+
+json_t *backends_document(struct daemon *d, const struct model_service *s, unsigned int max_age_ms)
+{
+	const struct snapshot *now = daemon_snapshot(d, max_age_ms);
+	json_t *list =
+		now ? report_backend_list(d->model, s, now, history_base(&d->history)) : NULL;
+	size_t at = 0;
+
+	/* The list is in the order of the model. */
+	for (size_t i = 0; list && i < d->model->service_count; i++) {
+		const struct model_service *of = &d->model->services[i];
+
+		if (s && of != s)
+			continue;
+		for (size_t j = 0; j < of->backend_count; j++)
+			backend_annotate(d, of, j, json_array_get(list, at++));
+	}
+	return list;
+}
+
+json_t *backend_document(struct daemon *d, const struct model_service *s, const struct address *a,
+	uint16_t port, unsigned int max_age_ms)
+{
+	json_t *list = backends_document(d, s, max_age_ms);
+	json_t *entry = NULL;
+
+	for (size_t j = 0; list && !entry && j < s->backend_count; j++)
+		if (s->backends[j].port == port && !memcmp(&s->backends[j].address, a, sizeof(*a)))
+			entry = json_incref(json_array_get(list, j));
+	json_decref(list);
+	return entry;
+}
+
+void daemon_metrics(void *ctx, struct evbuffer *out)
+{
+	struct daemon *d = ctx;
+	const struct snapshot *now = daemon_snapshot(d, 100);
+	json_t *warnings = warnings_list(d, now);
+	struct metrics_input in = { .instance = d->options.instance,
+		.version = WEIR_VERSION,
+		.dataplane_up = dataplane_state(d->dataplane) == DATAPLANE_RUNNING,
+		.dataplane_restarts = dataplane_restarts(d->dataplane),
+		.controld_uptime_s = seconds_since(d->started_ns),
+		.applied_at = d->applied_at,
+		.warnings = json_array_size(warnings),
+		.now = now,
+		.base = history_base(&d->history) };
+
+	json_decref(warnings);
+	metrics_render(&in, out);
+}

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Changes of configuration, one after another, each whole or not at all:
+ *
+ *   parse -> plan -> removed services leave the XDP maps -> CONFIG -> host addresses -> XDP maps
+ *   -> the new model is in force, and saved
+ *
+ * A failure before CONFIG has touched nothing. One behind it sends the old configuration again before
+ * the asker is told. The same way, without a new model, brings a data plane in step that has just
+ * been started or found, or after routes have changed.
+ */
+
+#include "control/daemon/clock.h"
+#include "control/daemon/daemon.h"
+#include "control/daemon/log.h"
+#include "control/daemon/settings.h"
+#include "control/daemon/steer.h"
+#include "ebpf/kernel/steering.h"
+
+#include <event2/event.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_TIMEOUT_MS 20000
+#define START_WAIT_MS	  5000 /* for a data plane that is just starting */
+#define RETRY_MS	  1000 /* after a refusal that nobody was told of */
+
+struct transaction {
+	TAILQ_ENTRY(transaction) link;
+	struct daemon *daemon;
+	struct rpc_call *call; /* NULL: nobody waits */
+	char *file; /* owned */
+	char *text; /* owned */
+	size_t length;
+	struct model *model; /* owned; NULL: the one in force */
+	char *diff; /* owned */
+	struct plan_ports *ports; /* owned */
+	json_t *warnings; /* owned */
+	struct told told; /* what is being sent */
+	struct metrics_server *metrics; /* owned; listens where the new model says */
+	bool metrics_changed;
+	struct event *patience; /* owned; while waiting for a data plane that starts */
+	bool sent; /* CONFIG has no answer yet */
+	bool abandoned; /* ends with that answer */
+	/* Set when the configuration in force is being restored: what to answer then. */
+	char *failure; /* owned */
+};
+
+static void transactions_run(struct daemon *d);
+
+static const struct model *model_of(const struct transaction *t)
+{
+	return t->model ? t->model : t->daemon->model;
+}
+
+static bool is_apply(const struct transaction *t)
+{
+	return t->text != NULL;
+}
+
+static void transaction_free(struct transaction *t)
+{
+	if (t->patience)
+		event_free(t->patience);
+	metrics_server_stop(t->metrics);
+	told_clear(&t->told);
+	json_decref(t->warnings);
+	plan_ports_destroy(t->ports);
+	free(t->diff);
+	model_destroy(t->model);
+	free(t->text);
+	free(t->file);
+	free(t->failure);
+	free(t);
+}
+
+/* The transaction has been answered; on to the next. */
+static void finish(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+
+	TAILQ_REMOVE(&d->transactions, t, link);
+	transaction_free(t);
+	d->busy = false;
+	daemon_push_soon(d);
+	waiters_check(d);
+	transactions_run(d);
+}
+
+__attribute__((format(printf, 4, 5))) static void fail(
+	struct transaction *t, int code, json_t *data, const char *format, ...)
+{
+	char text[768];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (t->call) {
+		log_warning("configuration %s is not applied: %s", t->file, text);
+		rpc_call_error(t->call, code, data, "%s", text);
+	} else if (is_apply(t)) {
+		json_t *line;
+		size_t i;
+
+		log_error("configuration %s is not applied: %s", t->file, text);
+		json_array_foreach(json_object_get(data, "errors"), i, line)
+			log_error("%s", json_string_value(line));
+		json_decref(data);
+	} else {
+		struct timeval wait = clock_timeval_ms(RETRY_MS);
+
+		if (strcmp(t->daemon->refusal, text))
+			log_error("the configuration is not in force: %s", text);
+		snprintf(t->daemon->refusal, sizeof(t->daemon->refusal), "%.511s", text);
+		evtimer_add(t->daemon->replan_timer, &wait);
+	}
+	finish(t);
+}
+
+static json_t *apply_result(const struct transaction *t, bool changed, bool pending)
+{
+	struct weir_client *client = dataplane_client(t->daemon->dataplane);
+	uint64_t generation = client ?
+		__atomic_load_n(&weir_client_telemetry(client)->generation, __ATOMIC_RELAXED) :
+		0;
+	json_t *result = json_pack("{s:b, s:I, s:s}", "changed", changed, "generation",
+		(json_int_t)generation, "diff", t->diff);
+
+	if (pending)
+		json_object_set_new(result, "pending", json_true());
+	return result;
+}
+
+/* The new model takes effect in everything that is ours alone. */
+static void commit_model(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (pool_set_model(d->pool, t->model, NULL))
+		log_error("no memory for the health checks of %s", t->file);
+	d->pool_ready = true;
+	if (t->metrics_changed) {
+		metrics_server_stop(d->metrics);
+		d->metrics = t->metrics;
+		t->metrics = NULL;
+	}
+	model_destroy(d->model);
+	free(d->text);
+	free(d->file);
+	d->model = t->model;
+	d->text = t->text;
+	d->text_length = t->length;
+	d->file = t->file;
+	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	t->model = NULL;
+	t->text = NULL;
+	t->file = NULL;
+}
+
+static void commit(struct transaction *t, bool pending)
+{
+	struct daemon *d = t->daemon;
+	bool changed = t->diff && *t->diff;
+	bool apply = is_apply(t);
+	struct rpc_call *call = t->call;
+
+	plan_ports_destroy(d->ports);
+	d->ports = t->ports;
+	t->ports = NULL;
+	json_decref(d->route_warnings);
+	d->route_warnings = t->warnings;
+	t->warnings = NULL;
+	if (apply) {
+		log_notice("configuration %s is %s%s", t->file, changed ? "in force" : "as before",
+			pending ? ", as soon as a data plane runs" : "");
+		commit_model(t);
+	}
+	if (!pending) {
+		d->in_step = true;
+		d->refusal[0] = 0;
+		host_addresses_prune(&d->addresses, d->model);
+	}
+	daemon_save(d);
+	if (t->failure && call)
+		rpc_call_error(call, RPC_REFUSED, NULL, "%s", t->failure);
+	else if (call)
+		rpc_call_result(call, apply_result(t, changed, pending));
+	finish(t);
+}
+
+static void plan_and_send(struct transaction *t);
+
+/* The data plane has the new configuration, but the host does not take it: go back. */
+static void restore(struct transaction *t, const char *why)
+{
+	if (!t->model) {
+		/* This was the way back, or there is no other configuration. */
+		t->daemon->in_step = false;
+		if (t->failure)
+			fail(t, RPC_REFUSED, NULL, "%s; and going back failed: %s", t->failure,
+				why);
+		else
+			fail(t, RPC_REFUSED, NULL, "%s", why);
+		return;
+	}
+	t->failure = strdup(why);
+	log_warning("configuration %s is not applied: %s", t->file, why);
+	model_destroy(t->model);
+	free(t->text);
+	free(t->diff);
+	plan_ports_destroy(t->ports);
+	json_decref(t->warnings);
+	t->model = NULL;
+	t->text = NULL;
+	t->diff = NULL;
+	t->ports = NULL;
+	t->warnings = NULL;
+	plan_and_send(t);
+}
+
+/* CONFIG is in force: the host's addresses, then the maps. */
+static void configured(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	char err[512];
+
+	if (host_addresses_add(&d->addresses, model_of(t), err, sizeof(err)) ||
+		steer_ports(d->run.path, model_of(t), t->ports, STEERING_F_ADD | STEERING_F_REMOVE,
+			err, sizeof(err)))
+		restore(t, err);
+	else
+		commit(t, false);
+}
+
+static void told_adopt(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+
+	told_clear(&d->told);
+	d->told = t->told;
+	t->told = (struct told){ 0 };
+	d->adopted_digest = 0;
+	if (hops_reset(&d->hops, d->told.header->neighbour_count))
+		log_error("no memory to follow neighbours");
+}
+
+static void config_reply(void *ctx, int status, const void *body, size_t length)
+{
+	struct transaction *t = ctx;
+	struct daemon *d = t->daemon;
+	char err[512];
+
+	t->sent = false;
+	if (t->abandoned) {
+		transaction_free(t);
+		return;
+	}
+	if (!status) {
+		told_adopt(t);
+		configured(t);
+		return;
+	}
+	/* What left the maps before comes back: the data plane still serves it. */
+	if (d->told.body && status != -ECONNRESET &&
+		steer_ports(d->run.path, d->model, d->ports, STEERING_F_ADD, err, sizeof(err)))
+		log_error("%s", err);
+	if (status == -ETIMEDOUT) {
+		fail(t, RPC_DATAPLANE, NULL,
+			"the data plane does not answer; see `weirctl status`");
+		/* It may still take it: only a new greeting tells. */
+		dataplane_reconnect(d->dataplane);
+	} else if (status == -ECONNRESET) {
+		fail(t, RPC_DATAPLANE, NULL,
+			"the data plane ended while it took the configuration; see its log");
+	} else {
+		fail(t, RPC_REFUSED, NULL, "%.*s", (int)length, (const char *)body);
+	}
+}
+
+static void patience_ends(evutil_socket_t fd, short what, void *ctx)
+{
+	struct transaction *t = ctx;
+
+	commit(t, true);
+}
+
+/* No data plane: an operator's configuration is accepted for when there is one. */
+static void send_later(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	struct timeval wait = clock_timeval_ms(START_WAIT_MS);
+
+	if (t->failure) {
+		fail(t, RPC_DATAPLANE, NULL, "%s", t->failure);
+		return;
+	}
+	if (!is_apply(t)) {
+		finish(t); /* comes again with the connection */
+		return;
+	}
+	if (dataplane_state(d->dataplane) == DATAPLANE_STARTING && !t->patience) {
+		t->patience = evtimer_new(d->base, patience_ends, t);
+		if (t->patience && !evtimer_add(t->patience, &wait))
+			return;
+	}
+	commit(t, true);
+}
+
+static void send_config(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	char err[512];
+
+	if (d->told.body &&
+		steer_ports(
+			d->run.path, model_of(t), t->ports, STEERING_F_REMOVE, err, sizeof(err))) {
+		fail(t, RPC_REFUSED, NULL, "%s", err);
+		return;
+	}
+	int rc = dataplane_request(d->dataplane, WEIR_MESSAGE_CONFIG, t->told.body, t->told.length,
+		CONFIG_TIMEOUT_MS, config_reply, t);
+
+	t->sent = true;
+	if (rc)
+		config_reply(t, rc, strerror(-rc), strlen(strerror(-rc)));
+}
+
+static void plan_and_send(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	void *body;
+	size_t length;
+	char err[512] = "out of memory";
+
+	plan_ports_destroy(t->ports);
+	json_decref(t->warnings);
+	t->warnings = NULL;
+	t->ports = plan_ports_copy(d->ports);
+	if (!t->ports ||
+		world_plan(
+			d, model_of(t), t->ports, &body, &length, &t->warnings, err, sizeof(err))) {
+		fail(t, RPC_REFUSED, NULL, "%s", err);
+		return;
+	}
+	told_set(&t->told, body, length);
+	if (!dataplane_client(d->dataplane)) {
+		send_later(t);
+		return;
+	}
+	uint64_t digest = t->told.header->digest;
+
+	if (d->told.body && d->told.header->digest == digest) {
+		told_clear(&t->told);
+		configured(t);
+	} else if (!d->told.body && d->adopted_digest == digest) {
+		log_info("the running data plane has this configuration already");
+		told_adopt(t);
+		told_forget_states(&d->told);
+		configured(t);
+	} else {
+		send_config(t);
+	}
+}
+
+void transactions_resume(struct daemon *d)
+{
+	struct transaction *t = TAILQ_FIRST(&d->transactions);
+
+	if (!t || !t->patience)
+		return;
+	event_free(t->patience);
+	t->patience = NULL;
+	plan_and_send(t);
+}
+
+/* Listen where the new model says before anything else is touched. Returns 0 or -errno. */
+static int metrics_prepare(struct transaction *t, char *err, size_t err_size)
+{
+	const struct model *before = t->daemon->model;
+	const struct model *m = t->model;
+	char text[80];
+
+	t->metrics_changed = m->has_metrics != (t->daemon->metrics != NULL) ||
+		(m->has_metrics &&
+			(before->metrics_port != m->metrics_port ||
+				memcmp(&before->metrics_address, &m->metrics_address,
+					sizeof(m->metrics_address))));
+	if (!t->metrics_changed || !m->has_metrics)
+		return 0;
+	int rc = metrics_server_start(t->daemon->base, &m->metrics_address, m->metrics_port,
+		daemon_metrics, t->daemon, &t->metrics);
+
+	if (rc)
+		snprintf(err, err_size, "metrics.listen: cannot listen on %s: %s",
+			address_port_print(
+				&m->metrics_address, m->metrics_port, text, sizeof(text)),
+			strerror(-rc));
+	return rc;
+}
+
+static void apply_begin(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	struct model_errors errors = { 0 };
+	char text[512];
+	int rc = model_parse(t->text, t->length, &t->model, &errors);
+
+	if (rc == -EINVAL) {
+		json_t *list = config_errors_document(t->file, &errors);
+
+		snprintf(text, sizeof(text), "%zu error%s", errors.count,
+			errors.count == 1 ? "" : "s");
+		model_errors_fini(&errors);
+		fail(t, RPC_REFUSED, list, "%s: %s; nothing has been changed", t->file, text);
+		return;
+	}
+	t->diff = rc ? NULL : model_diff(d->model, t->model);
+	if (!t->diff) {
+		fail(t, RPC_REFUSED, NULL, "out of memory");
+		return;
+	}
+	if (dataplane_client(d->dataplane) &&
+		settings_differ(&d->model->dataplane, &t->model->dataplane, text, sizeof(text))) {
+		fail(t, RPC_REFUSED, NULL,
+			"dataplane: %s cannot change while the data plane runs: put it into the file "
+			"that weir-controld starts with, stop both processes and start them again",
+			text);
+		return;
+	}
+	if (metrics_prepare(t, text, sizeof(text))) {
+		fail(t, RPC_REFUSED, NULL, "%s", text);
+		return;
+	}
+	plan_and_send(t);
+}
+
+/* A loop, not a recursion: many may be refused one after another. */
+static void transactions_run(struct daemon *d)
+{
+	static bool running;
+
+	if (running)
+		return;
+	running = true;
+	while (!d->busy && !d->stopping && !TAILQ_EMPTY(&d->transactions)) {
+		struct transaction *t = TAILQ_FIRST(&d->transactions);
+
+		d->busy = true;
+		if (is_apply(t))
+			apply_begin(t);
+		else
+			plan_and_send(t);
+	}
+	running = false;
+}
+
+void daemon_apply(
+	struct daemon *d, const char *file, const char *text, size_t length, struct rpc_call *call)
+{
+	struct transaction *t = calloc(1, sizeof(*t));
+	char *copy = malloc(length + 1);
+	char *name = strdup(file);
+
+	if (!t || !copy || !name) {
+		free(t);
+		free(copy);
+		free(name);
+		if (call)
+			rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
+		return;
+	}
+	memcpy(copy, text, length);
+	copy[length] = 0;
+	t->daemon = d;
+	t->call = call;
+	t->file = name;
+	t->text = copy;
+	t->length = length;
+	TAILQ_INSERT_TAIL(&d->transactions, t, link);
+	transactions_run(d);
+}
+
+void daemon_sync(struct daemon *d)
+{
+	struct transaction *t;
+	bool first = true;
+
+	TAILQ_FOREACH(t, &d->transactions, link) {
+		/* One that has not begun yet will do for this as well. */
+		if (!is_apply(t) && !(first && d->busy))
+			return;
+		first = false;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return;
+	t->daemon = d;
+	TAILQ_INSERT_TAIL(&d->transactions, t, link);
+	transactions_run(d);
+}
+
+void transactions_drop(struct daemon *d)
+{
+	struct transaction *t;
+
+	while ((t = TAILQ_FIRST(&d->transactions))) {
+		TAILQ_REMOVE(&d->transactions, t, link);
+		if (t->call)
+			rpc_call_error(t->call, RPC_REFUSED, NULL, "weir-controld is stopping");
+		t->call = NULL;
+		if (t->sent)
+			t->abandoned = true;
+		else
+			transaction_free(t);
+	}
+	d->busy = false;
+}

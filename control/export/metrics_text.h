@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The figures of a snapshot in Prometheus' text format. Pure function.
+ *
+ * Source: Prometheus, "Exposition formats", text format 0.0.4, and its advice on metric names.
+ */
+
+#ifndef WEIR_EXPORT_METRICS_TEXT_H
+#define WEIR_EXPORT_METRICS_TEXT_H
+
+#include "control/telemetry/snapshot.h"
+
+#include <stdbool.h>
+
+struct evbuffer;
+
+struct metrics_input {
+	const char *instance;
+	const char *version;
+	bool dataplane_up; /* it answers */
+	uint64_t dataplane_restarts;
+	double controld_uptime_s;
+	double applied_at; /* seconds since 1970, of the configuration in force */
+	size_t warnings;
+	const struct snapshot *now; /* NULL: no data plane */
+	const struct snapshot *base; /* quantiles are of what came since; NULL: since the start */
+};
+
+void metrics_render(const struct metrics_input *in, struct evbuffer *out);
+
+#endif
