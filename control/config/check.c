@@ -360,7 +360,10 @@ static void check_health(struct checker *c, struct model_service *s, struct node
 		node_complain(c->errors, type, NULL,
 			"backends of a dsr service with port any have no port to check, expected "
 			"none");
+	struct node *interval = node_get(map, "interval");
 	struct node *timeout = node_get(map, "timeout");
+	if (interval != NULL && interval->bad)
+		return;
 	if (timeout == NULL && h->timeout_ns >= h->interval_ns)
 		h->timeout_ns = h->interval_ns / 2;
 	else if (node_is_good(timeout) && h->timeout_ns >= h->interval_ns)

@@ -41,8 +41,12 @@ static const struct schema_choice mode_choices[] = {
 	{ .name = "dsr",
 		.value = MODEL_DSR,
 		.help = "rewrite only the MAC address; backends answer clients themselves" },
-	{ .name = "ipip", .not_yet = true },
-	{ .name = "gue", .not_yet = true },
+	{ .name = "ipip",
+		.not_yet = true,
+		.help = "Packets inside IP packets to distant backends." },
+	{ .name = "gue",
+		.not_yet = true,
+		.help = "The same inside UDP (Generic UDP Encapsulation)." },
 	{ 0 },
 };
 
@@ -285,6 +289,7 @@ static const struct schema_key service_keys[] = {
 		.type = SCHEMA_MAP,
 		FIELD(model_service, limits),
 		.children = limits_keys,
+		.preset_help = "no limits",
 		.help = "Static ceilings for what clients send. All optional." },
 	{ .name = "policy", .flags = SCHEMA_F_NOT_YET, .help = "An eBPF program for each packet." },
 	{ .name = "backends",
@@ -301,6 +306,7 @@ static const struct schema_key service_keys[] = {
 		.type = SCHEMA_MAP,
 		FIELD(model_service, health),
 		.children = health_keys,
+		.preset_help = "all defaults",
 		.help = "How backends are checked." },
 	{ 0 },
 };
@@ -343,6 +349,7 @@ const struct schema_key schema_root[] = {
 		.type = SCHEMA_MAP,
 		FIELD(model, dataplane),
 		.children = dataplane_keys,
+		.preset_help = "all defaults",
 		.help = "The packet process. A change here takes effect when it is started again." },
 	{ .name = "ports",
 		.type = SCHEMA_LIST,
