@@ -321,12 +321,16 @@ weir_answers() { # INSTANCE
 	ctl --instance "$1" --json status
 }
 
-# weir_start [INSTANCE [ARGUMENT...]]: start it, and wait until it answers and all backends with a
-# server are up (see backends_up).
+weir_answers_or_ended() { # INSTANCE
+	weir_answers "$1" || ended "${weir_pid[$1]}"
+}
+
+# weir_start [INSTANCE [ARGUMENT...]]: start it, and wait until it answers.
 weir_start() {
 	local instance=${1:-default}
 	weir_launch "$@"
-	wait_for 20 weir_answers "$instance" || {
+	wait_for 20 weir_answers_or_ended "$instance"
+	weir_answers "$instance" >/dev/null || {
 		echo "weir-controld does not answer" >&2
 		return 1
 	}
