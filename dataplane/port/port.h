@@ -8,10 +8,10 @@
 #ifndef WEIR_PORT_PORT_H
 #define WEIR_PORT_PORT_H
 
+#include "dataplane/api/telemetry.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "dataplane/api/telemetry.h"
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -27,12 +27,12 @@ typedef uint16_t (*port_tx_fn)(void *queue, struct rte_mbuf **pkts, uint16_t n);
 struct port_queue {
 	port_rx_fn rx; /* NULL: this queue only sends */
 	port_tx_fn tx; /* NULL: this queue only receives */
-	void *handle;  /* owned by the port */
+	void *handle; /* owned by the port */
 };
 
 struct port {
 	uint8_t index; /* of the telemetry entry, and what packets carry; < WEIR_MAX_PORTS */
-	uint8_t kind;  /* enum weir_port_kind */
+	uint8_t kind; /* enum weir_port_kind */
 	/*
 	 * The peer may be a veth end that left its TCP or UDP checksum to hardware which is not
 	 * there: a checksum field that equals the bare sum of the pseudo header is completed.

@@ -242,8 +242,13 @@ static __always_inline int is_weirs(const void *data, const void *end)
 	return service_has(&to, 0, STEERING_KIND_PORT) || (to.port && source_has(&to));
 }
 
+/*
+ * The name, and the version at the end of this file, are what libxdp knows its own default program by.
+ * So the AF_XDP driver finds this one attached and puts its sockets into xsks_map, instead of
+ * attaching a program that would take all packets.
+ */
 SEC("xdp")
-int weir_port_xdp(struct xdp_md *ctx)
+int xsk_def_prog(struct xdp_md *ctx)
 {
 	const void *data = (const void *)(long)ctx->data;
 	const void *end = (const void *)(long)ctx->data_end;
@@ -259,6 +264,9 @@ int weir_port_xdp(struct xdp_md *ctx)
 	}
 	return action;
 }
+
+#define XSK_PROG_VERSION 1 /* 1: a program that does not count its users */
+__uint(xsk_prog_version, XSK_PROG_VERSION) SEC("xdp_metadata");
 
 char _license[] SEC("license")
 = "Dual BSD/GPL";

@@ -481,7 +481,7 @@ static bool program_load(void)
 	object = bpf_object__open_mem(bytes, size, NULL);
 	if (!object || bpf_object__load(object) < 0)
 		return false;
-	program = bpf_program__fd(bpf_object__find_program_by_name(object, "weir_port_xdp"));
+	program = bpf_program__fd(bpf_object__find_program_by_name(object, "xsk_def_prog"));
 	bpf_object__for_each_map(map, object)
 	{
 		char path[PATH_MAX + 64];

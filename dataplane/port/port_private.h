@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Between the registry and the kinds of ports. */
+
+#ifndef WEIR_PORT_PORT_PRIVATE_H
+#define WEIR_PORT_PORT_PRIVATE_H
+
+#include "dataplane/port/port.h"
+#include "dataplane/port/registry.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct open_port;
+
+/* What a kind of port can do. */
+struct port_driver {
+	/* Fill p->port and what describes it; state is the driver's. err gets the reason. */
+	int (*open)(struct open_port *p, const struct port_registry_params *params, char *err,
+		size_t err_size);
+	void (*close)(struct open_port *p);
+	/* Look at the link; NULL: it never changes. */
+	void (*poll)(struct open_port *p, const struct port_registry_params *params);
+	/* The port has p->name now and had another before; NULL: nothing depends on it. */
+	void (*renamed)(struct open_port *p, const struct port_registry_params *params);
+};
+
+struct open_port {
+	struct port port; /* lent to the fast path */
+	const struct port_driver *driver;
+	void *state; /* owned by the driver */
+	char name[WEIR_NAME_SIZE];
+	char old_name[WEIR_NAME_SIZE]; /* to go back to, when a rename is rolled back */
+	char device[WEIR_DEVICE_SIZE];
+	uint32_t ifindex;
+	uint32_t speed_mbps;
+	char driver_name[32];
+	bool lost; /* its interface is gone for good */
+	bool wanted; /* by the configuration being prepared */
+	bool fresh; /* opened for it */
+};
+
+extern const struct port_driver port_driver_af_xdp;
+extern const struct port_driver port_driver_capture;
+
+__attribute__((format(printf, 4, 5))) int port_refuse(
+	int rc, char *err, size_t err_size, const char *format, ...);
+
+/*
+ * A pool of mbufs with room for struct packet, on a node (-1: any).
+ *
+ * Returns 0 or -ENOMEM. End it with port_pool_free(), which waits a moment for mbufs that are still
+ * under way and rather leaks the pool than pull it from under them.
+ */
+struct rte_mempool;
+int port_pool_create(const char *name, uint32_t count, uint32_t room_bytes, int node,
+	struct rte_mempool **ret_pool);
+void port_pool_free(struct rte_mempool *pool);
+
+#endif

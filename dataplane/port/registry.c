@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/port/registry.h"
+
+#include "dataplane/net/packet.h"
+#include "dataplane/port/port_private.h"
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LINK_POLL_NS UINT64_C(50000000)
+
+struct port_registry {
+	struct port_registry_params params;
+	struct open_port *port[WEIR_MAX_PORTS]; /* owned; by telemetry index */
+	uint64_t next_poll_ns;
+};
+
+int port_refuse(int rc, char *err, size_t err_size, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(err, err_size, format, ap);
+	va_end(ap);
+	return rc;
+}
+
+int port_pool_create(const char *name, uint32_t count, uint32_t room_bytes, int node,
+	struct rte_mempool **ret_pool)
+{
+	/* A cache of 256 for each core, which must not keep a small pool's last mbufs from others. */
+	unsigned int cache = count >= 4096 ? 256 : 0;
+	struct rte_mempool *pool = rte_pktmbuf_pool_create(name, count, cache,
+		RTE_ALIGN_CEIL(sizeof(struct packet), RTE_CACHE_LINE_SIZE), (uint16_t)room_bytes,
+		node);
+
+	if (!pool)
+		return -ENOMEM;
+	*ret_pool = pool;
+	return 0;
+}
+
+void port_pool_free(struct rte_mempool *pool)
+{
+	const struct timespec step = { .tv_nsec = 2000000 };
+
+	for (int i = 0; pool && i < 100; i++) {
+		if (rte_mempool_in_use_count(pool) == 0) {
+			rte_mempool_free(pool);
+			return;
+		}
+		nanosleep(&step, NULL);
+	}
+}
+
+int port_registry_create(
+	const struct port_registry_params *params, struct port_registry **ret_registry)
+{
+	struct port_registry *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->params = *params;
+	*ret_registry = r;
+	return 0;
+}
+
+/* The operator's view of a port; called whenever something of it may have changed. */
+static void entry_write(struct port_registry *r, const struct open_port *p)
+{
+	struct weir_telemetry *t = r->params.telemetry;
+	struct weir_port_entry *e = &t->port[p->port.index];
+	struct weir_port_entry now = {
+		.used = 1,
+		.kind = p->port.kind,
+		.link_up = atomic_load_explicit(&p->port.up, memory_order_relaxed),
+		.node = p->port.node,
+		.ifindex = p->ifindex,
+		.rx_queues = p->port.rx_queue_count,
+		.tx_queues = p->port.tx_queue_count,
+		.mtu = p->port.mtu,
+		.speed_mbps = p->speed_mbps,
+	};
+
+	memcpy(now.mac, p->port.mac, sizeof(now.mac));
+	memcpy(now.name, p->name, sizeof(now.name));
+	memcpy(now.device, p->device, sizeof(now.device));
+	memcpy(now.driver, p->driver_name, sizeof(now.driver));
+	if (memcmp(e, &now, sizeof(now)) == 0)
+		return;
+	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	*e = now;
+	if (t->port_count <= p->port.index)
+		t->port_count = p->port.index + 1u;
+	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELEASE);
+}
+
+static void entry_clear(struct port_registry *r, uint8_t index)
+{
+	struct weir_telemetry *t = r->params.telemetry;
+
+	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	memset(&t->port[index], 0, sizeof(t->port[index]));
+	while (t->port_count && !t->port[t->port_count - 1].used)
+		t->port_count--;
+	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELEASE);
+}
+
+static void port_end(struct port_registry *r, uint8_t index)
+{
+	struct open_port *p = r->port[index];
+
+	r->port[index] = NULL;
+	entry_clear(r, index);
+	p->driver->close(p);
+	free(p);
+}
+
+void port_registry_destroy(struct port_registry *r)
+{
+	if (!r)
+		return;
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (r->port[i])
+			port_end(r, i);
+	free(r);
+}
+
+/* An interface is what a port is; its name is what it is called. A capture has only its name. */
+static struct open_port *port_find(struct port_registry *r, const struct weir_config_port *c)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (!p || p->port.kind != c->kind || p->fresh || p->wanted)
+			continue;
+		if (strcmp(p->device, c->device) == 0 &&
+			(c->kind != WEIR_PORT_CAPTURE || strcmp(p->name, c->name) == 0))
+			return p;
+	}
+	return NULL;
+}
+
+static int port_open(struct port_registry *r, const struct weir_config_port *c,
+	struct open_port **ret_port, char *err, size_t err_size)
+{
+	static const struct port_driver *const drivers[] = {
+		[WEIR_PORT_KERNEL] = &port_driver_af_xdp,
+		[WEIR_PORT_CAPTURE] = &port_driver_capture,
+	};
+	uint8_t index = 0;
+
+	if (c->kind == WEIR_PORT_PCI)
+		return port_refuse(-EOPNOTSUPP, err, err_size,
+			"port %s: PCI devices are not supported yet", c->name);
+	while (index < WEIR_MAX_PORTS && r->port[index])
+		index++;
+	if (index == WEIR_MAX_PORTS)
+		return port_refuse(-E2BIG, err, err_size,
+			"port %s: more than %d ports, counting those that are being replaced",
+			c->name, WEIR_MAX_PORTS);
+	struct open_port *p = calloc(1, sizeof(*p));
+	if (!p)
+		return port_refuse(-ENOMEM, err, err_size, "port %s: out of memory", c->name);
+	p->driver = drivers[c->kind];
+	p->port.index = index;
+	p->port.kind = c->kind;
+	p->port.node = -1;
+	p->fresh = true;
+	memcpy(p->name, c->name, sizeof(p->name));
+	memcpy(p->old_name, c->name, sizeof(p->old_name));
+	memcpy(p->device, c->device, sizeof(p->device));
+	int rc = p->driver->open(p, &r->params, err, err_size);
+	if (rc < 0) {
+		free(p);
+		return rc;
+	}
+	r->port[index] = p;
+	entry_write(r, p);
+	*ret_port = p;
+	return 0;
+}
+
+static void port_rename(struct port_registry *r, struct open_port *p, const char *name)
+{
+	if (strcmp(p->name, name) == 0)
+		return;
+	memcpy(p->name, name, sizeof(p->name));
+	if (p->driver->renamed)
+		p->driver->renamed(p, &r->params);
+	entry_write(r, p);
+}
+
+int port_registry_prepare(struct port_registry *r, const struct weir_config_view *view,
+	struct port *ret_ports[WEIR_MAX_PORTS], char *err, size_t err_size)
+{
+	for (uint32_t i = 0; i < view->header->port_count; i++) {
+		const struct weir_config_port *c = &view->ports[i];
+		struct open_port *p = port_find(r, c);
+		struct open_port *reopened;
+
+		/* A lost one is opened anew when it is back, and else stays what it is: down. */
+		if (p && p->lost && port_open(r, c, &reopened, err, err_size) == 0)
+			p = reopened;
+		if (!p) {
+			int rc = port_open(r, c, &p, err, err_size);
+
+			if (rc < 0) {
+				port_registry_rollback(r);
+				return rc;
+			}
+		}
+		p->wanted = true;
+		ret_ports[i] = p->lost ? NULL : &p->port;
+		memcpy(p->old_name, p->name, sizeof(p->old_name));
+		port_rename(r, p, c->name);
+	}
+	return 0;
+}
+
+void port_registry_commit(struct port_registry *r)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (p && !p->wanted) {
+			port_end(r, i);
+		} else if (p) {
+			p->wanted = false;
+			p->fresh = false;
+		}
+	}
+}
+
+void port_registry_rollback(struct port_registry *r)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (p && p->fresh) {
+			port_end(r, i);
+		} else if (p && p->wanted) {
+			port_rename(r, p, p->old_name);
+			p->wanted = false;
+		}
+	}
+}
+
+void port_registry_poll(struct port_registry *r, uint64_t now_ns)
+{
+	if (now_ns < r->next_poll_ns)
+		return;
+	r->next_poll_ns = now_ns + LINK_POLL_NS;
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (!p || !p->driver->poll || p->lost)
+			continue;
+		p->driver->poll(p, &r->params);
+		entry_write(r, p);
+	}
+}

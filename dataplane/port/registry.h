@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The ports of this process: opened, kept and closed as configurations come. Main thread only.
+ *
+ * A configuration is taken in three steps, so that a refused one leaves no trace: prepare opens what is
+ * new beside what is there; the caller applies; then commit closes what is no longer wanted, or
+ * rollback closes what was new.
+ */
+
+#ifndef WEIR_PORT_REGISTRY_H
+#define WEIR_PORT_REGISTRY_H
+
+#include "dataplane/api/validate.h"
+#include "dataplane/port/port.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct port_registry;
+
+typedef void (*port_event_fn)(
+	void *ctx, enum weir_event_kind kind, const char *object, const char *text);
+
+struct port_registry_params {
+	struct weir_telemetry *telemetry; /* borrowed; its port entries are written */
+	const char *instance_dir; /* borrowed; pins lie under its bpf/ */
+	uint64_t memory_bytes; /* of the whole process; a port's buffers are a share of it */
+	int default_node; /* for devices that lie on none */
+	port_event_fn event;
+	void *event_ctx;
+	/* Replay: the files of a port, NULL where there is none; borrowed. */
+	const char *(*capture_in)(void *ctx, const char *port);
+	const char *(*capture_out)(void *ctx, const char *port);
+	void *capture_ctx;
+};
+
+int port_registry_create(
+	const struct port_registry_params *params, struct port_registry **ret_registry);
+void port_registry_destroy(struct port_registry *r); /* closes all; NULL is fine */
+
+/*
+ * Find or open the ports of a configuration.
+ *
+ * view       validated
+ * ret_ports  by index of the configuration's port array; an entry is NULL for a port whose interface
+ *            was lost while it was in use and is not back
+ *
+ * Returns 0, or -errno with the reason in err; then nothing has changed.
+ */
+int port_registry_prepare(struct port_registry *r, const struct weir_config_view *view,
+	struct port *ret_ports[WEIR_MAX_PORTS], char *err, size_t err_size);
+void port_registry_commit(struct port_registry *r);
+void port_registry_rollback(struct port_registry *r);
+
+/* Follow links: call it every 10 ms or so. Never blocks. */
+void port_registry_poll(struct port_registry *r, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/port/xdp_program.h"
+
+#include "dataplane/port/port_private.h"
+#include "ebpf/kernel/steering.h"
+#include "ebpf/kernel/steering_keys.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const pinned[] = {
+	STEERING_MAP_SERVICES,
+	STEERING_MAP_PREFIXES,
+	STEERING_MAP_SOURCES,
+	STEERING_MAP_PORT,
+	STEERING_MAP_COUNTERS,
+};
+
+#define PINNED_COUNT (sizeof(pinned) / sizeof(pinned[0]))
+
+struct xdp_program {
+	struct bpf_object *object; /* owned */
+	int link_fd; /* owned; the program is detached when the last one is closed */
+	bool generic;
+	char pin_dir[PATH_MAX];
+};
+
+static void pins_remove(const char *dir)
+{
+	char path[PATH_MAX + 64];
+
+	for (size_t i = 0; i < PINNED_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, pinned[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(dir);
+}
+
+static int pins_make(struct xdp_program *x)
+{
+	char path[PATH_MAX + 64];
+
+	pins_remove(x->pin_dir);
+	if (mkdir(x->pin_dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	for (size_t i = 0; i < PINNED_COUNT; i++) {
+		int fd = bpf_object__find_map_fd_by_name(x->object, pinned[i]);
+
+		snprintf(path, sizeof(path), "%s/%s", x->pin_dir, pinned[i]);
+		if (fd < 0 || bpf_obj_pin(fd, path) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int link_create(struct xdp_program *x, uint32_t ifindex)
+{
+	const struct bpf_program *program = bpf_object__next_program(x->object, NULL);
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	if (!program)
+		return -ENOENT;
+	int fd = bpf_link_create(bpf_program__fd(program), (int)ifindex, BPF_XDP, &opts);
+	if (fd < 0 && errno != EBUSY && errno != EPERM) {
+		opts.flags = XDP_FLAGS_SKB_MODE;
+		fd = bpf_link_create(bpf_program__fd(program), (int)ifindex, BPF_XDP, &opts);
+	}
+	if (fd < 0)
+		return -errno;
+	x->link_fd = fd;
+	x->generic = bpf_xdp_query((int)ifindex, 0, &query) == 0 &&
+		query.attach_mode == XDP_ATTACHED_SKB;
+	return 0;
+}
+
+int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6])
+{
+	struct steering_port port = { .check_mac = 1 };
+	const uint32_t zero = 0;
+	int fd = bpf_object__find_map_fd_by_name(x->object, STEERING_MAP_PORT);
+
+	memcpy(port.mac, mac, sizeof(port.mac));
+	return bpf_map_update_elem(fd, &zero, &port, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int program_load(struct xdp_program *x)
+{
+	size_t size;
+	const void *bytes = steering_object(&size);
+
+	x->object = bpf_object__open_mem(bytes, size, NULL);
+	if (!x->object)
+		return -errno;
+	return bpf_object__load(x->object) < 0 ? -errno : 0;
+}
+
+int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
+	struct xdp_program **ret_program, char *err, size_t err_size)
+{
+	struct xdp_program *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return port_refuse(-ENOMEM, err, err_size, "out of memory");
+	x->link_fd = -1;
+	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", pin_dir);
+	int rc = program_load(x);
+	if (rc < 0) {
+		(void)port_refuse(rc, err, err_size, "cannot load the XDP program: %s%s",
+			strerror(-rc),
+			rc == -EPERM ? " (CAP_BPF and CAP_NET_ADMIN are needed)" : "");
+		goto fail;
+	}
+	rc = xdp_program_set_mac(x, mac);
+	if (rc == 0)
+		rc = pins_make(x);
+	if (rc < 0) {
+		(void)port_refuse(
+			rc, err, err_size, "cannot pin maps in %s: %s", pin_dir, strerror(-rc));
+		goto fail;
+	}
+	rc = link_create(x, ifindex);
+	if (rc < 0) {
+		(void)port_refuse(rc, err, err_size,
+			rc == -EBUSY ?
+				"another XDP program is attached; take it off, or use another "
+				"interface" :
+				"cannot attach the XDP program: %s",
+			strerror(-rc));
+		goto fail;
+	}
+	*ret_program = x;
+	return 0;
+fail:
+	xdp_program_detach(x);
+	return rc;
+}
+
+void xdp_program_detach(struct xdp_program *x)
+{
+	if (!x)
+		return;
+	if (x->link_fd >= 0)
+		close(x->link_fd);
+	xdp_program_unpin(x);
+	bpf_object__close(x->object);
+	free(x);
+}
+
+void xdp_program_unpin(struct xdp_program *x)
+{
+	if (x->pin_dir[0])
+		pins_remove(x->pin_dir);
+	x->pin_dir[0] = 0;
+}
+
+bool xdp_program_is_generic(const struct xdp_program *x)
+{
+	return x->generic;
+}
+
+int xdp_program_move_pins(struct xdp_program *x, const char *pin_dir)
+{
+	xdp_program_unpin(x);
+	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", pin_dir);
+	return pins_make(x);
+}

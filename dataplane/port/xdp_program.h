@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The XDP program on an interface: loaded, attached by a link that ends with this process, its maps
+ * pinned for the daemon. Main thread.
+ */
+
+#ifndef WEIR_PORT_XDP_PROGRAM_H
+#define WEIR_PORT_XDP_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct xdp_program;
+
+/*
+ * Load and attach, in native mode where the driver can, else in generic mode. Nothing is redirected
+ * until somebody fills the maps.
+ *
+ * pin_dir  folder for the pins, in a bpffs; what an earlier process left there is replaced
+ * mac      frames to other addresses are the kernel's
+ *
+ * Returns 0 or -errno with the reason in err (-EBUSY: another program is there).
+ */
+int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
+	struct xdp_program **ret_program, char *err, size_t err_size);
+
+/* Detach, unpin, close. NULL is fine. */
+void xdp_program_detach(struct xdp_program *x);
+
+bool xdp_program_is_generic(const struct xdp_program *x); /* not native: slower */
+int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6]);
+int xdp_program_move_pins(struct xdp_program *x, const char *pin_dir);
+void xdp_program_unpin(struct xdp_program *x);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/process/eal.h"
+
+#include "dataplane/process/log.h"
+
+#include <bpf/libbpf.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <xdp/libxdp.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 32
+
+static char last_error[256]; /* what EAL said last of an error, to be part of ours */
+static bool started;
+static char runtime_dir[256];
+static char prefix_dir[512];
+
+/* EAL writes its log here, a line at a time. */
+static ssize_t eal_log_write(void *cookie, const char *text, size_t length)
+{
+	const bool is_error = rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR;
+
+	if (is_error)
+		snprintf(last_error, sizeof(last_error), "%.*s",
+			(int)(length && text[length - 1] == '\n' ? length - 1 : length), text);
+	log_line(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%.*s", (int)length, text);
+	return (ssize_t)length;
+}
+
+static void eal_log_take_over(void)
+{
+	const cookie_io_functions_t io = { .write = eal_log_write };
+	FILE *f = fopencookie(NULL, "w", io);
+
+	if (!f)
+		return;
+	setvbuf(f, NULL, _IOLBF, 0);
+	rte_openlog_stream(f);
+	rte_log_set_global_level(RTE_LOG_WARNING);
+}
+
+__attribute__((format(printf, 2, 0))) static int bpf_print(
+	enum libbpf_print_level level, const char *format, va_list ap)
+{
+	char text[1024];
+
+	if (level > LIBBPF_WARN)
+		return 0;
+	vsnprintf(text, sizeof(text), format, ap);
+	log_warning("%s", text);
+	return 0;
+}
+
+/* What libxdp says goes wrong is also returned, and said by who asked for it. */
+__attribute__((format(printf, 2, 0))) static int xdp_print(
+	enum libxdp_print_level level, const char *format, va_list ap)
+{
+	return 0;
+}
+
+static void cpus_print(const struct cpu_list *list, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (uint32_t i = 0; i < list->count && at < size; i++) {
+		int n = snprintf(buf + at, size - at, "%s%u", i ? "," : "", list->cpu[i]);
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* "0@(0,3),1@1,2@2": lcore 0 is the main thread's, lcore i + 1 packet core i's. */
+static void lcores_print(const struct eal_params *p, char *buf, size_t size)
+{
+	char main_cpus[512];
+
+	cpus_print(&p->main_cpus, main_cpus, sizeof(main_cpus));
+	size_t at = (size_t)snprintf(buf, size, "0@(%s)", main_cpus);
+	for (uint32_t i = 0; i < p->cores.count && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, ",%u@%u", i + 1, p->cores.cpu[i]);
+}
+
+static int runtime_dir_make(const struct eal_params *p)
+{
+	const char *temporary = getenv("TMPDIR");
+
+	if (p->runtime_dir) {
+		snprintf(runtime_dir, sizeof(runtime_dir), "%s", p->runtime_dir);
+	} else {
+		snprintf(runtime_dir, sizeof(runtime_dir), "%s/weir-eal-XXXXXX",
+			temporary && *temporary ? temporary : "/tmp");
+		if (!mkdtemp(runtime_dir))
+			return -errno;
+	}
+	snprintf(prefix_dir, sizeof(prefix_dir), "%s/dpdk/%s", runtime_dir, p->prefix);
+	return setenv("RUNTIME_DIRECTORY", runtime_dir, 1) < 0 ? -errno : 0;
+}
+
+/* EAL leaves its folders; with everything in memory nothing is in them. */
+static void runtime_dir_remove(const struct eal_params *p)
+{
+	char dpdk[300];
+
+	snprintf(dpdk, sizeof(dpdk), "%s/dpdk", runtime_dir);
+	(void)rmdir(prefix_dir);
+	(void)rmdir(dpdk);
+	if (!p->runtime_dir)
+		(void)rmdir(runtime_dir);
+}
+
+int eal_start(const struct eal_params *p, char *err, size_t err_size)
+{
+	char lcores[2048], memory[32], prefix[128];
+	char *argv[ARGUMENTS_MAX];
+	int argc = 0;
+
+	lcores_print(p, lcores, sizeof(lcores));
+	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(p->memory_bytes >> 20));
+	snprintf(prefix, sizeof(prefix), "%s", p->prefix);
+	const char *const common[] = {
+		"weir-dataplane",
+		"--no-pci",
+		"--no-telemetry",
+		"--iova-mode=va",
+		"--file-prefix",
+		prefix,
+		"--main-lcore",
+		"0",
+		"--lcores",
+		lcores,
+	};
+	const char *const with_hugepages[] = { "--in-memory" };
+	const char *const without_hugepages[] = { "--no-huge", "--no-shconf", "-m", memory };
+
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+		argv[argc++] = strdup(common[i]);
+	if (p->hugepages) {
+		argv[argc++] = strdup(with_hugepages[0]);
+	} else {
+		for (size_t i = 0; i < 4; i++)
+			argv[argc++] = strdup(without_hugepages[i]);
+	}
+	argv[argc] = NULL;
+	eal_log_take_over();
+	libbpf_set_print(bpf_print);
+	libxdp_set_print(xdp_print);
+	/* Without the dispatcher: our program stands alone on its interface, as a link of ours. */
+	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
+	int rc = runtime_dir_make(p);
+	if (rc < 0) {
+		snprintf(err, err_size, "cannot make a folder in %s: %s", runtime_dir,
+			strerror(-rc));
+		return rc;
+	}
+	rc = rte_eal_init(argc, argv);
+	runtime_dir_remove(p);
+	if (rc < 0) {
+		snprintf(err, err_size, "DPDK does not start: %s",
+			last_error[0] ? last_error : rte_strerror(rte_errno));
+		return -EIO;
+	}
+	started = true;
+	return 0;
+}
+
+void eal_stop(void)
+{
+	if (started)
+		(void)rte_eal_cleanup();
+	started = false;
+}

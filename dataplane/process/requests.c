@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/process/requests.h"
+
+#include "dataplane/api/validate.h"
+#include "dataplane/core/arena.h"
+#include "dataplane/core/fastpath.h"
+#include "dataplane/port/registry.h"
+#include "dataplane/process/process.h"
+#include "dataplane/process/replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int hello(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	struct weir_hello hello;
+	struct weir_hello_reply *reply;
+
+	if (length < sizeof(hello)) {
+		snprintf(r->text, sizeof(r->text), "HELLO of %zu bytes, expected %zu", length,
+			sizeof(hello));
+		return -EINVAL;
+	}
+	memcpy(&hello, body, sizeof(hello));
+	if (hello.version_min > WEIR_PROTOCOL_VERSION ||
+		hello.version_max < WEIR_PROTOCOL_VERSION) {
+		snprintf(r->text, sizeof(r->text),
+			"protocol %u to %u, but this data plane speaks %u", hello.version_min,
+			hello.version_max, WEIR_PROTOCOL_VERSION);
+		return -EPROTO;
+	}
+	reply = calloc(1, sizeof(*reply));
+	if (!reply)
+		return -ENOMEM;
+	reply->version = WEIR_PROTOCOL_VERSION;
+	reply->pid = (uint32_t)getpid();
+	memcpy(reply->instance, p->arguments.instance, sizeof(reply->instance));
+	reply->telemetry_size = p->telemetry->size;
+	reply->generation = p->telemetry->generation;
+	reply->config_digest = p->telemetry->config_digest;
+	reply->idle = (uint8_t)p->arguments.idle;
+	reply->hugepages = p->hugepages;
+	reply->memory_bytes = p->memory_bytes;
+	memcpy(reply->cores, p->cores_text, sizeof(reply->cores));
+	r->body = reply;
+	r->length = sizeof(*reply);
+	r->pass_fd = arena_fd(p->arena);
+	r->is_hello = true;
+	return 0;
+}
+
+static int config(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	struct weir_config_view view;
+	struct port *ports[WEIR_MAX_PORTS] = { 0 };
+	int rc = weir_config_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc < 0)
+		return rc;
+	weir_config_view(body, &view);
+	rc = port_registry_prepare(p->ports, &view, ports, r->text, sizeof(r->text));
+	if (rc < 0)
+		return rc;
+	rc = fastpath_apply(p->fastpath, body, length, ports, r->text, sizeof(r->text));
+	if (rc < 0) {
+		port_registry_rollback(p->ports);
+		return rc;
+	}
+	port_registry_commit(p->ports);
+	memcpy(p->port, ports, sizeof(ports));
+	p->port_count = view.header->port_count;
+	return 0;
+}
+
+static int backends(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	int rc = weir_backend_updates_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc == 0)
+		rc = fastpath_update_backends(p->fastpath, body,
+			(uint32_t)(length / sizeof(struct weir_backend_update)), r->text,
+			sizeof(r->text));
+	return rc;
+}
+
+static int neighbours(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	int rc = weir_neighbour_updates_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc == 0)
+		rc = fastpath_update_neighbours(p->fastpath, body,
+			(uint32_t)(length / sizeof(struct weir_neighbour_update)), r->text,
+			sizeof(r->text));
+	return rc;
+}
+
+static int flow_list(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	const struct weir_flow_query *query = body;
+	int rc = weir_flow_query_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc < 0)
+		return rc;
+	if (!query->service[0] || !query->limit) {
+		snprintf(r->text, sizeof(r->text), "a flow list needs a service and a limit");
+		return -EINVAL;
+	}
+	struct weir_flow_record *records = calloc(query->limit, sizeof(*records));
+	uint32_t count = 0;
+	if (!records)
+		return -ENOMEM;
+	rc = fastpath_flow_list(p->fastpath, query, records, &count, r->text, sizeof(r->text));
+	if (rc < 0) {
+		free(records);
+		return rc;
+	}
+	r->body = records;
+	r->length = count * sizeof(*records);
+	return 0;
+}
+
+static int flow_find(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	const struct weir_flow_query *query = body;
+	int rc = weir_flow_query_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc < 0)
+		return rc;
+	if (!query->protocol) {
+		snprintf(
+			r->text, sizeof(r->text), "a flow is found by protocol, and there is none");
+		return -EINVAL;
+	}
+	struct weir_flow_record *record = calloc(1, sizeof(*record));
+	if (!record)
+		return -ENOMEM;
+	rc = fastpath_flow_find(p->fastpath, query, record, r->text, sizeof(r->text));
+	if (rc < 0) {
+		free(record);
+		return rc;
+	}
+	r->body = record;
+	r->length = sizeof(*record);
+	return 0;
+}
+
+static int run(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	if (!p->arguments.replay) {
+		snprintf(r->text, sizeof(r->text), "RUN is for replay");
+		return -EOPNOTSUPP;
+	}
+	return replay_run(p, r->text, sizeof(r->text));
+}
+
+static int stop(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	p->stopping = true;
+	return 0;
+}
+
+void request_handle(struct process *p, const struct weir_message *header, const void *body,
+	struct request_reply *ret_reply)
+{
+	static int (*const handlers[])(
+		struct process *, const void *, size_t, struct request_reply *) = {
+		[WEIR_MESSAGE_HELLO] = hello,
+		[WEIR_MESSAGE_CONFIG] = config,
+		[WEIR_MESSAGE_BACKENDS] = backends,
+		[WEIR_MESSAGE_NEIGHBOURS] = neighbours,
+		[WEIR_MESSAGE_FLOW_LIST] = flow_list,
+		[WEIR_MESSAGE_FLOW_FIND] = flow_find,
+		[WEIR_MESSAGE_RUN] = run,
+		[WEIR_MESSAGE_STOP] = stop,
+	};
+
+	memset(ret_reply, 0, sizeof(*ret_reply));
+	ret_reply->pass_fd = -1;
+	if (header->type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[header->type]) {
+		snprintf(ret_reply->text, sizeof(ret_reply->text), "unknown message type %u",
+			header->type);
+		ret_reply->status = -EOPNOTSUPP;
+		return;
+	}
+	ret_reply->status = handlers[header->type](p, body, header->length, ret_reply);
+	if (ret_reply->status && !ret_reply->text[0])
+		snprintf(ret_reply->text, sizeof(ret_reply->text), "%s",
+			strerror(-ret_reply->status));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What each message makes the data plane do. Main thread. */
+
+#ifndef WEIR_PROCESS_REQUESTS_H
+#define WEIR_PROCESS_REQUESTS_H
+
+#include "dataplane/api/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct process;
+
+struct request_reply {
+	int status;
+	void *body; /* malloc'ed, or NULL; used when status is 0 */
+	size_t length;
+	char text[512]; /* the body when status is not 0 */
+	int pass_fd; /* borrowed, -1: none */
+	bool is_hello; /* the asker has been greeted */
+};
+
+/* Check a request whole, do it, fill ret_reply. Never fails itself: what goes wrong is the reply. */
+void request_handle(struct process *p, const struct weir_message *header, const void *body,
+	struct request_reply *ret_reply);
+
+#endif
