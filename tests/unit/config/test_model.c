@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/config/units.h"
+#include "tests/unit/config/config_text.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define HEAD "version: 1\nports: [{name: front, device: eth1}, {name: back, device: eth2}]\n"
+#define WEB                                                                           \
+	"  - name: web\n    address: 203.0.113.10\n    port: 80\n    protocol: tcp\n" \
+	"    mode: nat\n    source-addresses: [10.0.0.1]\n"
+#define NAMES                                                                                  \
+	"  - {name: names, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr,\n" \
+	"     backends: [{address: \"2001:db8:1::1\"}]}\n"
+
+static void defaults(void)
+{
+	struct model *m = model_of(HEAD "services:\n" WEB "    backends: [{address: 10.0.0.11}]\n");
+	const struct model_service *s = &m->services[0];
+	CU_ASSERT_EQUAL(m->dataplane.core_count, 0);
+	CU_ASSERT_PTR_NULL(m->dataplane.cores);
+	CU_ASSERT_EQUAL(m->dataplane.idle, MODEL_IDLE_SLEEP);
+	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_AUTO);
+	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(512) << 20);
+	CU_ASSERT_FALSE(m->has_metrics);
+	CU_ASSERT_EQUAL(m->neighbour_count, 0);
+	CU_ASSERT_EQUAL(s->cores, 1);
+	CU_ASSERT_EQUAL(s->limits.packets, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->limits.bits, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->limits.connections, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->limits.burst_ns, 10000000);
+	CU_ASSERT_EQUAL(s->backends[0].port, 80);
+	CU_ASSERT_EQUAL(s->backends[0].weight, 100);
+	CU_ASSERT_EQUAL(s->health.type, MODEL_HEALTH_TCP);
+	CU_ASSERT_EQUAL(s->health.interval_ns, 1000000000);
+	CU_ASSERT_EQUAL(s->health.timeout_ns, 200000000);
+	CU_ASSERT_EQUAL(s->health.rise, 2);
+	CU_ASSERT_EQUAL(s->health.fall, 3);
+	model_destroy(m);
+}
+
+static void values(void)
+{
+	struct model *m = model_of(
+		"version: 1\n"
+		"dataplane: {cores: [7, 1, 3-4], idle: spin, hugepages: required, memory: 1.5GiB}\n"
+		"ports: [{name: front, device: eth1}, {name: back, device: eth2.100}]\n"
+		"services:\n" WEB "    cores: 2\n"
+		"    limits: {packets: 1.5M, bits: 10G, connections: 0, burst: 1.5ms}\n"
+		"    backends: [{address: 10.0.0.11, port: 8080, weight: 0}]\n"
+		"    health: {type: http, path: /h?x=1, interval: 0.5s, timeout: 1ms, rise: 1, fall: 5}\n" NAMES
+		"neighbours: [{address: 10.0.0.11, mac: \"02:00:00:00:00:Ab\", port: back}]\n"
+		"metrics: {listen: \"[::1]:9464\"}\n");
+	static const uint16_t cores[] = { 1, 3, 4, 7 };
+	static const uint8_t mac[] = { 2, 0, 0, 0, 0, 0xab };
+	const struct model_service *s = &m->services[0];
+	CU_ASSERT_EQUAL_FATAL(m->dataplane.core_count, 4);
+	CU_ASSERT_EQUAL(memcmp(m->dataplane.cores, cores, sizeof(cores)), 0);
+	CU_ASSERT_EQUAL(m->dataplane.idle, MODEL_IDLE_SPIN);
+	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_REQUIRED);
+	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(1536) << 20);
+	CU_ASSERT_STRING_EQUAL(m->ports[1].device, "eth2.100");
+	CU_ASSERT_EQUAL(s->cores, 2);
+	CU_ASSERT_EQUAL(s->limits.packets, 1500000);
+	CU_ASSERT_EQUAL(s->limits.bits, UINT64_C(10000000000));
+	CU_ASSERT_EQUAL(s->limits.connections, 0);
+	CU_ASSERT_EQUAL(s->limits.burst_ns, 1500000);
+	CU_ASSERT_EQUAL(s->prefix_length, 128);
+	CU_ASSERT_FALSE(s->ipv6);
+	CU_ASSERT_EQUAL(s->backends[0].port, 8080);
+	CU_ASSERT_EQUAL(s->backends[0].weight, 0);
+	CU_ASSERT_EQUAL(s->health.type, MODEL_HEALTH_HTTP);
+	CU_ASSERT_STRING_EQUAL(s->health.path, "/h?x=1");
+	CU_ASSERT_EQUAL(s->health.interval_ns, 500000000);
+	CU_ASSERT_EQUAL(s->health.timeout_ns, 1000000);
+	CU_ASSERT_EQUAL(s->health.rise, 1);
+	CU_ASSERT_EQUAL(s->health.fall, 5);
+	CU_ASSERT_EQUAL(m->services[1].prefix_length, 64);
+	CU_ASSERT_TRUE(m->services[1].ipv6);
+	CU_ASSERT_EQUAL(m->services[1].port, 0);
+	CU_ASSERT_EQUAL(m->services[1].protocol, MODEL_UDP);
+	CU_ASSERT_EQUAL(m->services[1].mode, MODEL_DSR);
+	CU_ASSERT_EQUAL(m->services[1].backends[0].port, 0);
+	CU_ASSERT_EQUAL(m->services[1].health.type, MODEL_HEALTH_NONE);
+	CU_ASSERT_EQUAL(m->neighbours[0].port, 1);
+	CU_ASSERT_EQUAL(memcmp(m->neighbours[0].mac, mac, sizeof(mac)), 0);
+	CU_ASSERT_TRUE(m->has_metrics);
+	CU_ASSERT_EQUAL(m->metrics_port, 9464);
+	model_destroy(m);
+}
+
+static void ipv4_prefix(void)
+{
+	struct model *m = model_of(HEAD "services: [{name: a, address: 203.0.113.64/28, port: any, "
+					"protocol: tcp, mode: dsr}]\n");
+	CU_ASSERT_EQUAL(m->services[0].prefix_length, 124);
+	CU_ASSERT_FALSE(m->services[0].ipv6);
+	CU_ASSERT_EQUAL(m->services[0].health.type, MODEL_HEALTH_NONE);
+	model_destroy(m);
+}
+
+static void short_interval(void)
+{
+	struct model *m = model_of(HEAD "services:\n" WEB "    health: {interval: 100ms}\n");
+	CU_ASSERT_EQUAL(m->services[0].health.timeout_ns, 50000000);
+	model_destroy(m);
+}
+
+static void both_families(void)
+{
+	struct model *m = model_of(
+		HEAD "services:\n"
+		     "  - name: web\n    address: 203.0.113.10\n    port: 80\n    protocol: tcp\n"
+		     "    mode: nat\n    source-addresses: [\"fd00::1\", 10.0.0.1, fd00::2]\n");
+	char text[INET6_ADDRSTRLEN];
+	CU_ASSERT_EQUAL_FATAL(m->services[0].source_count, 1);
+	CU_ASSERT_STRING_EQUAL(
+		address_print(&m->services[0].sources[0], text, sizeof(text)), "10.0.0.1");
+	model_destroy(m);
+}
+
+static void byte_order_mark(void)
+{
+	struct model *m = model_of("\xef\xbb\xbf" HEAD);
+	CU_ASSERT_EQUAL(m->port_count, 2);
+	model_destroy(m);
+}
+
+static void round_trip(const char *text)
+{
+	struct model *m = model_of(text);
+	char *yaml = model_to_yaml(m);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(yaml);
+	struct model *again = model_of(yaml);
+	char *yaml_again = model_to_yaml(again);
+	CU_ASSERT_STRING_EQUAL(yaml, yaml_again);
+	CU_ASSERT_EQUAL(model_digest(m), model_digest(again));
+	char *diff = model_diff(m, again);
+	CU_ASSERT_STRING_EQUAL(diff, "");
+	free(diff);
+	free(yaml_again);
+	free(yaml);
+	model_destroy(again);
+	model_destroy(m);
+}
+
+static void round_trips(void)
+{
+	round_trip(HEAD);
+	round_trip(HEAD "services:\n" WEB NAMES);
+	/* Names and paths that YAML would take for something else. */
+	round_trip(
+		"version: 1\nports: [{name: \"null\", device: \"1e3\"}, {name: 5, device: '~'}]\n"
+		"services:\n"
+		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
+		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
+		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
+	round_trip(
+		HEAD "services:\n" WEB
+		     "    limits: {packets: 0, bits: 12345, connections: 1.234k, burst: 100.5us}\n"
+		     "    health: {type: none}\n");
+}
+
+static void canonical_text(void)
+{
+	struct model *m =
+		model_of(HEAD "services:\n" NAMES "metrics: {listen: \"127.0.0.1:80\"}\n");
+	char *yaml = model_to_yaml(m);
+	CU_ASSERT_STRING_EQUAL(yaml,
+		"version: 1\n"
+		"dataplane:\n"
+		"  idle: sleep\n"
+		"  hugepages: auto\n"
+		"  memory: 512M\n"
+		"ports:\n"
+		"  - name: front\n"
+		"    device: eth1\n"
+		"  - name: back\n"
+		"    device: eth2\n"
+		"services:\n"
+		"  - name: names\n"
+		"    address: \"2001:db8::/64\"\n"
+		"    port: any\n"
+		"    protocol: udp\n"
+		"    mode: dsr\n"
+		"    cores: 1\n"
+		"    limits:\n"
+		"      burst: 10ms\n"
+		"    backends:\n"
+		"      - address: \"2001:db8:1::1\"\n"
+		"        weight: 100\n"
+		"    health:\n"
+		"      type: none\n"
+		"metrics:\n"
+		"  listen: \"127.0.0.1:80\"\n");
+	free(yaml);
+	model_destroy(m);
+}
+
+static void digests(void)
+{
+	struct model *a = model_of(HEAD "services:\n" WEB);
+	struct model *b = model_of("# the same, written differently\n" HEAD "services:\n" WEB
+				   "    cores: 1\n    limits: {burst: 0.01s}\n");
+	struct model *c = model_of(HEAD "services:\n" WEB "    cores: 2\n");
+	CU_ASSERT_EQUAL(model_digest(a), model_digest(b));
+	CU_ASSERT_NOT_EQUAL(model_digest(a), model_digest(c));
+	/* Data planes keep it longer than one version of this program lives. */
+	CU_ASSERT_EQUAL(model_digest(a), UINT64_C(0xa51cf415768af633));
+	model_destroy(a);
+	model_destroy(b);
+	model_destroy(c);
+}
+
+static void expect_diff(const char *before, const char *after, const char *expected)
+{
+	struct model *from = before ? model_of(before) : NULL;
+	struct model *to = model_of(after);
+	char *diff = model_diff(from, to);
+	CU_ASSERT_STRING_EQUAL(diff, expected);
+	if (strcmp(diff, expected) != 0)
+		fprintf(stderr, "# found:\n%s", diff);
+	free(diff);
+	model_destroy(from);
+	model_destroy(to);
+}
+
+static void diff_values(void)
+{
+	expect_diff(HEAD "services:\n" WEB "    limits: {packets: 1M}\n    cores: 1\n",
+		"dataplane: {cores: [1-3]}\n" HEAD "services:\n" WEB
+		"    limits: {packets: 2M, bits: 1G}\n    cores: 2\n",
+		"+ dataplane.cores: [1-3]\n"
+		"~ services.web.cores: 1 -> 2\n"
+		"~ services.web.limits.packets: 1M -> 2M\n"
+		"+ services.web.limits.bits: 1G\n");
+}
+
+static void diff_elements(void)
+{
+	expect_diff(HEAD "services:\n" WEB NAMES,
+		"version: 1\nports: [{name: front, device: eth1}]\nservices:\n" WEB
+		"    backends: [{address: 10.0.0.11}, {address: 10.0.0.12, port: 81}]\n"
+		"  - {name: web.v6, address: \"2001:db8::1\", port: 1, protocol: tcp, mode: dsr}\n"
+		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: front}]\n",
+		"- ports.back\n"
+		"- services.names\n"
+		"+ services.web.backends.10.0.0.11:80\n"
+		"+ services.web.backends.10.0.0.12:81\n"
+		"+ services.web.v6\n"
+		"+ neighbours.10.0.0.9@front\n");
+}
+
+static void diff_order(void)
+{
+	expect_diff(HEAD "services:\n" WEB
+			 "    backends: [{address: 10.0.0.11}, {address: 10.0.0.12}]\n",
+		HEAD "services:\n" WEB
+		     "    backends: [{address: 10.0.0.12}, {address: 10.0.0.11, weight: 50}]\n",
+		"~ services.web.backends.10.0.0.11:80.weight: 100 -> 50\n");
+}
+
+static void diff_first(void)
+{
+	expect_diff(NULL, HEAD,
+		"+ dataplane.idle: sleep\n"
+		"+ dataplane.hugepages: auto\n"
+		"+ dataplane.memory: 512M\n"
+		"+ ports.front\n"
+		"+ ports.back\n");
+	struct model *m = model_of(HEAD);
+	char *diff = model_diff(NULL, m);
+	CU_ASSERT_PTR_NULL(strstr(diff, "version"));
+	free(diff);
+	model_destroy(m);
+}
+
+static void addresses(void)
+{
+	static const char *const good[] = { "10.0.0.1:80", "[2001:db8::1]:443", "0.0.0.0:0" };
+	static const char *const bad[] = { "", ":80", "10.0.0.1", "10.0.0.1:", "10.0.0.1:65536",
+		"10.0.0.1:080", "10.0.0.1:8a", "2001:db8::1:80", "[10.0.0.1]:80", "[2001:db8::1]",
+		"[2001:db8::1:80", "[::ffff:1.2.3.4]:80", "[]:80", "10.0.0:80",
+		"[2001:db8::1]x:80" };
+	struct address a;
+	uint16_t port;
+	char text[INET6_ADDRSTRLEN + 8];
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		CU_ASSERT_TRUE(address_port_parse(good[i], &a, &port));
+		CU_ASSERT_STRING_EQUAL(address_port_print(&a, port, text, sizeof(text)), good[i]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CU_ASSERT_FALSE(address_port_parse(bad[i], &a, &port));
+}
+
+static void units(void)
+{
+	static const struct {
+		enum unit_kind kind;
+		const char *text;
+		uint64_t value;
+	} good[] = {
+		{ UNIT_RATE, "0", 0 },
+		{ UNIT_RATE, "1.5M", 1500000 },
+		{ UNIT_RATE, "0.001k", 1 },
+		{ UNIT_SIZE, "1K", 1024 },
+		{ UNIT_SIZE, "1.5KiB", 1536 },
+		{ UNIT_SIZE, "2GiB", UINT64_C(2) << 30 },
+		{ UNIT_TIME, "1us", 1000 },
+		{ UNIT_TIME, "0.001us", 1 },
+		{ UNIT_TIME, "1.5m", UINT64_C(90000000000) },
+		{ UNIT_TIME, "1h", UINT64_C(3600000000000) },
+		{ UNIT_NONE, "18446744073709551615", UINT64_MAX },
+	};
+	static const struct {
+		enum unit_kind kind;
+		const char *text;
+		const char *wrong;
+	} bad[] = {
+		{ UNIT_NONE, "18446744073709551616", "is too large" },
+		{ UNIT_RATE, "18446744073710M", "is too large" },
+		{ UNIT_SIZE, "17179869183.9999999999G", "is not a whole number" },
+		{ UNIT_RATE, "1.0000000000000000001G", "has too many digits" },
+		{ UNIT_RATE, "", "is not a number" },
+		{ UNIT_RATE, ".5M", "is not a number" },
+		{ UNIT_RATE, "1.M", "is not a number" },
+		{ UNIT_RATE, "1K", "has an unknown unit" },
+		{ UNIT_RATE, "1 k", "has an unknown unit" },
+		{ UNIT_TIME, "1.5", "has no unit" },
+		{ UNIT_TIME, "0.0001us", "is not a whole number" },
+		{ UNIT_NONE, "1k", "is not a whole number" },
+		{ UNIT_NONE, "+1", "is not a number" },
+		{ UNIT_NONE, "0x10", "is not a whole number" },
+	};
+	uint64_t value;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char text[32];
+		CU_ASSERT_PTR_NULL(unit_parse(good[i].kind, good[i].text, &value));
+		CU_ASSERT_EQUAL(value, good[i].value);
+		unit_print(good[i].kind, value, text, sizeof(text));
+		CU_ASSERT_PTR_NULL(unit_parse(good[i].kind, text, &value));
+		CU_ASSERT_EQUAL(value, good[i].value);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *wrong = unit_parse(bad[i].kind, bad[i].text, &value);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(wrong);
+		CU_ASSERT_STRING_EQUAL(wrong, bad[i].wrong);
+	}
+}
+
+static void examples(void)
+{
+	static const char *const files[] = { "minimal", "web-nat", "dsr", "full" };
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[512];
+		snprintf(path, sizeof(path), "%s/config/%s.yaml", TEST_SOURCE_ROOT, files[i]);
+		char *text = text_of_file(path);
+		round_trip(text);
+		free(text);
+	}
+}
+
+static void reference_page(void)
+{
+	char made[1 << 16] = "";
+	FILE *from = popen(TEST_SCHEMA_DOC, "re");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(from);
+	size_t length = fread(made, 1, sizeof(made) - 1, from);
+	CU_ASSERT_EQUAL(pclose(from), 0);
+	CU_ASSERT(length > 1000 && length < sizeof(made) - 1);
+	char *page = text_of_file(TEST_SOURCE_ROOT "/docs/operators/configuration.md");
+	CU_ASSERT_STRING_EQUAL(page, made);
+	free(page);
+}
+
+static const struct tap_case cases[] = {
+	{ "a short file gets the documented defaults", defaults },
+	{ "every value is read as written", values },
+	{ "an IPv4 prefix is a prefix of the mapped address", ipv4_prefix },
+	{ "the default timeout is half of a short interval", short_interval },
+	{ "source addresses of both families are filtered by the service's", both_families },
+	{ "a byte order mark is skipped", byte_order_mark },
+	{ "what is written reads back to the same model", round_trips },
+	{ "the canonical text is stable", canonical_text },
+	{ "the digest depends on the meaning only", digests },
+	{ "changed values are lines with both values", diff_values },
+	{ "elements come and go by name", diff_elements },
+	{ "the order of elements is no difference", diff_order },
+	{ "the first configuration is all additions", diff_first },
+	{ "addresses with ports read and print", addresses },
+	{ "units are exact", units },
+	{ "the example files are good", examples },
+	{ "the reference page is what the schema says", reference_page },
+};
+
+TAP_MAIN("configuration model", cases)
