@@ -19,7 +19,7 @@ config() {
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [10.2.0.100]
-	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
 	END
 	if [ $# -gt 0 ]; then
 		echo "    backends:"
@@ -83,7 +83,7 @@ killed_backend() {
 	load_wait detected
 	expect_no_failures detected
 	load_wait killed
-	# 100 ms between checks, two of them, a third of 200 requests a second.
+	# 200 ms between checks, two of them, a third of 200 requests a second.
 	expect_number "failures until it was detected" "$(load_field killed .failed)" -lt 60
 	nginx_start b3 10.2.0.13:8080
 	expect_within 2 backend_state_is web 10.2.0.13:8080 up

@@ -22,7 +22,7 @@ config() { # WORKERS
 	    mode: nat
 	    cores: $1
 	    source-addresses: [10.2.0.100]
-	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms}
+	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
 	      - {address: 10.2.0.12, port: 8080}

@@ -24,7 +24,7 @@ config() {
 		    port: 80
 		    protocol: tcp
 		    mode: dsr
-		    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
 		    backends:
 		      - {address: "${b}1", port: 80}
 		      - {address: "${b}2", port: 80}

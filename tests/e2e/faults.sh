@@ -17,7 +17,7 @@ config() {
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [10.2.0.100]
-	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
 	      - {address: 10.2.0.12, port: 8080}
@@ -28,7 +28,7 @@ config() {
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: ["fd02::100"]
-	    health: {type: tcp, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+	    health: {type: tcp, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
 	    backends:
 	      - {address: "fd02::11", port: 8080}
 	END

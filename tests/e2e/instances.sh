@@ -19,7 +19,7 @@ config() { # PORT=INTERFACE... then the service's address, source address and ba
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [$source]
-	    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms}
+	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms}
 	    backends:
 	      - {address: $backend, port: 8080}
 	metrics: {listen: "127.0.0.1:$metrics"}

@@ -27,7 +27,7 @@ config() {
 		    protocol: tcp
 		    mode: nat
 		    source-addresses: ["$source"]
-		    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms, rise: 1, fall: 2}
+		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
 		    backends:
 		      - {address: "${b}1", port: 8080}
 		      - {address: "${b}2", port: 8080}
@@ -38,7 +38,7 @@ config() {
 		    protocol: tcp
 		    mode: nat
 		    source-addresses: ["$source"]
-		    health: {type: tcp, interval: 100ms, timeout: 100ms}
+		    health: {type: tcp, interval: 200ms, timeout: 150ms}
 		    backends:
 		      - {address: "${b}2", port: 8080}
 		  - name: echo$family

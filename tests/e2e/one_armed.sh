@@ -23,7 +23,7 @@ config() {
 		    protocol: tcp
 		    mode: nat
 		    source-addresses: ["$source"]
-		    health: {type: http, path: /healthz, interval: 100ms, timeout: 100ms}
+		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms}
 		    backends:
 		      - {address: "${b}1", port: 8080}
 		      - {address: "${b}2", port: 8080}
@@ -38,7 +38,7 @@ config() {
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [10.1.0.1]
-	    health: {type: tcp, interval: 100ms, timeout: 100ms}
+	    health: {type: tcp, interval: 200ms, timeout: 150ms}
 	    backends:
 	      - {address: 10.1.0.11, port: 8080}
 	END
