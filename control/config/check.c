@@ -98,7 +98,9 @@ static void check_unique(struct checker *c, struct node *list, const char *key)
 	seen_init(c, &seen, list->count);
 	for (struct node *item = list->first; item != NULL; item = item->next) {
 		struct node *n = node_get(item, key);
-		if (!node_is_good(n) || n->kind != NODE_SCALAR)
+		/* Beside an unknown key a text has not been read yet, and may be of any length. */
+		if (!node_is_good(n) || n->kind != NODE_SCALAR ||
+			strlen(n->text) > sizeof(seen.entries->key))
 			continue;
 		struct node *before = seen_add(&seen, n->text, strlen(n->text), n);
 		if (before != NULL)

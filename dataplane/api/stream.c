@@ -167,7 +167,7 @@ int weir_stream_flush(struct weir_stream *s)
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+			return errno == EAGAIN ? 0 : -errno;
 		}
 		if (o->fd >= 0) {
 			close(o->fd);
@@ -200,7 +200,7 @@ static ssize_t receive_some(struct weir_stream *s, void *p, size_t length)
 		n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+		return errno == EAGAIN ? 0 : -errno;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		int fd;
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run the built weirctl against a made-up daemon, and see what it prints and how it ends.
 
-usage: test_weirctl.py WEIRCTL REFERENCE.md
+usage: test_weirctl.py WEIRCTL FAKE_DATAPLANE REFERENCE.md
 """
 
 import json
@@ -14,7 +14,8 @@ import tempfile
 import threading
 
 WEIRCTL = os.path.abspath(sys.argv[1])
-REFERENCE = sys.argv[2]
+FAKE = os.path.abspath(sys.argv[2])
+REFERENCE = sys.argv[3]
 
 SERVICE = {
     "name": "web", "address": "203.0.113.10", "port": 80, "protocol": "tcp", "mode": "nat",
@@ -353,19 +354,62 @@ def _():
         assert found == 1 and text + ":" in err, err
 
 
-@case("replay tells why the data plane ended")
-def _():
+def replay(*args, program=FAKE, **env):
+    """Run a replay with a small configuration and an empty capture."""
     with tempfile.TemporaryDirectory() as folder:
-        config, capture, program = (folder + "/" + n for n in ("c.yaml", "a.pcap", "dataplane"))
+        config, capture = folder + "/c.yaml", folder + "/a.pcap"
         with open(config, "w") as f:
             f.write(REPLAY_CONFIG)
         with open(capture, "wb") as f:
             f.write(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+        return run("replay", config, "--in", "front=" + capture, *args,
+                   env=dict(env, WEIR_DATAPLANE=program))
+
+
+@case("replay prints what came of it")
+def _():
+    figures = {"FAKE_RECEIVED": "100", "FAKE_TRANSMITTED": "60", "FAKE_TO_KERNEL": "33",
+               "FAKE_DROPPED": "7"}
+    status, out, err = replay("--json", **figures)
+    assert (status, err) == (0, ""), (status, err)
+    found = json.loads(out)
+    assert found["received"] == 100 and found["transmitted"] == 60, found
+    assert found["passed_to_kernel"] == 33 and found["dropped"] == {"no_service": 7}, found
+    assert found["services"][0]["backends"][0]["address"] == "10.0.0.2", found
+    status, out, err = replay(**figures)
+    assert (status, err) == (0, ""), (status, err)
+    assert "no_service 7" in out and "10.0.0.2:80" in out, out
+
+
+@case("replay fails loudly when packets are missing")
+def _():
+    status, out, err = replay("--json", FAKE_RECEIVED="100", FAKE_TRANSMITTED="60")
+    assert status == 1 and "do not balance" in err and "100" in err, (status, err)
+    assert json.loads(out)["received"] == 100
+
+
+@case("replay hands its options to the data plane")
+def _():
+    with tempfile.NamedTemporaryFile("r") as arguments:
+        status, _, err = replay("--seed", "7", "--out", "front=/tmp/out.pcap",
+                                FAKE_ARGUMENTS=arguments.name)
+        assert status == 0, err
+        found = arguments.read().split()
+        assert found[:5] == ["--instance", "replay", "--replay", "--api-fd", "3"], found
+        assert found[5] == "--in" and found[6].startswith("front="), found
+        assert found[7:] == ["--out", "front=/tmp/out.pcap", "--seed", "7"], found
+
+
+@case("replay tells why the data plane refused or ended")
+def _():
+    status, out, err = replay(FAKE_REFUSES="1")
+    assert (status, out) == (1, "") and "not to its taste" in err, (status, err)
+    with tempfile.TemporaryDirectory() as folder:
+        program = folder + "/dataplane"
         with open(program, "w") as f:
             f.write("#!/bin/sh\necho 'there is no memory left' >&2\nexit 1\n")
         os.chmod(program, 0o755)
-        status, out, err = run("replay", config, "--in", "front=" + capture,
-                               env={"WEIR_DATAPLANE": program})
+        status, out, err = replay(program=program)
         assert (status, out) == (1, ""), (status, out)
         assert "there is no memory left" in err, err
 
