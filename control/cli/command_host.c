@@ -6,9 +6,6 @@
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
 
-#include <stdint.h>
-#include <string.h>
-
 static const struct printer_column port_table[] = {
 	{ "NAME", "name", PRINT_TEXT },
 	{ "DEVICE", "device", PRINT_TEXT },
@@ -55,6 +52,30 @@ static const struct printer_column core_table[] = {
 	{ "CYCLES A PACKET", "cycles_per_packet", PRINT_COUNT },
 };
 
+static const struct printer_column memory_table[] = {
+	{ "NODE", "node", PRINT_TEXT },
+	{ "TOTAL", "total", PRINT_BYTES },
+	{ "FREE", "free", PRINT_BYTES },
+};
+
+static const struct printer_column status_record[] = {
+	{ "instance", "instance", PRINT_TEXT },
+	{ "version", "version", PRINT_TEXT },
+	{ "control daemon", "controld.pid", PRINT_TEXT },
+	{ "  running for", "uptime", PRINT_SECONDS },
+	{ "  configuration", "controld.config", PRINT_TEXT },
+	{ "  starts the data plane", "controld.spawns_dataplane", PRINT_TEXT },
+	{ "data plane", "dataplane.pid", PRINT_TEXT },
+	{ "  state", "dataplane.state", PRINT_TEXT },
+	{ "  running for", "dataplane.uptime", PRINT_SECONDS },
+	{ "  restarts", "dataplane.restarts", PRINT_TEXT },
+	{ "  CPUs", "dataplane.cores", PRINT_TEXT },
+	{ "  when idle", "dataplane.idle", PRINT_TEXT },
+	{ "  hugepages", "hugepages", PRINT_TEXT },
+	{ "  generation", "generation", PRINT_TEXT },
+	{ "  in step with the daemon", "in_step", PRINT_TEXT },
+};
+
 int command_port_list(struct cli *cli)
 {
 	json_t *result;
@@ -92,88 +113,33 @@ int command_core_list(struct cli *cli)
 	return status;
 }
 
-static bool ends_with(const char *text, const char *end)
+static int print_status(struct cli *cli, const json_t *status)
 {
-	size_t length = strlen(text), tail = strlen(end);
-	return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
-/* The document's keys are for programs; what a figure is shows in the key's end. */
-static enum printer_format format_of(const char *key, const json_t *value)
-{
-	if (json_is_array(value))
-		return PRINT_LIST;
-	if (ends_with(key, "bytes") || strcmp(key, "memory") == 0)
-		return PRINT_BYTES;
-	if (ends_with(key, "uptime") || ends_with(key, "age") || ends_with(key, "seconds"))
-		return PRINT_SECONDS;
-	return PRINT_TEXT;
-}
-
-static bool is_list_of_objects(const json_t *value)
-{
-	return json_is_object(json_array_get(value, 0));
-}
-
-static void titled(char *to, size_t size, const char *prefix, const char *key)
-{
-	snprintf(to, size, "%s%s%s", prefix, prefix[0] != '\0' ? " " : "", key);
-	for (char *c = to; *c != '\0'; c++)
-		if (*c == '_')
-			*c = ' ';
-}
-
-/* Lines "key: value" of an object, with those of objects inside it. */
-static int print_scalars(struct cli *cli, const json_t *object)
-{
-	struct printer_column columns[64];
-	char titles[64][64], paths[64][64];
-	size_t count = 0;
-	const char *key, *inner_key;
-	json_t *value, *inner;
-	json_object_foreach((json_t *)(uintptr_t)object, key, value)
-	{
-		if (strcmp(key, "warnings") == 0 || is_list_of_objects(value))
+	static const struct {
+		const char *key;
+		const struct printer_column *columns;
+		size_t count;
+	} tables[] = {
+		{ "ports", port_table, PRINTER_COUNT(port_table) },
+		{ "cores", core_table, PRINTER_COUNT(core_table) },
+		{ "memory", memory_table, PRINTER_COUNT(memory_table) },
+	};
+	size_t i;
+	json_t *warning;
+	int result = printer_record(cli, status, status_record, PRINTER_COUNT(status_record));
+	for (i = 0; result == CLI_DONE && i < PRINTER_COUNT(tables); i++) {
+		const json_t *items = json_object_get(status, tables[i].key);
+		if (json_array_size(items) == 0)
 			continue;
-		if (!json_is_object(value)) {
-			if (count == 64)
-				break;
-			snprintf(paths[count], sizeof(paths[0]), "%s", key);
-			titled(titles[count], sizeof(titles[0]), "", key);
-			columns[count] = (struct printer_column){ titles[count], paths[count],
-				format_of(key, value) };
-			count++;
-			continue;
-		}
-		json_object_foreach(value, inner_key, inner)
-		{
-			if (count == 64 || json_is_object(inner) || is_list_of_objects(inner))
-				continue;
-			snprintf(paths[count], sizeof(paths[0]), "%.30s.%.30s", key, inner_key);
-			titled(titles[count], sizeof(titles[0]), key, inner_key);
-			columns[count] = (struct printer_column){ titles[count], paths[count],
-				format_of(inner_key, inner) };
-			count++;
-		}
+		fprintf(cli->out, "\n%s\n", tables[i].key);
+		result = printer_table(cli, items, tables[i].columns, tables[i].count, "");
 	}
-	return printer_record(cli, object, columns, count);
-}
-
-/* A table of objects with the keys of the first one as columns. */
-static int print_objects(struct cli *cli, const char *title, const json_t *items)
-{
-	struct printer_column columns[32];
-	size_t count = 0;
-	const char *key;
-	json_t *value;
-	json_object_foreach(json_array_get(items, 0), key, value)
+	json_array_foreach(json_object_get(status, "warnings"), i, warning)
 	{
-		if (count == 32 || json_is_object(value))
-			continue;
-		columns[count++] = (struct printer_column){ key, key, format_of(key, value) };
+		fprintf(cli->out, "%swarning: %s\n", i == 0 ? "\n" : "",
+			json_string_value(warning));
 	}
-	fprintf(cli->out, "\n%s:\n", title);
-	return printer_table(cli, items, columns, count, "none");
+	return result;
 }
 
 int command_status(struct cli *cli)
@@ -182,22 +148,8 @@ int command_status(struct cli *cli)
 	int status = rpc_call(cli, "status", NULL, RPC_TIMEOUT_MS, &result);
 	if (status != CLI_DONE)
 		return status;
-	if (!printer_json(cli, result)) {
-		const char *key;
-		json_t *value;
-		size_t i;
-		status = print_scalars(cli, result);
-		json_object_foreach(result, key, value)
-		{
-			if (status == CLI_DONE && is_list_of_objects(value))
-				status = print_objects(cli, key, value);
-		}
-		json_array_foreach(json_object_get(result, "warnings"), i, value)
-		{
-			fprintf(cli->out, "%swarning: %s\n", i == 0 ? "\n" : "",
-				json_string_value(value));
-		}
-	}
+	if (!printer_json(cli, result))
+		status = print_status(cli, result);
 	json_decref(result);
 	return status;
 }

@@ -37,6 +37,7 @@ const struct printer_column table_backends[] = {
 	{ "P99", "connect.p99", PRINT_SECONDS },
 	{ "FIRST BYTE P50", "first_byte.p50", PRINT_SECONDS },
 	{ "P99", "first_byte.p99", PRINT_SECONDS },
+	{ "HEALTH", "health.reason", PRINT_TEXT },
 };
 const size_t table_backends_count = PRINTER_COUNT(table_backends);
 

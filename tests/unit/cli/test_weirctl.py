@@ -28,6 +28,7 @@ BACKEND = {
     "service": "web", "address": "10.0.0.11", "port": 8080, "state": "draining", "weight": 100,
     "weight_in_force": 0, "flows": 3, "new_flows": 9, "packets": 99,
     "connect": {"p50": 0.001, "p99": 0.002}, "first_byte": {"p50": None, "p99": None},
+    "health": {"type": "http", "verdict": "bad", "reason": "status 503"},
 }
 LIMITS = {"service": "web", "packets": {"configured": 1000000, "in_force": 1000000}, "bits": None,
           "connections": {"configured": 0, "in_force": 0}, "per_source": None}
@@ -39,9 +40,11 @@ CORE = {"cpu": 1, "node": 0, "roles": ["receive", "worker"], "services": ["web"]
 FLOW = {"service": "web", "protocol": "tcp", "client": "192.0.2.1:4000",
         "address": "203.0.113.10:80", "source": None, "backend": "10.0.0.11:8080",
         "state": "established", "bucket": 17, "idle": 1.5}
-STATUS = {"instance": "default", "generation": 7,
-          "dataplane": {"state": "running", "pid": 42, "uptime": 125.0},
-          "ports": [{"name": "front", "link": True}], "warnings": ["no hugepages: reserve some"]}
+STATUS = {"instance": "default", "generation": 7, "uptime": 125.0, "in_step": True,
+          "controld": {"pid": 41, "config": "/etc/weir/weir.yaml", "spawns_dataplane": True},
+          "dataplane": {"state": "running", "pid": 42, "uptime": 7200.0}, "ports": [PORT],
+          "cores": [CORE], "memory": [{"node": 0, "total": 536870912, "free": 1048576}],
+          "warnings": ["no hugepages: reserve some"]}
 
 
 def answer(method, params):
@@ -169,14 +172,15 @@ def _():
     assert " 567 " in out[1] and "1,2" in out[1], out
     assert all(line == line.rstrip() for line in out), out
     out = run("backend", "list")[1]
-    assert "draining" in out and "10.0.0.11:8080" in out, out
+    assert "draining" in out and "10.0.0.11:8080" in out and "status 503" in out, out
     out = run("limit", "show", "web")[1]
     assert "1.00M/s" in out and "0/s" in out, out
     out = run("service", "show", "web")[1]
     assert "no_flow 560, fragment 7" in out and "10.0.0.11:8080" in out, out
     out = run("status")[1]
     assert "warning: no hugepages: reserve some" in out, out
-    assert "2 min 5 s" in out and "front" in out, out
+    assert "2 min 5 s" in out and "2 h 0 min" in out and "front" in out, out
+    assert "512 MiB" in out and "receive,worker" in out, out
     out = run("core", "list")[1]
     assert "25.0 %" in out and "receive,worker" in out, out
     assert "10.0.0.11:8080" in run("flow", "list", "web")[1]
