@@ -29,6 +29,9 @@ static ssize_t eal_log_write(void *cookie, const char *text, size_t length)
 {
 	const bool is_error = rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR;
 
+	/* Of no interest: we never asked for pages of 1 GiB. */
+	if (memmem(text, length, "hugepages reported", strlen("hugepages reported")))
+		return (ssize_t)length;
 	if (is_error)
 		snprintf(last_error, sizeof(last_error), "%.*s",
 			(int)(length && text[length - 1] == '\n' ? length - 1 : length), text);

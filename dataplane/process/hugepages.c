@@ -12,37 +12,59 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-void hugepage_counts_print(const struct hugepage_counts *c, char *buf, size_t size)
+void hugepage_state_print(const struct hugepage_state *s, char *buf, size_t size)
 {
 	size_t at = 0;
+	int n = 0;
 
 	buf[0] = 0;
 	for (unsigned int i = 0; i < WEIR_MAX_NODES; i++) {
-		if (!c->node[i])
+		if (!s->added.node[i])
 			continue;
-		int n = snprintf(buf + at, size - at, "%u %u\n", i, c->node[i]);
+		n = snprintf(buf + at, size - at, "%u %u\n", i, s->added.node[i]);
 		if (n < 0 || (size_t)n >= size - at)
 			return;
 		at += (size_t)n;
 	}
+	if (s->plan_count)
+		snprintf(buf + at, size - at, "plan %u %u %u\n", s->plan_node, s->plan_count,
+			s->plan_before);
 }
 
-int hugepage_counts_parse(const char *text, struct hugepage_counts *ret_counts)
+int hugepage_state_parse(const char *text, struct hugepage_state *ret_state)
 {
-	struct hugepage_counts c = { 0 };
+	struct hugepage_state s = { 0 };
 
 	while (*text) {
-		unsigned int node, count;
+		unsigned int node, count, before = 0;
 		int used = 0;
+		bool is_plan =
+			sscanf(text, "plan %u %u %u\n%n", &node, &count, &before, &used) == 3;
 
-		if (sscanf(text, "%u %u\n%n", &node, &count, &used) != 2 || !used ||
-			node >= WEIR_MAX_NODES || count > UINT_MAX / 2)
+		if (!is_plan && sscanf(text, "%u %u\n%n", &node, &count, &used) != 2)
 			return -EINVAL;
-		c.node[node] = count;
+		if (!used || node >= WEIR_MAX_NODES || count > INT_MAX || before > INT_MAX)
+			return -EINVAL;
+		if (is_plan) {
+			s.plan_node = node;
+			s.plan_count = count;
+			s.plan_before = before;
+		} else {
+			s.added.node[node] = count;
+		}
 		text += used;
 	}
-	*ret_counts = c;
+	*ret_state = s;
 	return 0;
+}
+
+void hugepage_state_settle(struct hugepage_state *s, uint32_t node_has)
+{
+	uint32_t grown = node_has > s->plan_before ? node_has - s->plan_before : 0;
+
+	if (s->plan_count)
+		s->added.node[s->plan_node] += grown < s->plan_count ? grown : s->plan_count;
+	s->plan_count = 0;
 }
 
 uint32_t hugepages_missing(uint32_t wanted, uint32_t free_now)
@@ -108,20 +130,26 @@ static int node_set(const char *sys_dir, unsigned int node, uint32_t value)
 	return rc < 0 ? rc : text_write(path, text, 0);
 }
 
-static void state_read(const char *state_file, struct hugepage_counts *ret_added)
+static void state_read(
+	const char *sys_dir, const char *state_file, struct hugepage_state *ret_state)
 {
 	char text[256];
+	uint32_t count = 0;
 
 	if (text_read(state_file, text, sizeof(text)) < 0 ||
-		hugepage_counts_parse(text, ret_added) < 0)
-		memset(ret_added, 0, sizeof(*ret_added));
+		hugepage_state_parse(text, ret_state) < 0)
+		memset(ret_state, 0, sizeof(*ret_state));
+	if (ret_state->plan_count &&
+		node_read(sys_dir, ret_state->plan_node, "nr_hugepages", &count) < 0)
+		count = 0;
+	hugepage_state_settle(ret_state, count);
 }
 
-static int state_write(const char *state_file, const struct hugepage_counts *added)
+static int state_write(const char *state_file, const struct hugepage_state *state)
 {
 	char text[256];
 
-	hugepage_counts_print(added, text, sizeof(text));
+	hugepage_state_print(state, text, sizeof(text));
 	if (!text[0])
 		return unlink(state_file) < 0 && errno != ENOENT ? -errno : 0;
 	return text_write(state_file, text, O_CREAT | O_TRUNC);
@@ -148,43 +176,42 @@ static void host_unlock(int fd)
 
 /* Add pages on one node. The state file says it before the kernel does, for the case of a kill. */
 static int node_add(const char *sys_dir, const char *state_file, unsigned int node, uint32_t count,
-	struct hugepage_counts *added)
+	struct hugepage_state *state)
 {
-	struct hugepage_counts planned = *added;
 	uint32_t before, after;
 
 	int rc = node_read(sys_dir, node, "nr_hugepages", &before);
 	if (rc < 0)
 		return rc;
-	planned.node[node] += count;
-	rc = state_write(state_file, &planned);
-	if (rc < 0)
-		return rc;
-	rc = node_set(sys_dir, node, before + count);
+	state->plan_node = node;
+	state->plan_count = count;
+	state->plan_before = before;
+	rc = state_write(state_file, state);
+	if (rc == 0)
+		rc = node_set(sys_dir, node, before + count);
 	after = before;
 	(void)node_read(sys_dir, node, "nr_hugepages", &after);
-	if (after > before)
-		added->node[node] += after - before;
-	int state_rc = state_write(state_file, added);
+	hugepage_state_settle(state, after);
+	int state_rc = state_write(state_file, state);
 	return rc < 0 ? rc : state_rc;
 }
 
 int hugepages_take(const char *sys_dir, const char *state_file,
 	const struct hugepage_counts *wanted, struct hugepage_counts *ret_free)
 {
-	struct hugepage_counts added;
+	struct hugepage_state state;
 	struct hugepage_counts free_now = { 0 };
 	int rc = 0;
 
 	int lock = host_lock();
-	state_read(state_file, &added);
+	state_read(sys_dir, state_file, &state);
 	for (unsigned int node = 0; node < WEIR_MAX_NODES; node++) {
 		if (!wanted->node[node])
 			continue;
 		int node_rc = node_read(sys_dir, node, "free_hugepages", &free_now.node[node]);
 		uint32_t missing = hugepages_missing(wanted->node[node], free_now.node[node]);
 		if (node_rc == 0 && missing) {
-			node_rc = node_add(sys_dir, state_file, node, missing, &added);
+			node_rc = node_add(sys_dir, state_file, node, missing, &state);
 			(void)node_read(sys_dir, node, "free_hugepages", &free_now.node[node]);
 		}
 		if (node_rc < 0)
@@ -197,17 +224,17 @@ int hugepages_take(const char *sys_dir, const char *state_file,
 
 void hugepages_give_back(const char *sys_dir, const char *state_file)
 {
-	struct hugepage_counts added;
+	struct hugepage_state state;
 
 	int lock = host_lock();
-	state_read(state_file, &added);
+	state_read(sys_dir, state_file, &state);
 	for (unsigned int node = 0; node < WEIR_MAX_NODES; node++) {
+		uint32_t added = state.added.node[node];
 		uint32_t count;
 
-		if (!added.node[node] || node_read(sys_dir, node, "nr_hugepages", &count) < 0)
+		if (!added || node_read(sys_dir, node, "nr_hugepages", &count) < 0)
 			continue;
-		uint32_t less = added.node[node] < count ? added.node[node] : count;
-		(void)node_set(sys_dir, node, count - less);
+		(void)node_set(sys_dir, node, count - (added < count ? added : count));
 	}
 	(void)unlink(state_file);
 	host_unlock(lock);

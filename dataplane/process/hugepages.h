@@ -21,11 +21,26 @@ struct hugepage_counts {
 	uint32_t node[WEIR_MAX_NODES];
 };
 
-/* "0 256\n1 128\n": nodes without pages are left out. */
-void hugepage_counts_print(const struct hugepage_counts *c, char *buf, size_t size);
+/* What the state file says. */
+struct hugepage_state {
+	struct hugepage_counts added;
+	/*
+	 * An addition that was begun, and perhaps not ended: plan_count pages (0: none) on plan_node,
+	 * where plan_before were. How many came of it is what the node has more than that.
+	 */
+	uint32_t plan_node;
+	uint32_t plan_count;
+	uint32_t plan_before;
+};
+
+/* "0 256\n1 128\nplan 1 64 192\n"; nodes without pages are left out. */
+void hugepage_state_print(const struct hugepage_state *s, char *buf, size_t size);
 
 /* Returns 0 or -EINVAL; text need not be ours. */
-int hugepage_counts_parse(const char *text, struct hugepage_counts *ret_counts);
+int hugepage_state_parse(const char *text, struct hugepage_state *ret_state);
+
+/* Turn a plan that was interrupted into what came of it; node_has is plan_node's count now. Pure. */
+void hugepage_state_settle(struct hugepage_state *s, uint32_t node_has);
 
 /* Pages to add on a node so that `wanted` are free, given how many are now. Pure. */
 uint32_t hugepages_missing(uint32_t wanted, uint32_t free_now);

@@ -98,18 +98,24 @@ static int cores_choose(struct process *p, char *err, size_t err_size)
 	return 0;
 }
 
+/*
+ * Memory that can be had, in bytes; 0 when it is unknown. Free hugepages count: the kernel does not
+ * call them available, but they are what a killed predecessor left for us.
+ */
 static uint64_t memory_available(void)
 {
 	char line[128];
-	unsigned long long kib = 0;
+	unsigned long long kib = 0, pages = 0;
 	FILE *f = fopen("/proc/meminfo", "re");
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return (uint64_t)kib << 10;
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		(void)sscanf(line, "MemAvailable: %llu kB", &kib);
+		(void)sscanf(line, "HugePages_Free: %llu", &pages);
+	}
+	fclose(f);
+	return ((uint64_t)kib << 10) + pages * HUGEPAGE_BYTES;
 }
 
 /* On a small machine the default is too much: take half of what there is. */
@@ -163,7 +169,11 @@ static int hugepages_prepare(struct process *p, char *err, size_t err_size)
 		return 0;
 	}
 	hugepages_want(p, &wanted);
-	int rc = hugepages_take(NODES_DIR, state, &wanted, &got);
+	/* The kernel would take what others need, and take its time for it. */
+	int rc = -ENOMEM;
+	memset(&got, 0, sizeof(got));
+	if (p->memory_bytes <= memory_available() / 4 * 3)
+		rc = hugepages_take(NODES_DIR, state, &wanted, &got);
 	bool enough = true;
 	for (uint32_t node = 0; node < WEIR_MAX_NODES; node++) {
 		enough &= got.node[node] >= wanted.node[node];
@@ -331,14 +341,15 @@ int process_start(struct process *p, char *err, size_t err_size)
 		rc = instance_open(p->arguments.instance_dir, &p->instance, err, err_size);
 	if (rc < 0)
 		return rc;
+	/*
+	 * The server blocks signals: before threads are there, which inherit that, and before anything is
+	 * taken from the host that a signal would keep us from giving back.
+	 */
+	rc = server_create(p, p->arguments.api_fd < 0 ? instance_socket_path(p->instance) : NULL,
+		p->arguments.api_fd, &p->server, err, err_size);
 	memory_choose(p);
-	if (p->instance)
+	if (rc == 0 && p->instance)
 		rc = hugepages_prepare(p, err, err_size);
-	/* The listening socket is made before threads are, so that they inherit blocked signals. */
-	if (rc == 0)
-		rc = server_create(p,
-			p->arguments.api_fd < 0 ? instance_socket_path(p->instance) : NULL,
-			p->arguments.api_fd, &p->server, err, err_size);
 	if (rc == 0)
 		rc = eal_prepare(p, err, err_size);
 	if (rc == 0)
