@@ -55,6 +55,17 @@ void bed_address(const char *text, uint8_t ret_address[16])
 	must(inet_pton(AF_INET, text, ret_address + 12) == 1, text);
 }
 
+struct bed_packet bed_client(const char *from, uint16_t sport, const char *to, uint16_t dport)
+{
+	struct bed_packet p = {
+		.protocol = 6, .sport = sport, .dport = dport, .tcp_flags = BED_SYN
+	};
+
+	bed_address(from, p.src);
+	bed_address(to, p.dst);
+	return p;
+}
+
 static bool is_v4(const uint8_t address[16])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -261,9 +272,11 @@ int bed_try_apply(struct bed *b)
 		.service_count = b->service_count,
 		.neighbour_count = b->neighbour_count,
 	};
-	struct port *ports[BED_PORTS] = { &b->port[0].port, &b->port[1].port };
+	struct port *ports[BED_PORTS];
 	size_t length = 0;
 
+	for (uint32_t i = 0; i < BED_PORTS; i++)
+		ports[i] = b->absent >> i & 1 ? NULL : &b->port[i].port;
 	for (uint32_t i = 0; i < b->service_count; i++) {
 		b->service[i].first_backend = header.backend_count;
 		b->service[i].backend_count = b->backend_count[i];
@@ -367,6 +380,8 @@ static uint32_t write_l4(uint8_t *l4, const struct bed_packet *p)
 			return length;
 	}
 	sum = 0xffff & ~sum16(l4, length, pseudo_sum(p, length));
+	if (p->partial_checksum)
+		sum = pseudo_sum(p, length);
 	put16(l4 + at, p->protocol == 17 && sum == 0 ? 0xffff : sum);
 	return length;
 }
@@ -418,6 +433,8 @@ void bed_send_on(struct bed *b, uint8_t port, uint16_t queue, const struct bed_p
 		memcpy(p.smac, (uint8_t[]){ 2, 0xcc, 0, 0, 0, 1 }, 6);
 	memcpy(p.dmac, b->port[port].port.mac, 6);
 	length = write_frame(frame, &p);
+	if (p.broken)
+		length = 14 + (is_v4(p.src) ? 20 : 40) + 6;
 	memcpy(rte_pktmbuf_append(m, (uint16_t)length), frame, length);
 	must(q->tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) < BED_QUEUE_SIZE, "queue full");
 	q->pkts[q->tail % BED_QUEUE_SIZE] = m;
@@ -500,6 +517,18 @@ bool bed_receive(struct bed *b, uint8_t port, struct bed_packet *ret_p)
 	return false;
 }
 
+uint32_t bed_waiting(const struct bed *b, uint8_t port)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < BED_QUEUES; i++) {
+		const struct bed_queue *q = &b->port[port].in[i];
+
+		n += q->tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE);
+	}
+	return n;
+}
+
 uint32_t bed_discard(struct bed *b, uint8_t port)
 {
 	uint32_t n = 0;
@@ -557,6 +586,12 @@ static const struct weir_service_entry *entry_of(const struct bed *b, uint32_t s
 	return NULL;
 }
 
+const struct weir_core_cell *bed_core(const struct bed *b, uint32_t core)
+{
+	return (const struct weir_core_cell *)((const uint8_t *)b->telemetry +
+		b->telemetry->core[core].cell_offset);
+}
+
 uint64_t bed_sum_at(const struct bed *b, uint32_t service, size_t word)
 {
 	const struct weir_service_entry *e = entry_of(b, service);
@@ -584,8 +619,8 @@ uint64_t bed_dropped_all(const struct bed *b, uint32_t service)
 	return sum;
 }
 
-const struct weir_backend_cell *bed_backend_cell(
-	const struct bed *b, uint32_t core, uint32_t service, uint32_t backend)
+const struct weir_backend_entry *bed_backend_entry(
+	const struct bed *b, uint32_t service, uint32_t backend)
 {
 	const struct weir_service_entry *e = entry_of(b, service);
 	const struct weir_backend_entry *entries =
@@ -593,13 +628,25 @@ const struct weir_backend_cell *bed_backend_cell(
 			e->backend_offset);
 	const struct weir_config_backend *c = &b->backend[service][backend];
 
-	must(e->backend_cell_offset[core] != 0, "no cells of backends on this core");
 	for (uint32_t i = 0; i < e->backend_count; i++)
 		if (entries[i].state != WEIR_BACKEND_UNUSED && entries[i].port == c->port &&
 			memcmp(entries[i].address, c->address, 16) == 0)
-			return (const struct weir_backend_cell *)((const uint8_t *)b->telemetry +
-				       e->backend_cell_offset[core]) +
-				i;
+			return &entries[i];
 	must(false, "the backend is not in the directory");
 	return NULL;
+}
+
+const struct weir_backend_cell *bed_backend_cell(
+	const struct bed *b, uint32_t core, uint32_t service, uint32_t backend)
+{
+	const struct weir_service_entry *e = entry_of(b, service);
+	const struct weir_backend_entry *first =
+		(const struct weir_backend_entry *)((const uint8_t *)b->telemetry +
+			e->backend_offset);
+	const struct weir_backend_entry *entry = bed_backend_entry(b, service, backend);
+
+	must(e->backend_cell_offset[core] != 0, "no cells of backends on this core");
+	return (const struct weir_backend_cell *)((const uint8_t *)b->telemetry +
+		       e->backend_cell_offset[core]) +
+		(entry - first);
 }

@@ -58,6 +58,7 @@ struct bed {
 	uint32_t port_count;
 	uint32_t service_count;
 	uint32_t neighbour_count;
+	uint32_t absent; /* bit i: port i cannot be opened */
 	struct weir_config_service service[BED_SERVICES];
 	struct weir_config_source source[BED_SERVICES]; /* of the service with the same index */
 	uint32_t backend_count[BED_SERVICES];
@@ -77,6 +78,8 @@ struct bed_packet {
 	uint8_t ttl; /* 0 stands for 64 */
 	bool fragment;
 	bool no_udp_checksum;
+	bool broken; /* cut off in the middle of the L4 header */
+	bool partial_checksum; /* the bare sum of the pseudo header, as a veth's sender leaves it */
 	uint16_t payload;
 	uint8_t smac[6];
 	uint8_t dmac[6];
@@ -85,6 +88,8 @@ struct bed_packet {
 };
 
 void bed_address(const char *text, uint8_t ret_address[16]);
+/* A TCP SYN. */
+struct bed_packet bed_client(const char *from, uint16_t sport, const char *to, uint16_t dport);
 
 /* Start with core_count cores and ports of tx_queues queues each; aborts the test program on failure. */
 void bed_start(struct bed *b, uint32_t core_count, uint16_t tx_queues);
@@ -114,18 +119,22 @@ void bed_run(struct bed *b);
 /* Take the next transmitted packet; asserts its checksums. False when there is none. */
 bool bed_receive(struct bed *b, uint8_t port, struct bed_packet *ret_p);
 uint32_t bed_discard(struct bed *b, uint8_t port); /* free all that was sent; how many */
+uint32_t bed_waiting(const struct bed *b, uint8_t port); /* not received yet */
 /* Send one packet, run, and take what came of it; false when nothing did. */
 bool bed_exchange(
 	struct bed *b, uint8_t port, const struct bed_packet *p, struct bed_packet *ret_p);
 /* The reply that a backend would give to p. */
 struct bed_packet bed_reply(const struct bed_packet *p, uint8_t tcp_flags, uint16_t payload);
 
+const struct weir_core_cell *bed_core(const struct bed *b, uint32_t core);
 /* Sums over the cores' cells. */
 uint64_t bed_dropped(const struct bed *b, uint32_t service, enum weir_drop_reason reason);
 uint64_t bed_dropped_all(const struct bed *b, uint32_t service);
 #define bed_sum(b, service, field) \
 	bed_sum_at(b, service, offsetof(struct weir_service_cell, field) / sizeof(uint64_t))
 uint64_t bed_sum_at(const struct bed *b, uint32_t service, size_t word);
+const struct weir_backend_entry *bed_backend_entry(
+	const struct bed *b, uint32_t service, uint32_t backend);
 const struct weir_backend_cell *bed_backend_cell(
 	const struct bed *b, uint32_t core, uint32_t service, uint32_t backend);
 

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/core/core_plan.h"
+#include "tests/unit/fastpath/pipeline_bed.h"
+#include "tests/unit/tap.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define CLIENT	"198.51.100.7"
+#define SERVICE "203.0.113.10"
+
+static void plan(void)
+{
+	uint32_t load[WEIR_MAX_CORES] = { 0 };
+	uint8_t core[WEIR_MAX_CORES];
+
+	CU_ASSERT_EQUAL(core_plan_place(load, 1, 3, core), 1);
+	CU_ASSERT_EQUAL(core[0], 0);
+	memset(load, 0, sizeof(load));
+	CU_ASSERT_EQUAL(core_plan_place(load, 4, 2, core), 2);
+	CU_ASSERT_EQUAL(core[0], 1);
+	CU_ASSERT_EQUAL(core[1], 2);
+	CU_ASSERT_EQUAL(core_plan_place(load, 4, 2, core), 2);
+	CU_ASSERT_EQUAL(core[0], 3);
+	CU_ASSERT_EQUAL(core[1], 1);
+	CU_ASSERT_EQUAL(core_plan_place(load, 4, 64, core), 3);
+	CU_ASSERT_EQUAL(load[0], 0);
+}
+
+/* Four cores, a nat service on three workers, and ports with so many queues to send by. */
+static void spread(uint16_t tx_queues)
+{
+	struct bed b;
+	struct bed_packet to;
+	uint32_t there = 0;
+	uint32_t back = 0;
+
+	bed_start(&b, 4, tx_queues);
+	bed_add_service(&b, "web", WEIR_MODE_NAT, 6, SERVICE, 80)->cores = 3;
+	bed_add_backend(&b, 0, "10.0.0.11", 8080);
+	bed_add_backend(&b, 0, "10.0.0.12", 8080);
+	bed_apply(&b);
+	CU_ASSERT_EQUAL(b.telemetry->service[0].worker_mask, 0xe);
+	for (uint16_t i = 0; i < 300; i++) {
+		struct bed_packet p = bed_client(CLIENT, 40000 + i, SERVICE, 80);
+
+		bed_send_on(&b, 0, i % BED_QUEUES, &p); /* any of the receive queues */
+		bed_run(&b);
+		while (bed_receive(&b, 1, &to)) {
+			struct bed_packet r = bed_reply(&to, BED_SYN | BED_ACK, 0);
+
+			there++;
+			bed_send_on(&b, 1, (i + 1) % BED_QUEUES, &r);
+			bed_run(&b);
+			back += bed_discard(&b, 0);
+		}
+	}
+	CU_ASSERT_EQUAL(there, 300);
+	CU_ASSERT_EQUAL(back, 300);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 0), 0);
+	for (uint32_t core = 1; core < 4; core++) {
+		CU_ASSERT_TRUE(bed_backend_cell(&b, core, 0, 0)->new_flows > 20);
+		CU_ASSERT_EQUAL(bed_core(&b, core)->packets,
+			bed_backend_cell(&b, core, 0, 0)->packets +
+				bed_backend_cell(&b, core, 0, 0)->packets_from +
+				bed_backend_cell(&b, core, 0, 1)->packets +
+				bed_backend_cell(&b, core, 0, 1)->packets_from);
+		CU_ASSERT_EQUAL(
+			bed_core(&b, core)->port[1].packets_transmitted > 0, tx_queues >= 3);
+	}
+	CU_ASSERT_EQUAL(bed_core(&b, 0)->port[1].packets_transmitted > 0, tx_queues < 3);
+	bed_stop(&b);
+}
+
+static void enough_queues(void)
+{
+	spread(4);
+}
+
+static void too_few_queues(void)
+{
+	spread(2);
+}
+
+static void full_rings(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(CLIENT, 40000, SERVICE, 80);
+	struct bed_packet q = bed_client(CLIENT, 40000, SERVICE, 53);
+
+	bed_start(&b, 3, 1);
+	bed_add_service(&b, "web", WEIR_MODE_DSR, 6, SERVICE, 80);
+	bed_add_backend(&b, 0, "10.0.0.11", 80);
+	bed_add_service(&b, "dns", WEIR_MODE_DSR, 17, SERVICE, 53);
+	bed_add_backend(&b, 1, "10.0.0.12", 53);
+	bed_apply(&b);
+	CU_ASSERT_EQUAL(b.telemetry->service[0].worker_mask, 2);
+	CU_ASSERT_EQUAL(b.telemetry->service[1].worker_mask, 4);
+	q.protocol = 17;
+	for (uint32_t i = 0; i < 3000; i++)
+		bed_send(&b, 0, &p); /* a flood, and its worker does not come round to it */
+	for (uint32_t i = 0; i < 10; i++)
+		bed_send(&b, 0, &q);
+	for (uint32_t i = 0; i < 100; i++) {
+		fastpath_core_step(b.fp, 0, b.now);
+		fastpath_core_step(b.fp, 2, b.now);
+	}
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_WORKER_RING_FULL), 3000 - 1023);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
+	CU_ASSERT_EQUAL(bed_sum(&b, 1, packets_transmitted), 10);
+	bed_run(&b);
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, packets_transmitted), 1023);
+	bed_stop(&b);
+}
+
+static void full_handover(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(CLIENT, 40000, SERVICE, 80);
+
+	bed_start(&b, 3, 1);
+	bed_add_service(&b, "web", WEIR_MODE_DSR, 6, SERVICE, 80);
+	bed_add_backend(&b, 0, "10.0.0.11", 80);
+	bed_apply(&b);
+	b.port[1].out[0].room = 0;
+	for (uint32_t i = 0; i < 2000; i++) {
+		bed_send(&b, 0, &p);
+		if (i % 50 == 49)
+			fastpath_core_step(b.fp, 0, b.now);
+		fastpath_core_step(b.fp, 1, b.now);
+	}
+	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_TRANSMIT_FULL) > 0);
+	bed_stop(&b); /* with packets queued everywhere: the sums still balance */
+}
+
+static void shared_cores(void)
+{
+	struct bed b;
+	struct bed_packet p, out;
+
+	bed_start(&b, 2, 1);
+	for (uint16_t i = 0; i < 4; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "s%u", i);
+		bed_add_service(&b, name, WEIR_MODE_DSR, 6, SERVICE, 80 + i);
+		bed_add_backend(&b, i, "10.0.0.11", 80 + i);
+	}
+	bed_apply(&b);
+	for (uint16_t i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(b.telemetry->service[i].worker_mask, 2);
+		p = bed_client(CLIENT, 40000, SERVICE, 80 + i);
+		CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
+	}
+	bed_stop(&b);
+}
+
+/* threads */
+
+#define THREAD_PACKETS 1000000u
+#define THREAD_FLOWS   512u
+
+struct runner {
+	struct bed *bed;
+	uint32_t core;
+};
+
+static void *run_core(void *arg)
+{
+	const struct runner *r = arg;
+
+	fastpath_core_run(r->bed->fp, r->core);
+	return NULL;
+}
+
+static uint64_t seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+}
+
+/* One change after another: weights, states, whole configurations with a service that comes and goes. */
+static void change_something(struct bed *b, uint32_t round)
+{
+	switch (round % 4) {
+	case 0:
+		CU_ASSERT_EQUAL(bed_backend_state(b, 0, 1, WEIR_BACKEND_DOWN, 100), 0);
+		break;
+	case 1:
+		CU_ASSERT_EQUAL(bed_backend_state(b, 0, 1, WEIR_BACKEND_UP, 1 + round % 200), 0);
+		break;
+	case 2:
+		b->service_count = 1;
+		bed_apply(b);
+		break;
+	default:
+		b->service_count = 2;
+		bed_apply(b);
+	}
+}
+
+static void two_threads(void)
+{
+	struct bed b;
+	struct runner runner[2] = { { &b, 0 }, { &b, 1 } };
+	pthread_t thread[2];
+	struct bed_packet p[2];
+	uint64_t deadline = seconds_now() + 100;
+	uint64_t came_out = 0;
+	uint32_t sent = 0;
+	uint32_t rounds = 0;
+
+	bed_start_with(&b, 2, 1, UINT64_C(16) << 20, true);
+	bed_add_service(&b, "web", WEIR_MODE_NAT, 17, SERVICE, 80);
+	bed_add_backend(&b, 0, "10.0.0.11", 8080);
+	bed_add_backend(&b, 0, "10.0.0.12", 8080);
+	bed_add_service(&b, "dns", WEIR_MODE_DSR, 17, SERVICE, 53);
+	bed_add_backend(&b, 1, "10.0.0.21", 53);
+	bed_apply(&b);
+	for (uint32_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+	while (sent < THREAD_PACKETS && seconds_now() < deadline) {
+		if (bed_waiting(&b, 0) > 512) {
+			nap();
+		} else {
+			for (uint32_t i = 0; i < 64; i++, sent++) {
+				p[0] = bed_client(CLIENT, (uint16_t)(1024 + sent % THREAD_FLOWS),
+					SERVICE, sent % 8 ? 80 : 53);
+				p[0].protocol = 17;
+				bed_send(&b, 0, &p[0]);
+			}
+		}
+		came_out += bed_discard(&b, 1);
+		if (sent / 20000 > rounds)
+			change_something(&b, rounds++);
+	}
+	CU_ASSERT_EQUAL(sent, THREAD_PACKETS);
+	CU_ASSERT_TRUE(rounds >= 49);
+	while (bed_waiting(&b, 0) && seconds_now() < deadline)
+		nap();
+	for (uint32_t i = 0; i < 100; i++)
+		nap(); /* what is still in rings; what is not done by then stays queued */
+	fastpath_stop(b.fp);
+	for (uint32_t i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	came_out += bed_discard(&b, 1);
+	CU_ASSERT_TRUE(came_out > THREAD_PACKETS / 2);
+	CU_ASSERT_EQUAL(bed_core(&b, 0)->port[0].packets_received, THREAD_PACKETS);
+	CU_ASSERT_EQUAL(bed_core(&b, 1)->port[1].packets_transmitted, came_out);
+	CU_ASSERT_TRUE(bed_core(&b, 1)->sleeps > 0);
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_BACKEND), 0);
+	bed_stop(&b);
+}
+
+static const struct tap_case cases[] = {
+	{ "services go to the least loaded cores", plan },
+	{ "three workers send by queues of their own", enough_queues },
+	{ "three workers send through core 0 where queues are few", too_few_queues },
+	{ "a flooded service loses its own packets and nobody else's", full_rings },
+	{ "a full way to the port is a reason to drop", full_handover },
+	{ "services share a core when there are more of them", shared_cores },
+	{ "two threads carry a million packets through fifty changes", two_threads },
+};
+
+TAP_MAIN("cores", cases)
