@@ -71,9 +71,13 @@ static void unknown_complain(
 	char path[PATH_SIZE];
 	char names[TEXT_SIZE] = "";
 	size_t used = 0;
+	n->bad = true;
+	if (errors->found.count >= ERRORS_MAX) {
+		errors->left_out++; /* without the work of a text that nobody reads */
+		return;
+	}
 	const char *guess = key_guess(keys, n->key);
 	node_path(n, NULL, path, sizeof(path));
-	n->bad = true;
 	if (guess != NULL) {
 		errors_add(errors, n->key_line, n->key_column, "%s: unknown key, did you mean %s?",
 			path, guess);
