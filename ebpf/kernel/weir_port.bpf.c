@@ -130,50 +130,92 @@ static __always_inline int ipv4_read(struct destination *to, const void *l3, con
 	return 1;
 }
 
-static __always_inline int ipv6_read(struct destination *to, const void *l3, const void *end)
+/* The walk along IPv6 extension headers. */
+struct extension_walk {
+	struct xdp_md *ctx;
+	__u32 offset; /* of the header that `next` speaks of */
+	__u8 next;
+	__u8 result; /* enum walk_result */
+};
+
+enum walk_result {
+	WALK_ON,
+	WALK_L4, /* next and offset are those of the L4 header */
+	WALK_FRAGMENT, /* next is what the fragments make up */
+	WALK_ELSE, /* not ours to judge */
+};
+
+static long extension_step(__u32 index __attribute__((unused)), void *arg)
+{
+	struct extension_walk *w = arg;
+	__u8 head[8];
+
+	w->result = WALK_ELSE;
+	if (bpf_xdp_load_bytes(w->ctx, w->offset, head, sizeof(head)) < 0)
+		return 1;
+	switch (w->next) {
+	case PROTO_ROUTING:
+		if (head[3] != 0)
+			return 1; /* segments left: the kernel has it to forward */
+		/* fall through */
+	case PROTO_HOPOPTS:
+	case PROTO_DSTOPTS:
+		w->offset += ((__u32)head[1] + 1) * 8;
+		break;
+	case PROTO_AUTH:
+		w->offset += ((__u32)head[1] + 2) * 4;
+		break;
+	case PROTO_FRAGMENT:
+		if ((((__u32)head[2] << 8) | head[3]) & IP6_FRAGMENT) {
+			w->next = head[0];
+			w->result = WALK_FRAGMENT;
+			return 1;
+		}
+		w->offset += 8;
+		break;
+	default:
+		return 1;
+	}
+	w->next = head[0];
+	w->result = w->next == PROTO_TCP || w->next == PROTO_UDP ? WALK_L4 : WALK_ON;
+	return w->result == WALK_L4;
+}
+
+/* bpf_loop(), as the verifier looks at one step only, where it would try all ways of a loop. */
+static __always_inline int extensions_read(
+	struct destination *to, struct xdp_md *ctx, __u32 offset, __u8 next)
+{
+	struct extension_walk w = { .ctx = ctx, .offset = offset, .next = next };
+	__u8 ports[4];
+
+	bpf_loop(MAX_EXTENSIONS, extension_step, &w, 0);
+	to->protocol = w.next;
+	if (w.result == WALK_FRAGMENT) {
+		to->is_fragment = 1;
+		return 1;
+	}
+	if (w.result != WALK_L4)
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, w.offset, ports, sizeof(ports)) == 0)
+		to->port = ((__u16)ports[2] << 8) | ports[3];
+	return 1;
+}
+
+static __always_inline int ipv6_read(
+	struct destination *to, struct xdp_md *ctx, const void *l3, const void *end)
 {
 	const struct ipv6hdr *ip = l3;
-	const __u8 *p = (const void *)(ip + 1);
 
-	if ((const void *)p > end || ip->version != 6)
+	if ((const void *)(ip + 1) > end || ip->version != 6)
 		return 0;
 	__builtin_memcpy(to->address, &ip->daddr, 16);
-	__u8 next = ip->nexthdr;
-	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		__u32 bytes;
-
-		if (next == PROTO_TCP || next == PROTO_UDP)
-			break;
-		if ((const void *)(p + 8) > end)
-			return 0;
-		if (next == PROTO_HOPOPTS || next == PROTO_DSTOPTS) {
-			bytes = ((__u32)p[1] + 1) * 8;
-		} else if (next == PROTO_ROUTING) {
-			if (p[3] != 0)
-				return 0; /* segments left: the kernel has it to forward */
-			bytes = ((__u32)p[1] + 1) * 8;
-		} else if (next == PROTO_AUTH) {
-			bytes = ((__u32)p[1] + 2) * 4;
-		} else if (next == PROTO_FRAGMENT) {
-			__u16 offset = ((__u16)p[2] << 8) | p[3];
-
-			if (offset & IP6_FRAGMENT) {
-				to->protocol = p[0];
-				to->is_fragment = 1;
-				return 1;
-			}
-			bytes = 8;
-		} else {
-			return 0;
-		}
-		next = p[0];
-		p += bytes;
+	to->protocol = ip->nexthdr;
+	if (to->protocol == PROTO_TCP || to->protocol == PROTO_UDP) {
+		port_read(to, ip + 1, end);
+		return 1;
 	}
-	if (next != PROTO_TCP && next != PROTO_UDP)
-		return 0;
-	to->protocol = next;
-	port_read(to, p, end);
-	return 1;
+	__u32 offset = (__u32)((long)(ip + 1) - (long)ctx->data);
+	return extensions_read(to, ctx, offset, to->protocol);
 }
 
 static __always_inline int service_has(const struct destination *to, __u16 port, __u8 kind)
@@ -205,7 +247,21 @@ static __always_inline int source_has(const struct destination *to)
 	return (b->bits[(block >> 3) & 31] >> (block & 7)) & 1;
 }
 
-static __always_inline int is_weirs(const void *data, const void *end)
+/* Not static: the verifier then looks at it once, and not once for each way to it. */
+__noinline int destination_is_weirs(struct destination *to)
+{
+	if (!to)
+		return 0;
+	if (to->protocol != PROTO_TCP && to->protocol != PROTO_UDP)
+		return 0;
+	if (to->is_fragment)
+		return service_has(to, 0, STEERING_KIND_FRAGMENT);
+	if (to->port && service_has(to, to->port, STEERING_KIND_PORT))
+		return 1;
+	return service_has(to, 0, STEERING_KIND_PORT) || (to->port && source_has(to));
+}
+
+static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const void *end)
 {
 	const struct ethhdr *eth = data;
 	const void *l3 = eth + 1;
@@ -228,18 +284,12 @@ static __always_inline int is_weirs(const void *data, const void *end)
 		if (!ipv4_read(&to, l3, end))
 			return 0;
 	} else if (type == bpf_htons(ETH_P_IPV6)) {
-		if (!ipv6_read(&to, l3, end))
+		if (!ipv6_read(&to, ctx, l3, end))
 			return 0;
 	} else {
 		return 0;
 	}
-	if (to.protocol != PROTO_TCP && to.protocol != PROTO_UDP)
-		return 0;
-	if (to.is_fragment)
-		return service_has(&to, 0, STEERING_KIND_FRAGMENT);
-	if (to.port && service_has(&to, to.port, STEERING_KIND_PORT))
-		return 1;
-	return service_has(&to, 0, STEERING_KIND_PORT) || (to.port && source_has(&to));
+	return destination_is_weirs(&to);
 }
 
 /*
@@ -254,7 +304,7 @@ int xsk_def_prog(struct xdp_md *ctx)
 	const void *end = (const void *)(long)ctx->data_end;
 	int action = XDP_PASS;
 
-	if (is_weirs(data, end))
+	if (is_weirs(ctx, data, end))
 		action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
 	__u32 index = action == XDP_PASS ? STEERING_PASSED : STEERING_REDIRECTED;
 	struct steering_counter *c = bpf_map_lookup_elem(&weir_counters, &index);
