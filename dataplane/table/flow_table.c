@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 
 /* Entries of a line before the alternate is looked at, and as planned for a full partition. */
-#define LINE_CROWDED 12u
-#define LINE_PLANNED 10u
+#define LINE_CROWDED 13u
+#define LINE_PLANNED 8u
 
 #define RECORD_ALIGN 128u /* an IPv6 record is a pair of lines that the CPU fetches together */
 
@@ -217,17 +217,15 @@ void flow_set_state(
 
 /* ---- index ---- */
 
+/* Of one side, as a packet from there has it. */
 static uint64_t side_hash(const struct flow_partition *p, const struct flow *f, unsigned int side)
 {
-	if (p->record_shift == 7) {
-		const struct flow_tail *tail = (const struct flow_tail *)(const void *)(f + 1);
+	uint64_t word;
 
-		return hash_tuple6(&p->seed, tail->addrs[side], f->tuple[side].ports, p->protocol);
-	}
-	uint64_t addrs;
-
-	memcpy(&addrs, &f->tuple[side].src, sizeof(addrs));
-	return hash_tuple4(&p->seed, addrs, f->tuple[side].ports, p->protocol);
+	memcpy(&word, &f->tuple[side].src, sizeof(word));
+	if (p->record_shift == 7)
+		return word; /* kept here, as the addresses are elsewhere */
+	return hash_tuple4(&p->seed, word, f->tuple[side].ports, p->protocol);
 }
 
 static void line_put(struct flow_line *line, uint16_t tag, uint16_t record)
@@ -316,13 +314,14 @@ void flow_remove(struct flow_partition *part, struct flow *f)
 	count_set(part, part->count - 1);
 }
 
-/* Make room by the oldest flow of the state that is missed least. False: there is none. */
+/* Whose oldest flow is missed least comes first. */
+static const uint8_t evict_order[] = { FLOW_CLOSED, FLOW_SYN, FLOW_UDP_NEW };
+
+/* Make room. False: no flow may be evicted. */
 static bool evict_transient(struct flow_partition *p)
 {
-	static const uint8_t order[] = { FLOW_CLOSED, FLOW_SYN, FLOW_UDP_NEW };
-
-	for (uint32_t i = 0; i < RTE_DIM(order); i++) {
-		uint16_t head = p->queue[order[i]].head;
+	for (uint32_t i = 0; i < RTE_DIM(evict_order); i++) {
+		uint16_t head = p->queue[evict_order[i]].head;
 
 		if (head != FLOW_NIL) {
 			p->evicted++;
@@ -355,36 +354,64 @@ static void record_put_back(struct flow_partition *p, struct flow *f)
 	p->free = flow_index(p, f);
 }
 
-void flow_insert_prefetch(const struct flow_partition *part)
+/* The record that the next insert will take, or FLOW_NIL: none. */
+static uint16_t record_next(const struct flow_partition *p, bool *ret_evicts)
 {
-	uint32_t record = part->free;
+	*ret_evicts = false;
+	if (p->free != FLOW_NIL)
+		return p->free;
+	if (p->fresh != p->capacity)
+		return (uint16_t)p->fresh;
+	*ret_evicts = true;
+	for (uint32_t i = 0; i < RTE_DIM(evict_order); i++)
+		if (p->queue[evict_order[i]].head != FLOW_NIL)
+			return p->queue[evict_order[i]].head;
+	return FLOW_NIL;
+}
 
-	if (record == FLOW_NIL) {
-		record = part->fresh;
-		if (record == part->capacity) {
-			record = part->queue[FLOW_CLOSED].head;
-			if (record == FLOW_NIL)
-				record = part->queue[FLOW_SYN].head;
-			if (record == FLOW_NIL)
-				record = part->queue[FLOW_UDP_NEW].head;
-			if (record == FLOW_NIL)
-				return;
-		}
-	}
-	const struct flow *f = flow_at(part, record);
+static void record_prefetch(const struct flow_partition *p, uint16_t record)
+{
+	const struct flow *f = flow_at(p, record);
 
 	__builtin_prefetch(f, 1);
-	if (part->record_shift == 7)
+	if (p->record_shift == 7)
 		__builtin_prefetch(f + 1, 1);
 }
 
-static void side_set(struct flow_partition *p, struct flow *f, unsigned int side, const void *addrs,
-	uint32_t ports)
+void flow_insert_prefetch(const struct flow_partition *part)
 {
-	if (p->record_shift == 7)
+	bool evicts;
+	uint16_t record = record_next(part, &evicts);
+
+	if (record != FLOW_NIL)
+		record_prefetch(part, record);
+}
+
+void flow_insert_prefetch_more(const struct flow_partition *part)
+{
+	bool evicts;
+	uint16_t record = record_next(part, &evicts);
+
+	if (likely(!evicts) || record == FLOW_NIL)
+		return;
+	const struct flow *f = flow_at(part, record);
+
+	flow_prefetch(part, side_hash(part, f, FLOW_SIDE_CLIENT));
+	if (part->indexes_backend)
+		flow_prefetch(part, side_hash(part, f, FLOW_SIDE_BACKEND));
+	if (f->next != FLOW_NIL)
+		record_prefetch(part, f->next);
+}
+
+static void side_set(struct flow_partition *p, struct flow *f, unsigned int side, const void *addrs,
+	uint32_t ports, uint64_t hash)
+{
+	if (p->record_shift == 7) {
 		memcpy(flow_tail(f)->addrs[side], addrs, 32);
-	else
+		memcpy(&f->tuple[side].src, &hash, 8);
+	} else {
 		memcpy(&f->tuple[side].src, addrs, 8);
+	}
 	f->tuple[side].ports = ports;
 }
 
@@ -438,8 +465,8 @@ struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flo
 	if (part->count == 0)
 		part->wheel_ms = now_ms; /* nothing hangs on it */
 	identity_begin(f);
-	side_set(part, f, FLOW_SIDE_CLIENT, flow->client_addrs, flow->client_ports);
-	side_set(part, f, FLOW_SIDE_BACKEND, flow->backend_addrs, flow->backend_ports);
+	side_set(part, f, FLOW_SIDE_CLIENT, flow->client_addrs, flow->client_ports, flow->hash);
+	side_set(part, f, FLOW_SIDE_BACKEND, flow->backend_addrs, flow->backend_ports, other);
 	f->last_seen_ms = now_ms;
 	f->stamp_us = 0;
 	f->backend_slot = 0;
@@ -459,10 +486,13 @@ struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flo
 bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backend_addrs,
 	uint32_t backend_ports)
 {
+	uint64_t to = 0;
+
 	if (part->indexes_backend) {
 		uint16_t record = flow_index(part, f);
 		uint64_t from = side_hash(part, f, FLOW_SIDE_BACKEND);
-		uint64_t to = backend_side_clear(part, backend_addrs, backend_ports, f);
+
+		to = backend_side_clear(part, backend_addrs, backend_ports, f);
 
 		/* The new entry first: should it find no room, nothing has changed. */
 		if (unlikely(!index_add(part, to, FLOW_SIDE_BACKEND, record)))
@@ -470,7 +500,7 @@ bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backen
 		index_remove(part, from, FLOW_SIDE_BACKEND, record);
 	}
 	identity_begin(f);
-	side_set(part, f, FLOW_SIDE_BACKEND, backend_addrs, backend_ports);
+	side_set(part, f, FLOW_SIDE_BACKEND, backend_addrs, backend_ports, to);
 	identity_end(f);
 	return true;
 }

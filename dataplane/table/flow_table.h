@@ -8,8 +8,8 @@
  * Memory. A flow is a record of one cache line (IPv4) or two (IPv6: the second holds the addresses),
  * found through an index of cache lines with 15 entries each: 16-bit tags, 16-bit record numbers. An
  * entry is in one of two lines that its hash chooses; nat has two entries per record, client side and
- * backend side. Lines are planned for 10 entries, so a flow costs in all about
- *     dsr 70 bytes (IPv4), 134 bytes (IPv6);    nat 77 bytes (IPv4), 141 bytes (IPv6);
+ * backend side. Lines are planned for 8 entries, so a flow costs in all about
+ *     dsr 72 bytes (IPv4), 136 bytes (IPv6);    nat 80 bytes (IPv4), 144 bytes (IPv6);
  * flow_table_bytes() says it exactly. Untouched records are never written, so they cost no page.
  *
  * Packets in a burst: pass 1 flow_prefetch() for all, pass 2 flow_prefetch_record() for all, pass 3
@@ -67,7 +67,10 @@ enum flow_side {
 	FLOW_SIDE_BACKEND = 1,
 };
 
-/* As in a packet; network order. IPv6: the addresses are 0 here and lie in struct flow_tail. */
+/*
+ * As in a packet; network order. IPv6: the addresses lie in struct flow_tail, and in their place is the
+ * hash of the side.
+ */
 struct flow_tuple {
 	uint32_t src;
 	uint32_t dst;
@@ -369,8 +372,12 @@ struct flow_new {
 	uint8_t state; /* FLOW_SYN, FLOW_UDP_NEW, FLOW_ESTABLISHED... */
 };
 
-/* Prefetch what the next insert into the partition writes. Worth it a few packets ahead. */
+/*
+ * Prefetch what the next insert into the partition writes, a few packets ahead, in two passes: first
+ * the record; then, when that one has to be evicted first, what evicting touches.
+ */
 void flow_insert_prefetch(const struct flow_partition *part);
+void flow_insert_prefetch_more(const struct flow_partition *part);
 
 /*
  * Add a flow. The caller has looked it up just before, after all earlier packets of the burst were
