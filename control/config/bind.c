@@ -319,16 +319,17 @@ static void bind_keys(
 	}
 }
 
-void bind_model(struct node *root, struct model *m, struct error_list *errors)
+bool bind_model(struct node *root, struct model *m, struct error_list *errors)
 {
 	static const struct schema_key top = { .type = SCHEMA_MAP };
 	struct node *version = node_get(root, "version");
 	if (!node_is(errors, root, NODE_MAP, &top))
-		return;
+		return false;
 	/* In another version everything else may mean something else. */
 	if (version != NULL && version->kind == NODE_SCALAR && strcmp(version->text, "1") != 0) {
 		bind_scalar(errors, version, &schema_root[0], m);
-		return;
+		return false;
 	}
 	bind_keys(errors, root, schema_root, m);
+	return true;
 }

@@ -13,8 +13,11 @@
 /*
  * Fill m from the tree: every key read, defaults set. Complaints go to errors, and their nodes are
  * marked bad. Elements of lists are in m in the order of the file, bad ones too.
+ *
+ * Returns whether all of the tree was read: false when it is no mapping or of another version, and
+ * then there is nothing to check either.
  */
-void bind_model(struct node *root, struct model *m, struct error_list *errors);
+bool bind_model(struct node *root, struct model *m, struct error_list *errors);
 
 /* What no single key can say: names unique, addresses that fit together, and so on. */
 void check_model(struct node *root, struct model *m, struct error_list *errors);

@@ -5,6 +5,7 @@
 #include "control/config/bind.h"
 #include "dataplane/api/messages.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static struct node *seen_add(struct seen *s, const void *key, size_t length, str
 {
 	if (s->entries == NULL)
 		return NULL;
+	assert(length <= sizeof(s->entries->key)); /* what was read has its limits */
 	struct seen_entry *e = seen_slot(s, key, length);
 	if (e->node != NULL)
 		return e->node;
@@ -98,9 +100,7 @@ static void check_unique(struct checker *c, struct node *list, const char *key)
 	seen_init(c, &seen, list->count);
 	for (struct node *item = list->first; item != NULL; item = item->next) {
 		struct node *n = node_get(item, key);
-		/* Beside an unknown key a text has not been read yet, and may be of any length. */
-		if (!node_is_good(n) || n->kind != NODE_SCALAR ||
-			strlen(n->text) > sizeof(seen.entries->key))
+		if (!node_is_good(n) || n->kind != NODE_SCALAR)
 			continue;
 		struct node *before = seen_add(&seen, n->text, strlen(n->text), n);
 		if (before != NULL)

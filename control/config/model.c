@@ -32,12 +32,10 @@ int model_parse(
 	int r = tree_parse(text, length, &errors, &tree);
 	if (r == 0) {
 		m = calloc(1, sizeof(*m));
-		if (m == NULL) {
+		if (m == NULL)
 			r = -ENOMEM;
-		} else {
-			bind_model(tree_root(tree), m, &errors);
+		else if (bind_model(tree_root(tree), m, &errors))
 			check_model(tree_root(tree), m, &errors);
-		}
 	}
 	tree_destroy(tree);
 	struct model_errors found;

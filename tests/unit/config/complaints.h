@@ -73,7 +73,8 @@
 		"[0][0][0][0][0][0]: is nested too deep, expected at most 32 levels\n")            \
 	X(no_version, "a missing version is told", 1, "",                                          \
 		"1:1: version: is missing, expected 1\n")                                          \
-	X(version_two, "another version is the only complaint", 1, "version: 2\nfoo: bar\n",       \
+	X(version_two, "another version is the only complaint", 1,                                 \
+		"version: 2\nfoo: bar\nservices: [{name: a}, {name: a}]\n",                        \
 		"1:10: version: \"2\" is not supported, expected 1\n")                             \
 	X(version_list, "a version that is a list is told", 1, "version: [1]\n",                   \
 		"1:10: version: is a list, expected 1\n")                                          \
