@@ -278,7 +278,7 @@ static void connect_failed(struct dataplane *d, int rc, const char *err)
 
 	d->error_rc = rc;
 	if (nobody_there(rc))
-		snprintf(d->error, sizeof(d->error), "nobody listens at %s/dataplane.sock",
+		snprintf(d->error, sizeof(d->error), "nobody listens at %.200s/dataplane.sock",
 			d->run->path);
 	else
 		snprintf(d->error, sizeof(d->error), "%s", *err ? err : strerror(-rc));

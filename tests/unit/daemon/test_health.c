@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/health/health_check.h"
+#include "control/health/probe.h"
+#include "tests/unit/tap.h"
+
+#include <event2/event.h>
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+
+/* The state machine. */
+
+static void test_first_counts(void)
+{
+	struct health_state good = { 0 }, bad = { 0 };
+
+	CU_ASSERT(health_state_take(&good, true, 3, 3));
+	CU_ASSERT_EQUAL(good.verdict, HEALTH_GOOD);
+	CU_ASSERT(health_state_take(&bad, false, 3, 3));
+	CU_ASSERT_EQUAL(bad.verdict, HEALTH_BAD);
+}
+
+static void test_rise_and_fall(void)
+{
+	struct health_state s = { .verdict = HEALTH_GOOD };
+
+	CU_ASSERT_FALSE(health_state_take(&s, false, 2, 3));
+	CU_ASSERT_FALSE(health_state_take(&s, false, 2, 3));
+	CU_ASSERT_EQUAL(s.verdict, HEALTH_GOOD);
+	CU_ASSERT(health_state_take(&s, false, 2, 3));
+	CU_ASSERT_EQUAL(s.verdict, HEALTH_BAD);
+	CU_ASSERT_FALSE(health_state_take(&s, false, 2, 3));
+	CU_ASSERT_FALSE(health_state_take(&s, true, 2, 3));
+	CU_ASSERT(health_state_take(&s, true, 2, 3));
+	CU_ASSERT_EQUAL(s.verdict, HEALTH_GOOD);
+}
+
+static void test_streak_is_broken(void)
+{
+	struct health_state s = { .verdict = HEALTH_GOOD };
+
+	for (int i = 0; i < 10; i++) {
+		CU_ASSERT_FALSE(health_state_take(&s, false, 1, 3));
+		CU_ASSERT_FALSE(health_state_take(&s, false, 1, 3));
+		CU_ASSERT_FALSE(health_state_take(&s, true, 1, 3));
+	}
+	CU_ASSERT_EQUAL(s.verdict, HEALTH_GOOD);
+}
+
+static void test_one_is_enough(void)
+{
+	struct health_state s = { .verdict = HEALTH_GOOD };
+
+	CU_ASSERT(health_state_take(&s, false, 1, 1));
+	CU_ASSERT(health_state_take(&s, true, 1, 1));
+}
+
+static void test_schedule(void)
+{
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1100 * MS), 400 * MS);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1500 * MS), 0);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 9000 * MS), 0);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 900 * MS), 500 * MS);
+}
+
+/* Probes, against real sockets. */
+
+struct server {
+	int fd;
+	uint16_t port;
+	const char *answer; /* NULL: close without one; "": say nothing */
+	pthread_t thread;
+	char request[512];
+};
+
+static struct address loopback;
+
+static int listen_any(uint16_t *ret_port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t size = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CU_ASSERT_FATAL(fd >= 0 && !bind(fd, (const struct sockaddr *)&a, sizeof(a)) &&
+		!listen(fd, 8) && !getsockname(fd, (struct sockaddr *)&a, &size));
+	*ret_port = ntohs(a.sin_port);
+	return fd;
+}
+
+/* One connection; the pieces of an answer are cut at '|'. */
+static void *serve(void *ctx)
+{
+	struct server *s = ctx;
+	int fd = accept(s->fd, NULL, NULL);
+
+	if (fd < 0)
+		return NULL;
+	ssize_t n = recv(fd, s->request, sizeof(s->request) - 1, 0);
+
+	s->request[n > 0 ? n : 0] = 0;
+	for (const char *at = s->answer; at && *at;) {
+		size_t length = strcspn(at, "|");
+
+		if (send(fd, at, length, MSG_NOSIGNAL) < 0)
+			break;
+		at += length;
+		if (*at == '|') {
+			at++;
+			usleep(20000);
+		}
+	}
+	if (s->answer && !*s->answer)
+		recv(fd, s->request, sizeof(s->request) - 1, 0); /* until the prober gives up */
+	close(fd);
+	return NULL;
+}
+
+struct outcome {
+	int calls;
+	enum probe_result result;
+	char reason[128];
+};
+
+static void outcome_take(void *ctx, enum probe_result result, const char *reason)
+{
+	struct outcome *o = ctx;
+
+	o->calls++;
+	o->result = result;
+	snprintf(o->reason, sizeof(o->reason), "%s", reason);
+}
+
+static struct outcome probe_port(enum model_health_type type, uint16_t port)
+{
+	char path[] = "/healthz?a=1";
+	struct model_health h = { .type = type, .path = path, .timeout_ns = 300 * MS };
+	struct outcome o = { 0 };
+	struct event_base *base = event_base_new();
+	struct probe *p;
+
+	address_parse("127.0.0.1", &loopback);
+	CU_ASSERT_EQUAL_FATAL(probe_start(base, &h, &loopback, port, outcome_take, &o, &p), 0);
+	CU_ASSERT_EQUAL(o.calls, 0); /* never from within the call */
+	event_base_dispatch(base); /* ends when nothing is left to wait for */
+	CU_ASSERT_EQUAL(o.calls, 1);
+	event_base_free(base);
+	return o;
+}
+
+static struct outcome probe_answer(const char *answer, char *ret_request)
+{
+	struct server s = { .answer = answer };
+
+	s.fd = listen_any(&s.port);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&s.thread, NULL, serve, &s), 0);
+	struct outcome o = probe_port(MODEL_HEALTH_HTTP, s.port);
+
+	pthread_join(s.thread, NULL);
+	close(s.fd);
+	if (ret_request)
+		memcpy(ret_request, s.request, sizeof(s.request));
+	return o;
+}
+
+static void test_refused(void)
+{
+	uint16_t port;
+	int fd = listen_any(&port);
+
+	close(fd);
+	struct outcome o = probe_port(MODEL_HEALTH_TCP, port);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "connection refused");
+}
+
+static void test_tcp(void)
+{
+	uint16_t port;
+	int fd = listen_any(&port);
+	struct outcome o = probe_port(MODEL_HEALTH_TCP, port);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_GOOD);
+	close(fd);
+}
+
+static void test_http(void)
+{
+	char request[512];
+	struct outcome o = probe_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", request);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_GOOD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "HTTP 200");
+	CU_ASSERT_EQUAL(strncmp(request, "GET /healthz?a=1 HTTP/1.1\r\nHost: 127.0.0.1:", 43), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(request, "\r\n\r\n"));
+}
+
+static void test_http_statuses(void)
+{
+	static const struct {
+		const char *line;
+		enum probe_result result;
+		const char *reason;
+	} table[] = {
+		{ "HTTP/1.0 204 No Content\r\n\r\n", PROBE_GOOD, "HTTP 204" },
+		{ "HTTP/1.1 301\r\n\r\n", PROBE_GOOD, "HTTP 301" },
+		{ "HTTP/1.1 399 x\n", PROBE_GOOD, "HTTP 399" },
+		{ "HTTP/1.1 400 Bad Request\r\n\r\n", PROBE_BAD, "HTTP 400" },
+		{ "HTTP/1.1 503 Service Unavailable\r\n\r\n", PROBE_BAD, "HTTP 503" },
+		{ "HTTP/1.1 101 Switching\r\n\r\n", PROBE_BAD, "HTTP 101" },
+		{ "HTTP/1.1 20\r\n", PROBE_BAD, "the answer is not HTTP" },
+		{ "SSH-2.0-OpenSSH_9.2\r\n", PROBE_BAD, "the answer is not HTTP" },
+		{ "HTTP/1.1 2|00 O|K\r\n", PROBE_GOOD, "HTTP 200" },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct outcome o = probe_answer(table[i].line, NULL);
+
+		CU_ASSERT_EQUAL(o.result, table[i].result);
+		CU_ASSERT_STRING_EQUAL(o.reason, table[i].reason);
+	}
+}
+
+static void test_http_closed(void)
+{
+	struct outcome o = probe_answer(NULL, NULL);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "connection closed without an answer");
+}
+
+static void test_http_silent(void)
+{
+	struct outcome o = probe_answer("", NULL);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "timed out after 300 ms");
+}
+
+static void test_http_flood(void)
+{
+	char flood[4096];
+
+	memset(flood, 'x', sizeof(flood) - 1);
+	flood[sizeof(flood) - 1] = 0;
+	struct outcome o = probe_answer(flood, NULL);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "the answer is not HTTP");
+}
+
+static void test_cancel(void)
+{
+	struct model_health h = { .type = MODEL_HEALTH_TCP, .timeout_ns = 300 * MS };
+	struct event_base *base = event_base_new();
+	struct outcome o = { 0 };
+	struct probe *p;
+	uint16_t port;
+	int fd = listen_any(&port);
+
+	address_parse("127.0.0.1", &loopback);
+	CU_ASSERT_EQUAL_FATAL(probe_start(base, &h, &loopback, port, outcome_take, &o, &p), 0);
+	probe_cancel(p);
+	event_base_dispatch(base);
+	CU_ASSERT_EQUAL(o.calls, 0);
+	event_base_free(base);
+	close(fd);
+}
+
+/* A check from its first to its last verdict. */
+
+struct follow {
+	struct event_base *base;
+	enum health_verdict verdicts[8];
+	int count;
+	int stop_at;
+	int close_fd; /* the server ends when the first verdict is there */
+};
+
+static void follow_take(void *ctx, enum health_verdict verdict, const char *reason)
+{
+	struct follow *f = ctx;
+
+	if (f->count < 8)
+		f->verdicts[f->count] = verdict;
+	if (++f->count >= f->stop_at)
+		event_base_loopbreak(f->base);
+	if (f->close_fd >= 0)
+		close(f->close_fd);
+	f->close_fd = -1;
+}
+
+static void test_check_follows(void)
+{
+	struct model_health h = { .type = MODEL_HEALTH_TCP,
+		.interval_ns = 20 * MS,
+		.timeout_ns = 10 * MS,
+		.rise = 2,
+		.fall = 3 };
+	struct follow f = { .base = event_base_new(), .stop_at = 2 };
+	struct timeval deadline = { .tv_sec = 5 };
+	struct health_check *c;
+	uint16_t port;
+
+	f.close_fd = listen_any(&port);
+	address_parse("127.0.0.1", &loopback);
+	CU_ASSERT_EQUAL_FATAL(health_check_create(f.base, &h, &loopback, port, HEALTH_UNKNOWN,
+				      follow_take, &f, &c),
+		0);
+	event_base_loopexit(f.base, &deadline);
+	event_base_dispatch(f.base);
+	CU_ASSERT_EQUAL(f.count, 2);
+	CU_ASSERT_EQUAL(f.verdicts[0], HEALTH_GOOD);
+	CU_ASSERT_EQUAL(f.verdicts[1], HEALTH_BAD);
+	CU_ASSERT_EQUAL(health_check_verdict(c), HEALTH_BAD);
+	CU_ASSERT_STRING_EQUAL(health_check_reason(c), "connection refused");
+	health_check_destroy(c);
+	event_base_free(f.base);
+}
+
+static const struct tap_case cases[] = {
+	{ "the first check decides at once", test_first_counts },
+	{ "afterwards rise and fall count checks in a row", test_rise_and_fall },
+	{ "a check that agrees breaks the streak", test_streak_is_broken },
+	{ "rise and fall of one follow every check", test_one_is_enough },
+	{ "checks start an interval apart, late ones at once", test_schedule },
+	{ "a closed port is refused", test_refused },
+	{ "tcp is good when it connects", test_tcp },
+	{ "http asks for the path, with a Host, and takes 200", test_http },
+	{ "http judges the status line, also in pieces", test_http_statuses },
+	{ "http is bad when the connection closes without an answer", test_http_closed },
+	{ "http is bad when nothing is said in time", test_http_silent },
+	{ "http does not read without bound", test_http_flood },
+	{ "a cancelled probe tells nobody", test_cancel },
+	{ "a check finds a server that dies", test_check_follows },
+};
+
+TAP_MAIN("health", cases)
