@@ -2,7 +2,8 @@
 
 /*
  * The control socket: many connections, one request after another on each. A reader that does not
- * take its answers is cut off; garbage is answered and forgotten. Event loop's thread.
+ * take its answers is cut off; garbage is answered and forgotten. Event loop's thread; SIGPIPE has to be
+ * ignored by the program.
  */
 
 #ifndef WEIR_DAEMON_RPC_SERVER_H

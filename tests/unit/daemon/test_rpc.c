@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static void handle(void *ctx, struct rpc_call *call)
 static void setup(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
+	signal(SIGPIPE, SIG_IGN);
 	snprintf(f->folder, sizeof(f->folder), "/tmp/weir-rpc-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
