@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define ROUNDS 128u /* turns by which shares are interleaved */
-#define EMPTY  UINT32_MAX
 
 struct candidate {
 	uint64_t hash; /* of address and port; order, offset and skip come from it */
@@ -118,21 +117,28 @@ static int divide(struct candidate *c, uint32_t n)
 	return 0;
 }
 
-static void fill(uint32_t *entry, struct candidate *c, uint32_t n)
+static inline bool bit_test(const uint64_t *bits, uint32_t i)
 {
-	for (uint32_t i = 0; i < MAGLEV_SIZE; i++)
-		entry[i] = EMPTY;
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static void fill(uint16_t *table, struct candidate *c, uint32_t n)
+{
+	/* Which entries are given: 8 KiB that stay in the first-level cache, unlike the table. */
+	uint64_t given[MAGLEV_SIZE / 64 + 1] = { 0 };
+
 	for (uint32_t round = 0; round < ROUNDS; round++) {
 		for (uint32_t i = 0; i < n; i++) {
 			struct candidate *b = &c[i];
 
 			for (b->credit += b->share; b->credit >= ROUNDS; b->credit -= ROUNDS) {
-				while (entry[b->at] != EMPTY) {
+				while (bit_test(given, b->at)) {
 					b->at += b->skip;
 					if (b->at >= MAGLEV_SIZE)
 						b->at -= MAGLEV_SIZE;
 				}
-				entry[b->at] = b->backend->slot;
+				given[b->at / 64] |= UINT64_C(1) << (b->at % 64);
+				table[b->at] = b->backend->slot;
 			}
 		}
 	}
@@ -141,25 +147,17 @@ static void fill(uint32_t *entry, struct candidate *c, uint32_t n)
 int maglev_build(uint16_t *table, const struct maglev_backend *backends, uint32_t count,
 	const struct hash_seed *seed)
 {
-	int rc = -ENOMEM;
-
 	if (count > MAGLEV_MAX_BACKENDS)
 		return -EINVAL;
 	struct candidate *c = malloc((count + 1) * sizeof(*c));
-	uint32_t *entry = malloc(MAGLEV_SIZE * sizeof(*entry));
 
-	if (c == NULL || entry == NULL)
-		goto out;
+	if (c == NULL)
+		return -ENOMEM;
 	uint32_t n = collect(c, backends, count, seed);
+	int rc = n == 0 ? -ENOENT : divide(c, n);
 
-	rc = n == 0 ? -ENOENT : divide(c, n);
-	if (rc != 0)
-		goto out;
-	fill(entry, c, n);
-	for (uint32_t i = 0; i < MAGLEV_SIZE; i++)
-		table[i] = (uint16_t)entry[i];
-out:
-	free(entry);
+	if (rc == 0)
+		fill(table, c, n);
 	free(c);
 	return rc;
 }

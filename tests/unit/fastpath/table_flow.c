@@ -7,6 +7,7 @@
 #include "tests/unit/tap.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PART	7u /* the partition that the model drives */
@@ -481,6 +482,105 @@ static void bad_parameters_are_refused(void)
 	CU_ASSERT_PTR_NULL(t);
 }
 
+/*
+ * A reader beside the writer. Every flow's backend side carries one number three times, and one that
+ * goes with its client: a record that is not of one piece shows.
+ */
+struct race {
+	struct model m;
+	_Atomic bool stop;
+	_Atomic uint32_t seen;
+	uint32_t found, torn;
+};
+
+static struct key race_backend(const struct model *m, uint32_t k, uint32_t version)
+{
+	struct key key = backend_key(m, (k << 8) | (version & 0xff), 0);
+
+	key.ports = version | version << 16;
+	return key;
+}
+
+static void race_check(struct race *race, const struct flow_view *v)
+{
+	uint32_t client = (uint32_t)v->client_address[15] * 50 + (v->client_port - 1000u);
+	uint32_t backend = (uint32_t)v->backend_address[14] | (uint32_t)v->backend_address[13] << 8;
+
+	race->seen++;
+	if (v->backend_port != v->source_port || (backend & 0xff) != (client & 0xff) ||
+		v->backend_address[15] != (ntohs(v->backend_port) & 0xff) || v->service_port != 80)
+		race->torn++;
+}
+
+static void *race_read(void *arg)
+{
+	struct race *race = arg;
+	struct flow_view view;
+	uint32_t k = 0;
+
+	while (!race->stop) {
+		for (uint32_t r = 0; r < flow_partition_extent(race->m.part); r++)
+			if (flow_read(race->m.part, r, &view))
+				race_check(race, &view);
+		struct key client = client_key(&race->m, k++ % 64);
+
+		if (flow_peek(race->m.part, key_hash(&race->m, &client), client.addrs, client.ports,
+			    &view)) {
+			race->found++;
+			race_check(race, &view);
+		}
+	}
+	return NULL;
+}
+
+static void race_step(struct model *m, uint32_t k, uint32_t version)
+{
+	struct key client = client_key(m, k), back = race_backend(m, k, version);
+	struct flow *f = find(m, &client, FLOW_SIDE_CLIENT);
+	struct flow_new fresh = {
+		.hash = key_hash(m, &client),
+		.client_addrs = client.addrs,
+		.client_ports = client.ports,
+		.backend_addrs = back.addrs,
+		.backend_ports = back.ports,
+		.state = FLOW_ESTABLISHED,
+	};
+
+	if (f == NULL)
+		f = flow_insert(m->part, &fresh, 0);
+	else if (version % 4 == 0)
+		flow_remove(m->part, f);
+	else
+		CU_ASSERT(flow_rebind(m->part, f, back.addrs, back.ports));
+	CU_ASSERT_PTR_NOT_NULL(f);
+}
+
+static void race_run(bool ipv6)
+{
+	static struct race race;
+	pthread_t reader;
+
+	memset(&race, 0, sizeof(race));
+	model_start(&race.m, ipv6, true, 0);
+	for (uint32_t b = 0; b < FLOW_PARTITIONS; b++)
+		race.m.table->part[b].release = NULL;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, race_read, &race), 0);
+	/* On a busy machine the reader may come late. */
+	for (uint32_t i = 1; i < 400000 || (race.seen < 1000 && i < 100000000); i++)
+		race_step(&race.m, random_below(&race.m.random, 64), i & 0xffff);
+	race.stop = true;
+	pthread_join(reader, NULL);
+	CU_ASSERT_EQUAL(race.torn, 0);
+	CU_ASSERT(race.seen >= 1000);
+	flow_table_destroy(race.m.table);
+}
+
+static void readers_see_whole_records(void)
+{
+	race_run(false);
+	race_run(true);
+}
+
 static uint8_t tcp_play(const char *script, bool nat, uint16_t *flags)
 {
 	uint8_t state = FLOW_SYN;
@@ -553,6 +653,7 @@ static const struct tap_case cases[] = {
 	{ "a table takes as many flows as it promises", takes_what_it_promises },
 	{ "a flow costs the memory that the header states", memory_is_as_stated },
 	{ "ageing stops at its budget", ageing_is_bounded },
+	{ "a reader beside the writer sees whole records only", readers_see_whole_records },
 	{ "bad parameters are refused", bad_parameters_are_refused },
 	{ "TCP states follow the packets", tcp_states_follow_the_packets },
 	{ "a UDP flow is assured by an answer, or in dsr by a second packet",
