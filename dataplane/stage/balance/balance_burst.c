@@ -299,6 +299,8 @@ static __rte_always_inline uint16_t balance_body(
 	}
 	if (all.count == 0)
 		return n;
+	for (uint16_t i = 0; i < all.count; i++)
+		flow_insert_prefetch_more(work_partition(w, packet_of(pkts[all.index[i]])));
 	all.granted = grant_new_flows(w, &all);
 	for (uint16_t i = 0; i < all.count; i++) {
 		struct rte_mbuf *m = pkts[all.index[i]];
