@@ -114,9 +114,10 @@ void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2), no
 
 /*
  * environment.c: start EAL with this one thread on the CPU (-1: the last one allowed), with hugepages
- * when there are enough or root can get them (given back at exit). Returns whether there are.
+ * when they are wanted and there are enough, or root can get them (given back at exit). Returns whether
+ * there are.
  */
-bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib);
+bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool want_hugepages);
 
 /* packets.c: the set, made once per process. */
 void bench_set_create(struct bench *b);
@@ -143,10 +144,17 @@ void bench_set_check(struct bench *b);
 /* path.c: the fast path under test */
 void bench_path_create(struct bench *b);
 void bench_path_destroy(struct bench *b);
-/* Let the fast path process the filled set to its end; returns the cycles that it took. */
-uint64_t bench_path_run(struct bench *b);
+/* What a run took. */
+struct bench_time {
+	uint64_t cycles;
+	uint32_t packets; /* that the cycles are of */
+	uint32_t packets_left_out; /* processed while the kernel took the CPU away */
+};
+
+/* Let the fast path process the filled set to its end. */
+void bench_path_run(struct bench *b, struct bench_time *ret_time);
 /* Receive, touch the header line, transmit: what no fast path can be faster than. */
-uint64_t bench_floor_run(struct bench *b);
+void bench_floor_run(struct bench *b, struct bench_time *ret_time);
 
 /* Counters that the benchmark looks at, of the one core and the one service. */
 struct bench_counters {

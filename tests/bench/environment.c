@@ -85,10 +85,10 @@ static int last_allowed_cpu(void)
 	return last;
 }
 
-bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib)
+bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool want_hugepages)
 {
 	char lcores[32], megabytes[32];
-	bool hugepages = hugepages_get(memory_mib / 2);
+	bool hugepages = want_hugepages && hugepages_get(memory_mib / 2);
 	const char *argv[16];
 	int argc = 0;
 

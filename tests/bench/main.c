@@ -19,6 +19,7 @@
 struct options {
 	bool quick;
 	bool json_only;
+	bool small_pages;
 	unsigned int repetitions;
 	int cpu;
 	int family; /* 0: both */
@@ -31,6 +32,7 @@ struct options {
 struct figure {
 	double value[REPETITIONS_MAX];
 	unsigned int count;
+	uint64_t left_out; /* packets that were not timed, see struct bench_time */
 };
 
 static struct options options = { .repetitions = 31, .cpu = -1 };
@@ -56,9 +58,13 @@ static int compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void figure_add(struct figure *f, uint64_t cycles, uint32_t packets)
+/* Of a round that was disturbed for more than half of its packets nothing is kept. */
+static void figure_add(struct figure *f, const struct bench_time *time)
 {
-	f->value[f->count++] = (double)cycles / packets;
+	f->left_out += time->packets_left_out;
+	if (time->packets < BENCH_SET / 2 || f->count == REPETITIONS_MAX)
+		return;
+	f->value[f->count++] = (double)time->cycles / time->packets;
 }
 
 static double figure_sort(struct figure *f)
@@ -96,20 +102,21 @@ struct series {
 	uint64_t checked;
 };
 
-static uint64_t checked_run(
+static void checked_run(
 	struct bench *b, enum bench_kind kind, uint32_t first, uint32_t count, struct series *s)
 {
 	struct bench_counters before, after;
+	struct bench_time time;
 
 	bench_set_fill(b, kind, first, count);
 	bench_counters_read(b, &before);
-	uint64_t cycles = bench_path_run(b);
+	bench_path_run(b, &time);
 	bench_counters_read(b, &after);
 	balance_check(b, &before, &after);
 	bench_set_check(b);
 	if (!s)
-		return cycles;
-	figure_add(&s->cycles, cycles, count);
+		return;
+	figure_add(&s->cycles, &time);
 	for (int i = 0; i < WEIR_STAGE_COUNT; i++) {
 		s->stage_cycles[i] += after.stage_cycles[i] - before.stage_cycles[i];
 		s->stage_packets[i] += after.stage_packets[i] - before.stage_packets[i];
@@ -117,7 +124,6 @@ static uint64_t checked_run(
 	s->new_flows += after.new_flows - before.new_flows;
 	s->closed_flows += after.closed_flows - before.closed_flows;
 	s->checked += count;
-	return cycles;
 }
 
 static void stages_print(const struct series *s)
@@ -150,14 +156,14 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 	       "\"case\": \"%s\", \"direction\": \"%s\", \"cycles_per_packet\": %.1f, "
 	       "\"floor_cycles_per_packet\": %.1f, \"ratio\": %.2f, \"min\": %.1f, \"max\": %.1f, "
 	       "\"floor_min\": %.1f, \"floor_max\": %.1f, \"repetitions\": %u, "
-	       "\"packets_per_repetition\": %u, \"packets_checked\": %lu, \"dropped\": 0, "
+	       "\"packets_per_repetition\": %u, \"packets_checked\": %lu, \"packets_left_out\": %lu, \"dropped\": 0, "
 	       "\"new_flows\": %lu, \"closed_flows\": %lu, \"table_capacity\": %u, "
 	       "\"frame_bytes\": %u, \"hugepages\": %s, \"tsc_mhz\": %.0f",
 		mode, b->family, b->flows, s->name, s->direction, median, floor_median,
 		median / floor_median, s->cycles.value[0], s->cycles.value[s->cycles.count - 1],
 		floor->value[0], floor->value[floor->count - 1], s->cycles.count, BENCH_SET,
-		s->checked, s->new_flows, s->closed_flows, b->capacity, b->originals[0].length,
-		hugepages ? "true" : "false", (double)b->tsc_hz / 1e6);
+		s->checked, s->cycles.left_out, s->new_flows, s->closed_flows, b->capacity,
+		b->originals[0].length, hugepages ? "true" : "false", (double)b->tsc_hz / 1e6);
 	stages_print(s);
 	printf("}\n");
 	fflush(stdout);
@@ -202,8 +208,24 @@ static void all_flows_run(struct bench *b, enum bench_kind kind)
 
 static void floor_measure(struct bench *b, enum bench_kind kind, uint32_t first, struct figure *f)
 {
+	struct bench_time time;
+
 	bench_set_fill(b, kind, first, BENCH_SET);
-	figure_add(f, bench_floor_run(b), BENCH_SET);
+	bench_floor_run(b, &time);
+	figure_add(f, &time);
+}
+
+/* Until there are enough undisturbed rounds; on a hopelessly busy machine there never are. */
+static bool another_round(
+	unsigned int done, const struct figure *floor, const struct figure *cycles)
+{
+	unsigned int least = floor->count < cycles->count ? floor->count : cycles->count;
+
+	if (least >= options.repetitions)
+		return false;
+	if (done == 20 * options.repetitions)
+		bench_fail("the CPU is too busy: %u of %u rounds were left alone", least, done);
+	return true;
 }
 
 /* Packets of flows that the table knows. */
@@ -215,7 +237,7 @@ static void hits_measure(struct bench *b)
 
 	client = (struct series){ .name = "hit", .direction = "client", .kind = BENCH_DATA };
 	reply = (struct series){ .name = "hit", .direction = "reply", .kind = BENCH_DATA_REPLY };
-	floor.count = 0;
+	floor = (struct figure){ 0 };
 	b->capacity = b->flows * 2 < 65536 ? 65536 : b->flows * 2;
 	order_make(b);
 	bench_path_create(b);
@@ -225,8 +247,8 @@ static void hits_measure(struct bench *b)
 	all_flows_run(b, BENCH_DATA);
 	if (nat)
 		all_flows_run(b, BENCH_DATA_REPLY);
-	for (unsigned int i = 0; i < options.repetitions; i++) {
-		uint32_t first = i * BENCH_SET % b->flows;
+	for (unsigned int i = 0; another_round(i, &floor, &client.cycles); i++) {
+		uint32_t first = (uint32_t)((uint64_t)i * BENCH_SET % b->flows);
 		floor_measure(b, BENCH_DATA, first, &floor);
 		checked_run(b, client.kind, first, BENCH_SET, &client);
 		if (nat)
@@ -250,14 +272,14 @@ static void inserts_measure(struct bench *b)
 
 	insert =
 		(struct series){ .name = "insert-evict", .direction = "client", .kind = BENCH_SYN };
-	floor.count = 0;
+	floor = (struct figure){ 0 };
 	b->capacity = b->flows;
 	bench_path_create(b);
 	while (next < 3 * b->flows) {
 		checked_run(b, BENCH_SYN, next, BENCH_SET, NULL);
 		next += BENCH_SET;
 	}
-	for (unsigned int i = 0; i < options.repetitions; i++) {
+	for (unsigned int i = 0; another_round(i, &floor, &insert.cycles); i++) {
 		floor_measure(b, BENCH_SYN, next, &floor);
 		checked_run(b, BENCH_SYN, next, BENCH_SET, &insert);
 		next += BENCH_SET;
@@ -285,14 +307,15 @@ static void testpmd_print(void)
 static void usage(FILE *f)
 {
 	fprintf(f,
-		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--family 4|6]\n"
-		"                  [--mode nat|dsr] [--flows N] [--testpmd MIN,MEDIAN,MAX]\n");
+		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--no-hugepages]\n"
+		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--testpmd MIN,MEDIAN,MAX]\n");
 }
 
 static void options_read(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "quick", no_argument, NULL, 'q' },
+		{ "no-hugepages", no_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "repetitions", required_argument, NULL, 'r' },
 		{ "cpu", required_argument, NULL, 'c' },
@@ -310,6 +333,9 @@ static void options_read(int argc, char **argv)
 		case 'q':
 			options.quick = true;
 			options.repetitions = 7;
+			break;
+		case 's':
+			options.small_pages = true;
 			break;
 		case 'j':
 			options.json_only = true;
@@ -353,7 +379,7 @@ int main(int argc, char **argv)
 
 	options_read(argc, argv);
 	bool many = !options.quick && (options.flows == 0 || options.flows > 10000);
-	hugepages = bench_eal_start(&b, options.cpu, many ? 1536 : 384);
+	hugepages = bench_eal_start(&b, options.cpu, many ? 1536 : 384, !options.small_pages);
 	bench_set_create(&b);
 	for (int mode = WEIR_MODE_NAT; mode <= WEIR_MODE_DSR; mode++) {
 		for (int family = 0; family < 2; family++) {

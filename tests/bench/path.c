@@ -9,13 +9,17 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define SERVICE_NAME	   "bench"
 /* The made-up clock goes on as if ten million packets came in a second. */
 #define PACKETS_PER_SECOND 10000000
 /* Steps without a packet that the fast path may take to send what it still holds. */
 #define IDLE_STEPS_MAX	   1000
+/* Bursts between two looks at whether the CPU was taken away: a tenth of a millisecond or so. */
+#define CHUNK_BURSTS	   32
 
 struct config_message {
 	struct weir_config header;
@@ -129,20 +133,69 @@ void bench_path_destroy(struct bench *b)
 	b->arena = NULL;
 }
 
-uint64_t bench_path_run(struct bench *b)
+static uint64_t preemptions(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		bench_fail("getrusage: %s", strerror(errno));
+	return (uint64_t)usage.ru_nivcsw;
+}
+
+/*
+ * Time goes by in chunks of some bursts. One in which the kernel gave the CPU to somebody else says
+ * nothing about a packet's price, and is left out of the sum and counted.
+ */
+struct stopwatch {
+	struct bench_time *time;
+	uint64_t preempted; /* before this chunk */
+	uint64_t cycles; /* of this chunk */
+	uint32_t packets;
+	uint32_t bursts;
+};
+
+static void stopwatch_start(struct stopwatch *s, struct bench_time *time)
+{
+	*time = (struct bench_time){ 0 };
+	*s = (struct stopwatch){ .time = time, .preempted = preemptions() };
+}
+
+static void stopwatch_chunk(struct stopwatch *s)
+{
+	uint64_t preempted = preemptions();
+
+	if (preempted == s->preempted) {
+		s->time->cycles += s->cycles;
+		s->time->packets += s->packets;
+	} else {
+		s->time->packets_left_out += s->packets;
+	}
+	*s = (struct stopwatch){ .time = s->time, .preempted = preempted };
+}
+
+static inline void stopwatch_add(struct stopwatch *s, uint64_t cycles, uint32_t packets)
+{
+	s->cycles += cycles;
+	s->packets += packets;
+	if (++s->bursts == CHUNK_BURSTS)
+		stopwatch_chunk(s);
+}
+
+void bench_path_run(struct bench *b, struct bench_time *ret_time)
 {
 	uint64_t tick = b->tsc_hz / (PACKETS_PER_SECOND / BENCH_BURST);
-	uint64_t cycles = 0;
+	struct stopwatch watch;
 	unsigned int idle = 0;
 
+	stopwatch_start(&watch, ret_time);
 	while (b->sent_count < b->filled && idle < IDLE_STEPS_MAX) {
 		uint64_t start = rte_rdtsc();
 		uint32_t found = fastpath_core_step(b->fp, 0, b->now);
-		cycles += rte_rdtsc() - start;
+		stopwatch_add(&watch, rte_rdtsc() - start, found);
 		b->now += tick;
 		idle = found ? 0 : idle + 1;
 	}
-	return cycles;
+	stopwatch_chunk(&watch);
 }
 
 /* As small as a packet's way can be: what fastpath_core_step() stands in for in the floor. */
@@ -166,19 +219,20 @@ static __rte_noinline uint32_t floor_step(const struct port *from, const struct 
 	return n;
 }
 
-uint64_t bench_floor_run(struct bench *b)
+void bench_floor_run(struct bench *b, struct bench_time *ret_time)
 {
 	const struct port *from = &b->port[BENCH_PORT_FRONT];
 	const struct port *to = &b->port[BENCH_PORT_BACK];
-	uint64_t cycles = 0;
+	struct stopwatch watch;
 	uint32_t found;
 
+	stopwatch_start(&watch, ret_time);
 	do {
 		uint64_t start = rte_rdtsc();
 		found = floor_step(from, to);
-		cycles += rte_rdtsc() - start;
+		stopwatch_add(&watch, rte_rdtsc() - start, found);
 	} while (found);
-	return cycles;
+	stopwatch_chunk(&watch);
 }
 
 static const struct weir_core_cell *core_cell(const struct weir_telemetry *t)

@@ -195,7 +195,7 @@ def tshark():
     equal(len(run.frames()), 2 * len(frames), "frames out")
     with tempfile.TemporaryDirectory(prefix="weir-replay-") as folder:
         path = os.path.join(folder, "out.pcap")
-        capture_write(path, [(o.ns, o.bytes) for o in run.frames()])
+        capture_write(path, [(o.ns / 10**9, o.bytes) for o in run.frames()])
         fields = ["ip.checksum.status", "tcp.checksum.status", "udp.checksum.status"]
         # HOME: tshark reads no settings of whoever runs this.
         shown = subprocess.run(

@@ -27,7 +27,8 @@ except ImportError as error:
     print(f"Bail out! {error}: the package python3-scapy is needed")
     sys.exit(1)
 
-WEIRCTL = os.environ.get("WEIRCTL", "build/weirctl")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIRCTL = os.environ.get("WEIRCTL", os.path.join(TOP, "build/weirctl"))
 TIMEOUT = 120
 
 CLIENT_MAC = "02:00:00:00:01:01"
@@ -112,7 +113,7 @@ START = 1_700_000_000 * 10**9  # capture time 0, in nanoseconds since 1970
 
 
 def capture_write(path, packets, nanoseconds=True, swapped=False, linktype=1, cut=None):
-    """Write (time in seconds since START or exact ns as int, frame) pairs as a pcap file.
+    """Write (seconds since START, frame) pairs as a pcap file.
 
     cut: keep at most that many bytes of a frame (a snap length), the record says how long it was.
     """
@@ -122,7 +123,7 @@ def capture_write(path, packets, nanoseconds=True, swapped=False, linktype=1, cu
         magic = MAGIC_NANOSECONDS if nanoseconds else MAGIC_MICROSECONDS
         file.write(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, cut or 262144, linktype))
         for time, frame in packets:
-            ns = START + (time if isinstance(time, int) else round(time * 10**9))
+            ns = START + round(time * 10**9)
             kept = frame[:cut] if cut else frame
             file.write(struct.pack(
                 order + "IIII", ns // 10**9, ns % 10**9 // unit, len(kept), len(frame)))
