@@ -300,6 +300,15 @@ static void check_backend_port(struct checker *c, const struct model_service *s,
 		b->port = s->port;
 }
 
+static bool service_has_source(const struct model_service *s, const struct address *a)
+{
+	for (size_t i = 0; i < s->source_count; i++) {
+		if (memcmp(&s->sources[i], a, sizeof(*a)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void check_backends(struct checker *c, struct model_service *s, struct node *service)
 {
 	struct node *list = node_get(service, "backends");
@@ -316,6 +325,12 @@ static void check_backends(struct checker *c, struct model_service *s, struct no
 		if (!node_is_good(n) ||
 			(key_is_good(service, "address") && !check_family(c, s, n, &b->address)))
 			continue;
+		if (service_has_source(s, &b->address)) {
+			node_complain(c->errors, n, NULL,
+				"%s is one of source-addresses, expected another host",
+				address_text(&b->address));
+			continue;
+		}
 		struct node *holder = seen_find(&c->addresses, &b->address, 16);
 		if (holder != NULL) {
 			node_complain(c->errors, n, NULL,

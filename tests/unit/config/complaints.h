@@ -328,6 +328,10 @@
 		"      - {address: 203.0.113.10}\n",                                               \
 		"12:19: services[0].backends[0].address: 203.0.113.10 is the address of "          \
 		"services[0] (on line 6), packets would come back, expected another host\n")       \
+	X(backend_source, "a backend at a source address is refused", 12,                          \
+		"      - {address: 10.0.0.1}\n",                                                   \
+		"12:19: services[0].backends[0].address: 10.0.0.1 is one of source-addresses, "    \
+		"expected another host\n")                                                         \
 	X(backend_port_any, "nat with port any needs the backends' ports", 0,                      \
 		"version: 1\nports: [{name: a, device: b}]\nservices:\n"                           \
 		"  - name: web\n    address: 203.0.113.10\n    port: any\n    protocol: tcp\n"     \
