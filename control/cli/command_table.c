@@ -66,7 +66,7 @@ const struct command command_table[] = {
 		"services and backends that stay are not disturbed.",
 		command_config_apply, 0, apply_options },
 	{ "config show", "", "print the running configuration as YAML",
-		"Defaults are written out. The text is one that \"config apply\" takes back.",
+		"The text that was applied last, as it was written; \"config apply\" takes it back.",
 		command_config_show, 0, NULL },
 	{ "config undo", "", "go back to the configuration before this one", PLANNED },
 	{ "config confirm", "", "keep what was applied with --confirm", PLANNED },

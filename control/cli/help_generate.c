@@ -125,7 +125,8 @@ void help_reference(FILE *to)
 	char usage[256];
 	fputs("# weirctl: the reference\n\n"
 	      "Made from the command table of weirctl (`weirctl --generate reference`); a test sees "
-	      "that it is current.\n\n"
+	      "that it is current. The documents that `--json` prints are described in "
+	      "[json.md](json.md).\n\n"
 	      "Options may stand before or after the command:\n",
 		to);
 	markdown_options(to, command_globals);

@@ -425,6 +425,26 @@ def _():
             "make it anew: weirctl --generate reference > docs/operators/cli.md")
 
 
+def keys_of(value):
+    """All keys of a document, but those of counters by reason."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys_of(v) for k, v in value.items() if k != "dropped"))
+
+
+@case("every field of the documents is explained")
+def _():
+    with open(os.path.join(os.path.dirname(REFERENCE), "json.md")) as f:
+        words = set(f.read().replace("`", " ").replace("{", " ").replace("}", " ")
+                    .replace(",", " ").replace(":", " ").split())
+    status, out, _ = replay("--json")
+    assert status == 0
+    missing = keys_of([json.loads(out), STATUS]) - words
+    assert not missing, missing
+
+
 @case("the completion works in a shell")
 def _():
     with tempfile.TemporaryDirectory() as folder:
