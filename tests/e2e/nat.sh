@@ -71,7 +71,7 @@ for n in 1 2 3; do
 	udp_start "b$n" "10.2.0.1$n" 9000
 	udp_start "b$n" "fd02::1$n" 9000
 done
-iperf_start b3 ::
+iperf_start b3 :: 5201
 blob_make 20
 config >"$WORLD/default.yaml"
 require weir_start

@@ -376,17 +376,21 @@ static void resolve(const char *host, const char *port, struct sockaddr_storage 
 
 static void parse_url(struct load_options *o, const char *url)
 {
-	char host[64], port[8], path[1024] = "/";
-	int found = sscanf(url, "http://[%63[0-9a-fA-F:.]]:%7[0-9]%1023s", host, port, path);
-	if (found < 2)
-		found = sscanf(url, "http://%63[0-9.]:%7[0-9]%1023s", host, port, path);
-	if (found < 2) {
-		usage(stderr);
-		exit(2);
-	}
-	resolve(host, port, &o->target, &o->target_size);
-	if (asprintf(&o->host, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port) < 0 ||
-		!(o->path = strdup(path)))
+	char host[64];
+	unsigned int port = 80;
+	int end = 0;
+	if (sscanf(url, "http://[%63[0-9a-fA-F:.]]%n", host, &end) != 1 || !end)
+		if (sscanf(url, "http://%63[0-9.]%n", host, &end) != 1 || !end) {
+			usage(stderr);
+			exit(2);
+		}
+	sscanf(url + end, ":%u", &port);
+	const char *path = strchr(url + end, '/');
+	char service[12];
+	snprintf(service, sizeof(service), "%u", port);
+	resolve(host, service, &o->target, &o->target_size);
+	if (asprintf(&o->host, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port) < 0 ||
+		!(o->path = strdup(path ? path : "/")))
 		errx(1, "out of memory");
 }
 
