@@ -131,7 +131,7 @@ declare -A load_pid
 load_start() {
 	local file=$WORLD/$1
 	shift
-	at client "$BUILD/tests/tools/weir-load" "$@" >"$file" 2>&1 &
+	start_at client "$BUILD/tests/tools/weir-load" "$@" >"$file" 2>&1 &
 	load_pid[$file]=$!
 }
 

@@ -100,6 +100,14 @@ at() { # NAMESPACE COMMAND...
 	nsenter --net="/run/netns/$name" -- "$@"
 }
 
+# start_at NAMESPACE COMMAND... &: the same in the background, such that $! is the command itself and not
+# a shell that waits for it.
+start_at() {
+	local name=$1
+	shift
+	exec nsenter --net="/run/netns/$name" -- "$@"
+}
+
 # ns_add NAME: a network namespace. IPv6 addresses are usable at once.
 ns_add() {
 	ip netns add "$1"
@@ -254,7 +262,7 @@ nginx_start() {
 		done
 		echo "}}"
 	} >"$folder/nginx.conf"
-	at "$ns" nginx -p "$folder" -c "$folder/nginx.conf" 2>>"$folder/error.log" &
+	start_at "$ns" nginx -p "$folder" -c "$folder/nginx.conf" 2>>"$folder/error.log" &
 	nginx_pid[$ns]=$!
 	wait_for 10 at "$ns" curl -sf -o /dev/null --max-time 1 "http://$1/healthz" || {
 		echo "nginx in $ns does not answer on $1" >&2
@@ -280,11 +288,11 @@ blob_make() {
 }
 
 udp_start() { # NS ADDRESS PORT
-	at "$1" "$BUILD/tests/tools/weir-udp" serve "$1" "$2" "$3" &
+	start_at "$1" "$BUILD/tests/tools/weir-udp" serve "$1" "$2" "$3" &
 }
 
 iperf_start() { # NS ADDRESS PORT
-	at "$1" iperf3 -s -B "$2" -p "$3" >"$WORLD/iperf-$1.log" 2>&1 &
+	start_at "$1" iperf3 -s -B "$2" -p "$3" >"$WORLD/iperf-$1.log" 2>&1 &
 }
 
 # --- Weir -------------------------------------------------------------------------------------
@@ -312,7 +320,7 @@ config_head() { # PORT=INTERFACE...
 weir_launch() {
 	local instance=${1:-default}
 	shift $(($# > 0))
-	WEIR_RUN_DIR=$RUN at weir "$BUILD/weir-controld" --config "$WORLD/$instance.yaml" \
+	WEIR_RUN_DIR=$RUN start_at weir "$BUILD/weir-controld" --config "$WORLD/$instance.yaml" \
 		--instance "$instance" --spawn-dataplane "$@" >>"$WORLD/controld-$instance.log" 2>&1 &
 	weir_pid[$instance]=$!
 }
