@@ -184,6 +184,8 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		.flow_capacity = capacity,
 		.flow_bytes = flow_table_bytes(capacity, ipv6, nat),
 		.seed = fp->params.seed,
+		/* A service that comes back must not begin where it did before. */
+		.port_start = (uint32_t)(fp->params.port_seed + fp->generation_count * 37),
 	};
 	int ret;
 

@@ -12,11 +12,11 @@
 #ifndef WEIR_CORE_FASTPATH_H
 #define WEIR_CORE_FASTPATH_H
 
+#include "dataplane/api/messages.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "dataplane/api/messages.h"
 
 struct arena;
 struct fastpath;
@@ -37,8 +37,10 @@ struct fastpath_params {
 	uint32_t core_count;
 	enum weir_idle idle;
 	uint64_t memory_bytes; /* budget for flow tables */
-	uint64_t seed;	       /* of all hashes; a given seed gives the same choices */
-	uint64_t tsc_hz;       /* of the clock that `now` values below come from */
+	uint64_t seed; /* of all hashes; a given seed gives the same choices */
+	/* Where the rotation of translated ports begins; should differ from one start to the next. */
+	uint64_t port_seed;
+	uint64_t tsc_hz; /* of the clock that `now` values below come from */
 	/*
 	 * Without threads (replay, tests): configurations take effect at once, with no grace period.
 	 */

@@ -267,6 +267,10 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 	if (!p->arguments.replay && !p->arguments.seed_given &&
 		getrandom(&params.seed, sizeof(params.seed), 0) != sizeof(params.seed))
 		params.seed = process_now_ns() ^ (uint64_t)getpid() << 32;
+	if (!p->arguments.replay &&
+		getrandom(&params.port_seed, sizeof(params.port_seed), 0) !=
+			sizeof(params.port_seed))
+		params.port_seed = process_now_ns();
 	for (uint32_t i = 0; i < p->cores.count; i++) {
 		params.core[i].cpu = p->cores.cpu[i];
 		params.core[i].node = cpu_node(p->cores.cpu[i]);

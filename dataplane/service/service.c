@@ -154,7 +154,8 @@ static int flows_create(struct service *s, const struct service_params *params)
 	if (ret || !nat)
 		return ret;
 	table.memory = memory_for("translated ports");
-	return nat_ports_create(&table.memory, params->core_node[params->core[0]], &s->ports);
+	return nat_ports_create(
+		&table.memory, params->core_node[params->core[0]], params->port_start, &s->ports);
 }
 
 int service_create(const struct service_params *params, struct service **ret_service, char *err,

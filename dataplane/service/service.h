@@ -153,6 +153,7 @@ struct service_params {
 	uint32_t flow_capacity;
 	size_t flow_bytes;
 	uint64_t seed;
+	uint32_t port_start; /* where the rotation of translated ports begins */
 };
 
 /*

@@ -157,9 +157,18 @@ static struct service_settings *settings_alloc(
 	return n;
 }
 
-/* Slots that were never used come first: the longer a slot rests, the fewer flows remember it. */
-static uint32_t slot_take(struct service_settings *s, uint32_t slots_max)
+/*
+ * A backend that comes back gets the slot it had, so that the rotation of its translated ports goes on.
+ * Else slots that were never used come first: the longer a slot rests, the fewer flows remember it.
+ */
+static uint32_t slot_take(
+	struct service_settings *s, uint32_t slots_max, const struct weir_config_backend *config)
 {
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		if (s->backend[i].state == WEIR_BACKEND_UNUSED &&
+			s->backend[i].port_be == htons(config->port) &&
+			memcmp(s->backend[i].address, config->address, 16) == 0)
+			return i;
 	if (s->backend_slots < slots_max)
 		return s->backend_slots++;
 	for (uint32_t i = 0; i < s->backend_slots; i++)
@@ -198,7 +207,7 @@ static int backends_place(struct service_settings *s, const struct service_setti
 
 		if (placed[i])
 			continue;
-		slot = slot_take(s, s->service->cells.slots);
+		slot = slot_take(s, s->service->cells.slots, &backends[i]);
 		if (slot == UINT32_MAX) {
 			free(placed);
 			return -ENOSPC;

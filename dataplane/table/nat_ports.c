@@ -11,6 +11,7 @@
 struct nat_ports {
 	struct table_memory memory;
 	int node;
+	uint32_t start;
 	uint32_t source_count; /* slots that were ever used */
 	struct nat_source source[NAT_MAX_SOURCES];
 	uint32_t backend_slots; /* rows of the matrix */
@@ -18,7 +19,8 @@ struct nat_ports {
 	struct nat_chunk **chunk; /* owned; [backend slot * source_slots + source slot] */
 };
 
-int nat_ports_create(const struct table_memory *memory, int node, struct nat_ports **ret_ports)
+int nat_ports_create(
+	const struct table_memory *memory, int node, uint32_t start, struct nat_ports **ret_ports)
 {
 	struct nat_ports *np = memory->alloc(memory->ctx, sizeof(*np), node);
 
@@ -26,6 +28,7 @@ int nat_ports_create(const struct table_memory *memory, int node, struct nat_por
 		return -ENOMEM;
 	np->memory = *memory;
 	np->node = node;
+	np->start = start;
 	*ret_ports = np;
 	return 0;
 }
@@ -131,6 +134,24 @@ static int matrix_grow(struct nat_ports *np, uint32_t backend_slots, uint32_t so
 	return 0;
 }
 
+/* What stands before the port that a chunk's buckets take first. */
+static uint8_t last_initial(const struct nat_ports *np, const struct nat_source *source)
+{
+	uint32_t usable = 0;
+
+	for (uint32_t w = 0; w < 4; w++)
+		usable += (uint32_t)__builtin_popcountll(source->usable[w]);
+	uint32_t skip = np->start % usable;
+	uint32_t block = 0;
+
+	for (;; block++) {
+		if (!(source->usable[block / 64] >> (block % 64) & 1))
+			continue;
+		if (skip-- == 0)
+			return (uint8_t)(block - 1);
+	}
+}
+
 static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
 	const struct nat_source *source, uint32_t source_count)
 {
@@ -143,6 +164,8 @@ static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t
 			*chunk = np->memory.alloc(np->memory.ctx, sizeof(**chunk), np->node);
 			if (*chunk == NULL)
 				return -ENOMEM;
+			for (uint32_t i = 0; i < HASH_BUCKET_COUNT; i++)
+				(*chunk)->bucket[i].last = last_initial(np, &source[s]);
 		}
 	}
 	return 0;

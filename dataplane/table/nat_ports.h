@@ -58,8 +58,15 @@ struct nat_view {
 		*chunk; /* [backend slot * source_count + source slot]; NULL: not in use */
 };
 
-/* Control thread. Returns 0 or -ENOMEM. */
-int nat_ports_create(const struct table_memory *memory, int node, struct nat_ports **ret_ports);
+/*
+ * start  where the rotation begins towards a backend without flows so far: that many usable ports are
+ *        passed over. It should differ after each start of the process: what was translated before may
+ *        be in TIME_WAIT at the backends (RFC 9293, section 3.6.1), which answer a SYN badly then
+ *
+ * Control thread. Returns 0 or -ENOMEM.
+ */
+int nat_ports_create(
+	const struct table_memory *memory, int node, uint32_t start, struct nat_ports **ret_ports);
 /* No view of it may be in use. */
 void nat_ports_destroy(struct nat_ports *np);
 

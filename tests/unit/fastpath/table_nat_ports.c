@@ -85,7 +85,7 @@ static void does_what_a_table_does(void)
 		source_make(&sources[s], (uint8_t)(s + 1));
 		blocks_random(&sources[s], &r, 60);
 	}
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, &np), 0);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *view = configure(np, BACKENDS, sources, SOURCES);
 
 	for (uint32_t step = 0; step < 60000; step++) {
@@ -130,7 +130,7 @@ static void a_returned_port_is_used_last(void)
 	source_make(&source, 1);
 	for (uint32_t b = 100; b < 120; b++)
 		block_add(&source, b);
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, &np), 0);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *view = configure(np, 1, &source, 1);
 
 	CU_ASSERT(nat_ports_take(view, 9, 0, 0, &s, &first));
@@ -158,7 +158,7 @@ static void sources_share_the_load(void)
 		for (uint32_t b = 4; b < 256; b++)
 			block_add(&sources[i], b);
 	}
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, &np), 0);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *view = configure(np, 2, sources, 4);
 
 	for (uint32_t i = 0; i < 4000; i++) {
@@ -185,7 +185,7 @@ static void ports_outlive_configurations(void)
 	source_make(&b[0], 3);
 	block_add(&a[0], 10);
 	block_add(&b[0], 20);
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, &np), 0);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *one = configure(np, 1, a, 1);
 
 	CU_ASSERT(nat_ports_take(one, 5, 0, 7, &slot_a, &port_a));
@@ -228,12 +228,32 @@ static void ports_outlive_configurations(void)
 	nat_ports_destroy(np);
 }
 
+static void rotation_begins_where_told(void)
+{
+	struct nat_source_config source;
+	struct nat_ports *np;
+	uint16_t s, port;
+
+	source_make(&source, 1);
+	for (uint32_t b = 100; b < 120; b++)
+		block_add(&source, b);
+	for (uint32_t start = 0; start < 50; start++) {
+		CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, start, &np), 0);
+		struct nat_view *view = configure(np, 1, &source, 1);
+
+		CU_ASSERT_FATAL(nat_ports_take(view, 7, 0, 1, &s, &port));
+		CU_ASSERT_EQUAL(port >> 8, 100 + start % 20);
+		nat_view_destroy(np, view);
+		nat_ports_destroy(np);
+	}
+}
+
 static void nothing_configured_is_exhausted(void)
 {
 	struct nat_ports *np;
 	uint16_t s, port;
 
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, &np), 0);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *view = configure(np, 0, NULL, 0);
 
 	CU_ASSERT_FALSE(nat_ports_take(view, 0, 0, 1, &s, &port));
@@ -246,6 +266,7 @@ static const struct tap_case cases[] = {
 	{ "ports are unique by backend, in the bucket, and found while one is free",
 		does_what_a_table_does },
 	{ "a port that was given back is used again last", a_returned_port_is_used_last },
+	{ "the rotation begins where it is told", rotation_begins_where_told },
 	{ "source addresses share the load", sources_share_the_load },
 	{ "ports of flows outlive configurations, and slots are used again",
 		ports_outlive_configurations },
