@@ -7,6 +7,7 @@ usage: test_weirctl.py WEIRCTL FAKE_DATAPLANE REFERENCE.md
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -443,6 +444,20 @@ def _():
     assert status == 0
     missing = keys_of([json.loads(out), STATUS]) - words
     assert not missing, missing
+
+
+@case("the manual pages of the other programs name all their options")
+def _():
+    manuals = os.path.join(os.path.dirname(REFERENCE), "..", "man")
+    for program in ("weir-dataplane", "weir-controld"):
+        p = subprocess.run([os.path.join(os.path.dirname(WEIRCTL), program), "--help"],
+                           capture_output=True, text=True, timeout=30)
+        options = set(re.findall(r"--[a-z-]+", p.stdout)) - {"--help", "--version"}
+        assert p.returncode == 0 and len(options) >= 4, p
+        with open(os.path.join(manuals, program + ".8")) as f:
+            text = f.read().replace("\\-", "-")
+        missing = {o for o in options if o not in text}
+        assert not missing, (program, missing)
 
 
 @case("the completion works in a shell")
