@@ -93,15 +93,5 @@ def seeds():
     between(moved, FLOWS * 0.65, FLOWS * 0.85, "flows that moved with another seed")
 
 
-@case("nat and dsr place a flow alike, and so does either with one core more")
-def modes_alike():
-    dsr = places(weighted([100] * 4))
-    frames = udp_flood(FLOWS, FLOWS)
-    run = replay(weighted([100] * 4, "nat"), [(i * 0.0001, f) for i, f in enumerate(frames)])
-    equal(run.transmitted, FLOWS, f"frames out (dropped: {run.dropped})")
-    nat = {f[26:30] + f[34:36]: o.scapy.dst for f, o in zip(frames, run.frames())}
-    equal(nat, dsr, "placement")
-
-
 if __name__ == "__main__":
     main()

@@ -90,9 +90,14 @@ def main():
     sys.exit(1 if failed else 0)
 
 
+def clip(value):
+    text = repr(value)
+    return text if len(text) < 600 else text[:600] + "..."
+
+
 def equal(got, want, what="value"):
     if got != want:
-        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
+        raise AssertionError(f"{what}: got {clip(got)}, want {clip(want)}")
 
 
 def true(condition, what):
