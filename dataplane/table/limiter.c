@@ -23,7 +23,7 @@ void limiter_rate_init(struct limiter_rate *r, uint64_t per_second, uint64_t bur
 		.unlimited = per_second == LIMITER_UNLIMITED,
 		.zero = per_second == 0,
 	};
-	if (r->unlimited || r->zero)
+	if (per_second == 0 || r->unlimited)
 		return;
 	uint128 second = (uint128)hz << LIMITER_SHIFT;
 	uint128 scaled = second;

@@ -2,6 +2,22 @@
 
 #include "dataplane/stage/flow/flow_stage.h"
 
+/*
+ * A flow was removed, for a new connection on its tuple. Its last packets may lie before that in the
+ * burst, and must not be sent where the record's next flow goes.
+ */
+static __rte_noinline uint16_t flow_drop_ended(
+	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const struct flow *ended)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		if (packet_of(pkts[i])->flow != ended)
+			continue;
+		stage_drop(w->core, pkts[i], WEIR_DROP_NO_FLOW);
+		pkts[i] = NULL;
+	}
+	return work_compact(pkts, n);
+}
+
 static __rte_always_inline uint16_t flow_body(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
 {
@@ -26,7 +42,8 @@ static __rte_always_inline uint16_t flow_body(
 				p->ports, reply ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);
 
 		if (likely(f != NULL)) {
-			flow_known(w, pkts[i], p, f, nat);
+			if (unlikely(!flow_known(w, pkts[i], p, f, nat)))
+				left = flow_drop_ended(w, pkts, left, f);
 		} else if (reply) {
 			stage_drop(w->core, pkts[i], WEIR_DROP_NO_FLOW);
 			continue;
