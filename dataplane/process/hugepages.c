@@ -36,21 +36,21 @@ int hugepage_state_parse(const char *text, struct hugepage_state *ret_state)
 	struct hugepage_state s = { 0 };
 
 	while (*text) {
-		unsigned int node, count, before = 0;
+		unsigned long node, count, before = 0;
 		int used = 0;
 		bool is_plan =
-			sscanf(text, "plan %u %u %u\n%n", &node, &count, &before, &used) == 3;
+			sscanf(text, "plan %lu %lu %lu\n%n", &node, &count, &before, &used) == 3;
 
-		if (!is_plan && sscanf(text, "%u %u\n%n", &node, &count, &used) != 2)
+		if (!is_plan && sscanf(text, "%lu %lu\n%n", &node, &count, &used) != 2)
 			return -EINVAL;
 		if (!used || node >= WEIR_MAX_NODES || count > INT_MAX || before > INT_MAX)
 			return -EINVAL;
 		if (is_plan) {
-			s.plan_node = node;
-			s.plan_count = count;
-			s.plan_before = before;
+			s.plan_node = (uint32_t)node;
+			s.plan_count = (uint32_t)count;
+			s.plan_before = (uint32_t)before;
 		} else {
-			s.added.node[node] = count;
+			s.added.node[node] = (uint32_t)count;
 		}
 		text += used;
 	}

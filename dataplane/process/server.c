@@ -27,7 +27,7 @@
 #define MAX_CLIENTS	 16
 #define TICK_NS		 10000000
 #define MEMORY_TICKS	 100 /* node memory: once a second */
-#define CLIENT_QUEUE_MAX (24u << 20)
+#define CLIENT_QUEUE_MAX (12u << 20) /* the longest reply is a list of 65,536 flows: 9 MiB */
 
 struct client {
 	struct weir_stream *stream; /* owned; NULL: free slot */
