@@ -2,6 +2,8 @@
 
 #include "control/config/errors.h"
 
+#include "control/config/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +21,19 @@ static bool list_grow(struct error_list *e)
 	return true;
 }
 
-/* Text of a file may stand in a complaint; control characters would break the one-line rule. */
+/*
+ * Text of a file may stand in a complaint: control characters would break the one-line rule, and a
+ * character that was cut in two would not be UTF-8, which JSON needs.
+ */
 static void text_make_printable(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
-		if (*p < 0x20 || *p == 0x7f)
+	unsigned char *p = (unsigned char *)text;
+	for (size_t left = strlen(text), step; left > 0; p += step, left -= step) {
+		step = utf8_length(p, left);
+		if (step == 0 || *p < 0x20) {
 			*p = '?';
+			step = 1;
+		}
 	}
 }
 

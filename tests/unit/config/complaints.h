@@ -29,6 +29,9 @@
 #define PREFIX_WANTED "expected an address or prefix such as 203.0.113.10 or 2001:db8::/64\n"
 #define UTF8_WANTED "expected a text in UTF-8 without control characters\n"
 
+#define A40_BUT_ONE "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A40 A40_BUT_ONE "a"
+
 /* X(identifier, sentence, line, replacement, complaints) */
 #define FORM_CASES(X)                                                                              \
 	X(empty_file, "an empty file is refused", 0, "",                                           \
@@ -96,6 +99,9 @@
 	X(strange_key, "a key with strange characters stays on one line", 13, "\"a\\nb\": 1\n",    \
 		"13:1: a?b: unknown key, expected one of version, dataplane, ports, services, "    \
 		"neighbours, metrics\n")                                                           \
+	X(cut_character, "a long text is cut to whole characters", 5,                              \
+		"  - name: " A40 A40_BUT_ONE "\xc3\xa9\n",                                        \
+		"5:11: services[0].name: \"" A40 A40_BUT_ONE "?\" is not a name, " NAME_WANTED)    \
 	X(several, "all complaints come in the order of the file", 0,                              \
 		"services:\n  - {name: -x, port: 0, address: 1.2.3, mode: nat, protocol: sctp}\n"  \
 		"ports: []\nversion: 1\n",                                                         \
