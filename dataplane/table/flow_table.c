@@ -328,6 +328,20 @@ static uint64_t backend_hash(const struct flow_partition *p, const void *addrs, 
 	return hash_tuple4(&p->seed, a, ports, p->protocol);
 }
 
+const struct flow *flow_insert_victim(const struct flow_partition *part)
+{
+	bool evicts;
+	uint16_t record = record_next(part, &evicts);
+
+	return evicts && record != FLOW_NIL ? flow_at(part, record) : NULL;
+}
+
+void flow_prefetch_backend(
+	const struct flow_partition *part, const void *backend_addrs, uint32_t backend_ports)
+{
+	flow_prefetch(part, backend_hash(part, backend_addrs, backend_ports));
+}
+
 /*
  * A flow that has the backend side which another is about to get: the backend has seen the newer
  * connection on it last, so the older is dead. Returns the side's hash.

@@ -378,6 +378,11 @@ struct flow_new {
  */
 void flow_insert_prefetch(const struct flow_partition *part);
 void flow_insert_prefetch_more(const struct flow_partition *part);
+/* The flow that the next insert has to end, or NULL: there is room, or none may be ended. */
+const struct flow *flow_insert_victim(const struct flow_partition *part);
+/* Prefetch where the backend's side of a new flow is indexed; arguments as in struct flow_new. */
+void flow_prefetch_backend(
+	const struct flow_partition *part, const void *backend_addrs, uint32_t backend_ports);
 
 /*
  * Add a flow. The caller has looked it up just before, after all earlier packets of the burst were

@@ -253,6 +253,18 @@ void nat_ports_prefetch(
 		rte_prefetch0(&chunk->bucket[bucket]);
 }
 
+void nat_ports_prefetch_set(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot)
+{
+	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
+		return;
+	const struct nat_chunk *chunk =
+		view->chunk[backend_slot * view->source_count + source_slot];
+
+	if (chunk != NULL)
+		rte_prefetch0(&chunk->bucket[bucket]);
+}
+
 bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
 	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
 {

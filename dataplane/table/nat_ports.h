@@ -92,6 +92,10 @@ void nat_view_destroy(struct nat_ports *np, struct nat_view *view);
 void nat_ports_prefetch(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread);
 
+/* Worker: fetch the set that a port is given back to. */
+void nat_ports_prefetch_set(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot);
+
 /*
  * Take a port for a new flow. Finds one whenever one is free; a source that is full costs one cache
  * line to step over.
