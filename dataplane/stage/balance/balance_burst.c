@@ -14,13 +14,20 @@ struct placement {
 	uint16_t source_port; /* nat; host order */
 };
 
-/* Packets that have to be placed, and what is shared in doing so. */
+/* A packet that has to be placed. */
+struct pending {
+	uint16_t index; /* in the burst */
+	bool chosen; /* `to` is taken for it already */
+	struct placement to;
+};
+
+/* All of them, and what is shared in placing them. */
 struct placing {
 	struct rte_mbuf **pkts; /* the whole burst; NULL where a packet was dropped */
 	uint16_t burst;
 	uint16_t count;
-	uint16_t index[STAGE_BURST];
 	uint32_t granted; /* new flows that the limit still lets open */
+	struct pending pending[STAGE_BURST];
 };
 
 static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
@@ -192,11 +199,11 @@ static inline bool opens(const struct work *w, const struct packet *p)
  * that is entered in the middle is no new one for the limit: without a grant it just is not entered.
  */
 static __rte_always_inline bool place_new(const struct work *w, struct placing *all,
-	struct rte_mbuf *m, struct packet *p, enum weir_drop_reason *ret_reason, const bool nat,
-	const bool ipv6)
+	struct pending *pending, struct rte_mbuf *m, struct packet *p,
+	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
+	const struct placement *to = &pending->to;
 	const bool opener = opens(w, p);
-	struct placement to;
 
 	if (nat && !opener) {
 		*ret_reason = WEIR_DROP_NO_FLOW;
@@ -206,29 +213,31 @@ static __rte_always_inline bool place_new(const struct work *w, struct placing *
 		*ret_reason = WEIR_DROP_LIMIT_CONNECTIONS;
 		return false;
 	}
-	if (!placement_choose(w, p, &to, ret_reason, nat, ipv6))
+	if (!pending->chosen && !placement_choose(w, p, &pending->to, ret_reason, nat, ipv6))
 		return false;
+	pending->chosen = false; /* used up, one way or the other */
 	if (!nat && !opener &&
 		((p->tcp_flags & (FLOW_TCP_RST | FLOW_TCP_FIN)) || all->granted == 0)) {
-		place_stateless(w, p, &to);
+		place_stateless(w, p, to);
 		return true;
 	}
-	if (likely(flow_open(w, all, m, p, &to, ipv6) != NULL)) {
+	if (likely(flow_open(w, all, m, p, to, ipv6) != NULL)) {
 		all->granted--;
-		packet_send_to(w, p, to.backend);
+		packet_send_to(w, p, to->backend);
 		return true;
 	}
 	if (!nat) {
-		place_stateless(w, p, &to);
+		place_stateless(w, p, to);
 		return true;
 	}
-	placement_undo(w, p, &to, nat);
+	placement_undo(w, p, to, nat);
 	*ret_reason = WEIR_DROP_FLOW_TABLE_FULL;
 	return false;
 }
 
-static __rte_always_inline bool place(const struct work *w, struct placing *all, struct rte_mbuf *m,
-	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
+static __rte_always_inline bool place(const struct work *w, struct placing *all,
+	struct pending *pending, struct rte_mbuf *m, enum weir_drop_reason *ret_reason,
+	const bool nat, const bool ipv6)
 {
 	struct packet *p = packet_of(m);
 
@@ -237,14 +246,14 @@ static __rte_always_inline bool place(const struct work *w, struct placing *all,
 		struct flow *f = flow_find(work_partition(w, p), p->hash, work_addrs(m, p, ipv6),
 			p->ports, FLOW_SIDE_CLIENT, ipv6);
 
-		if (f)
+		if (unlikely(f != NULL))
 			flow_known(w, m, p, f, nat);
 	}
-	if (p->backend != PACKET_NO_BACKEND)
+	if (unlikely(p->backend != PACKET_NO_BACKEND))
 		return true;
-	if (p->flow)
+	if (unlikely(p->flow != NULL))
 		return flow_move(w, p, p->flow, ret_reason, nat, ipv6);
-	return place_new(w, all, m, p, ret_reason, nat, ipv6);
+	return place_new(w, all, pending, m, p, ret_reason, nat, ipv6);
 }
 
 /* How many different new flows there are; two packets of one open it once. */
@@ -254,7 +263,7 @@ static uint32_t count_new_flows(const struct work *w, const struct placing *all)
 	uint32_t count = 0;
 
 	for (uint16_t i = 0; i < all->count; i++) {
-		const struct packet *p = packet_of(all->pkts[all->index[i]]);
+		const struct packet *p = packet_of(all->pkts[all->pending[i].index]);
 		uint32_t j = 0;
 
 		if (p->flow || !opens(w, p))
@@ -280,17 +289,61 @@ static uint32_t grant_new_flows(const struct work *w, const struct placing *all)
 	return limit_claim(w, &service->connections, &w->settings->connections, NULL, wanted);
 }
 
+/* Fetch what ending a partition's oldest lingering flow will touch, should it have to make room. */
+static __rte_always_inline void prefetch_more(
+	const struct work *w, const struct packet *p, const bool nat)
+{
+	const struct flow_partition *part = work_partition(w, p);
+	const struct flow *victim;
+
+	flow_insert_prefetch_more(part);
+	victim = nat ? flow_insert_victim(part) : NULL;
+	if (victim)
+		nat_ports_prefetch_set(
+			w->settings->nat, p->bucket, victim->backend_slot, victim->source_slot);
+}
+
+/*
+ * An insert touches a dozen cache lines, each of which is found through another. So it is done in
+ * passes over all packets that have to be placed, which ask for what the next pass needs.
+ */
+static __rte_always_inline void prepare(
+	const struct work *w, struct placing *all, const bool nat, const bool ipv6)
+{
+	uint32_t left = RTE_MIN(all->granted, (uint32_t)all->count);
+
+	for (uint16_t i = 0; i < all->count; i++)
+		prefetch_more(w, packet_of(all->pkts[all->pending[i].index]), nat);
+	if (!nat)
+		return;
+	for (uint16_t i = 0; i < all->count && left; i++) {
+		struct pending *pending = &all->pending[i];
+		const struct packet *p = packet_of(all->pkts[pending->index]);
+		enum weir_drop_reason ignored;
+
+		if (p->flow || !opens(w, p))
+			continue;
+		pending->chosen = placement_choose(w, p, &pending->to, &ignored, nat, ipv6);
+		if (!pending->chosen)
+			continue;
+		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);
+		left--;
+	}
+}
+
 static __rte_always_inline uint16_t balance_body(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
 {
-	struct placing all = { .pkts = pkts, .burst = n };
+	struct placing all;
 
+	all.count = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packet_of(pkts[i]);
 
 		if (likely(p->backend != PACKET_NO_BACKEND) || work_is_reply(p, nat))
 			continue;
-		all.index[all.count++] = i;
+		all.pending[all.count].index = i;
+		all.pending[all.count++].chosen = false;
 		flow_insert_prefetch(work_partition(w, p));
 		if (nat && w->settings->maglev)
 			nat_ports_prefetch(w->settings->nat, p->bucket,
@@ -299,17 +352,22 @@ static __rte_always_inline uint16_t balance_body(
 	}
 	if (all.count == 0)
 		return n;
-	for (uint16_t i = 0; i < all.count; i++)
-		flow_insert_prefetch_more(work_partition(w, packet_of(pkts[all.index[i]])));
+	all.pkts = pkts;
+	all.burst = n;
 	all.granted = grant_new_flows(w, &all);
+	prepare(w, &all, nat, ipv6);
 	for (uint16_t i = 0; i < all.count; i++) {
-		struct rte_mbuf *m = pkts[all.index[i]];
+		struct pending *pending = &all.pending[i];
+		struct rte_mbuf *m = pkts[pending->index];
 		enum weir_drop_reason reason = WEIR_DROP_NO_BACKEND;
+		bool placed = m && place(w, &all, pending, m, &reason, nat, ipv6);
 
-		if (!m || likely(place(w, &all, m, &reason, nat, ipv6)))
+		if (unlikely(m && pending->chosen))
+			placement_undo(w, packet_of(m), &pending->to, nat);
+		if (!m || likely(placed))
 			continue;
 		stage_drop(w->core, m, reason);
-		pkts[all.index[i]] = NULL;
+		pkts[pending->index] = NULL;
 	}
 	return work_compact(pkts, n);
 }

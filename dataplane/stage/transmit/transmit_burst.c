@@ -6,62 +6,82 @@
 
 #include <string.h>
 
-/* What is counted for a packet; noted before the device takes it, as it is gone afterwards. */
-struct sent {
+/*
+ * Packets in a row that came in together and are of one service: what is counted for them. Noted before
+ * the device takes them, as they are gone afterwards.
+ */
+struct run {
 	uint64_t rx_tsc;
-	uint32_t bytes;
+	uint64_t bytes;
 	uint16_t service;
+	uint16_t packets;
 	uint16_t originated;
 };
 
-static void note_burst(struct sent *sent, struct rte_mbuf **pkts, uint16_t n)
+static inline void run_add(struct run *run, struct rte_mbuf *m, const struct packet *p)
 {
+	run->bytes += rte_pktmbuf_pkt_len(m);
+	run->packets++;
+	run->originated += !!(p->flags & PACKET_F_ORIGINATED);
+}
+
+static uint16_t note_burst(struct run *runs, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t count = 0;
+
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packet_of(pkts[i]);
 
-		sent[i] = (struct sent){
-			.rx_tsc = p->rx_tsc,
-			.bytes = rte_pktmbuf_pkt_len(pkts[i]),
-			.service = p->service,
-			.originated = !!(p->flags & PACKET_F_ORIGINATED),
-		};
+		if (i == 0 || runs[count - 1].service != p->service ||
+			runs[count - 1].rx_tsc != p->rx_tsc)
+			runs[count++] = (struct run){ .rx_tsc = p->rx_tsc, .service = p->service };
+		run_add(&runs[count - 1], pkts[i], p);
+	}
+	return count;
+}
+
+/* Take back what the device did not take: the last packets of a burst, so those of the last runs. */
+static __rte_noinline void note_refused(
+	struct run *runs, uint16_t count, struct rte_mbuf **pkts, uint16_t refused)
+{
+	while (refused--) {
+		struct run *run;
+
+		while (runs[count - 1].packets == 0)
+			count--;
+		run = &runs[count - 1];
+		run->bytes -= rte_pktmbuf_pkt_len(pkts[refused]);
+		run->packets--;
+		run->originated -= !!(packet_of(pkts[refused])->flags & PACKET_F_ORIGINATED);
 	}
 }
 
-/* Count n accepted packets; those that came in together and are of one service in one go. */
-static void count_burst(struct stage_core *c, uint8_t port, const struct sent *sent, uint16_t n)
+static void count_burst(struct stage_core *c, uint8_t port, const struct run *runs, uint16_t count)
 {
-	uint64_t now = stage_clock(c);
 	struct weir_port_cell *port_cell = &c->cell->port[port];
-	uint64_t all_bytes = 0;
-	uint32_t originated = 0;
+	uint64_t now = stage_clock(c);
+	struct run all = { .packets = 0 };
 
-	for (uint16_t i = 0; i < n;) {
-		uint16_t service = sent[i].service;
-		uint64_t rx_tsc = sent[i].rx_tsc;
-		uint64_t bytes = 0;
-		uint16_t run = 0;
+	for (uint16_t i = 0; i < count; i++) {
+		const struct run *run = &runs[i];
+		struct weir_service_cell *cell;
 
-		for (; i < n && sent[i].service == service && sent[i].rx_tsc == rx_tsc; i++) {
-			bytes += sent[i].bytes;
-			originated += sent[i].originated;
-			run++;
-		}
-		all_bytes += bytes;
-		if (service == PACKET_NO_SERVICE)
+		all.packets += run->packets;
+		all.bytes += run->bytes;
+		all.originated += run->originated;
+		if (run->service == PACKET_NO_SERVICE || run->packets == 0)
 			continue;
-		struct weir_service_cell *cell = c->service_cell[service];
-
-		cell_add(&cell->packets_transmitted, run);
-		cell_add(&cell->bytes_transmitted, bytes);
+		cell = c->service_cell[run->service];
+		cell_add(&cell->packets_transmitted, run->packets);
+		cell_add(&cell->bytes_transmitted, run->bytes);
 		/* Clocks of two cores may differ by a little. */
-		histogram_add_ns(
-			&cell->residence, now > rx_tsc ? stage_ns(c, now - rx_tsc) : 0, run);
+		histogram_add_ns(&cell->residence,
+			now > run->rx_tsc ? stage_ns(c, now - run->rx_tsc) : 0, run->packets);
 	}
-	cell_add(&port_cell->packets_transmitted, n);
-	cell_add(&port_cell->bytes_transmitted, all_bytes);
-	if (originated)
-		cell_add(&port_cell->originated, originated);
+	cell_add(&port_cell->packets_transmitted, all.packets);
+	cell_add(&port_cell->bytes_transmitted, all.bytes);
+	if (all.originated)
+		cell_add(&port_cell->originated, all.originated);
 }
 
 static void drop_from(struct transmit *t, struct transmit_lane *lane, uint16_t first,
@@ -75,16 +95,19 @@ static void drop_from(struct transmit *t, struct transmit_lane *lane, uint16_t f
 /* Offer everything to the device; what it does not take moves to the front. */
 static void lane_send(struct transmit *t, struct transmit_lane *lane, uint8_t port)
 {
-	struct sent sent[STAGE_BURST];
+	struct run runs[STAGE_BURST];
 	uint16_t done = 0;
 
 	while (done < lane->count) {
 		uint16_t n = RTE_MIN((uint16_t)(lane->count - done), (uint16_t)STAGE_BURST);
+		uint16_t run_count;
 		uint16_t took;
 
-		note_burst(sent, lane->pkts + done, n);
+		run_count = note_burst(runs, lane->pkts + done, n);
 		took = lane->queue->tx(lane->queue->handle, lane->pkts + done, n);
-		count_burst(t->core, port, sent, took);
+		if (unlikely(took < n))
+			note_refused(runs, run_count, lane->pkts + done + took, n - took);
+		count_burst(t->core, port, runs, run_count);
 		done += took;
 		if (took < n)
 			break;
