@@ -209,7 +209,7 @@ traces() {
 	echo "routes:"
 	ip -n "$ns" route show table all type unicast | grep -v '^fe80'
 	echo "files:"
-	find "$RUN" -mindepth 2 ! -name '*.log' 2>/dev/null
+	find "$RUN" -mindepth 2 ! -name '*.log' 2>/dev/null | sort
 	echo "mounts:"
 	grep -F "$RUN" /proc/self/mounts
 	echo "processes:"

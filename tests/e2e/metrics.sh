@@ -92,7 +92,7 @@ flows_are_found() {
 	local client
 	load_start flow -c 1 -k 0 -w 0.05 -t 20 -i 0.1 -s 10.1.0.5 $URL/
 	expect wait_for 3 load_is_flowing flow 3
-	ctl --json flow list web >"$WORLD/flows.json"
+	ctl --json flow list web --limit 65536 >"$WORLD/flows.json"
 	jq -c '.[0]' "$WORLD/flows.json"
 	client=$(jq -r '.[] | select(.client | startswith("10.1.0.5:")) | .client' "$WORLD/flows.json" |
 		head -n 1)
