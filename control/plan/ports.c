@@ -99,16 +99,20 @@ static unsigned int blocks_free(const struct plan_ports *p, const struct plan_wo
 {
 	bool shared = world != NULL && world->host_owns != NULL && world->ephemeral_last != 0 &&
 		world->host_owns(world->ctx, address);
+	uint8_t taken[BLOCK_BYTES] = { 0 };
 	unsigned int count = 0;
+	for (size_t i = 0; i < p->count; i++) {
+		const struct plan_share *s = &p->shares[i];
+		if (s->protocol != protocol || memcmp(&s->address, address, sizeof(*address)) != 0)
+			continue;
+		for (size_t j = 0; j < BLOCK_BYTES; j++)
+			taken[j] |= s->blocks[j];
+	}
 	memset(ret_free, 0, BLOCK_BYTES);
 	for (unsigned int i = FIRST_BLOCK; i < WEIR_PORT_BLOCKS; i++) {
-		bool taken = shared && i >= world->ephemeral_first >> 8 &&
+		bool kernels = shared && i >= world->ephemeral_first >> 8 &&
 			i <= world->ephemeral_last >> 8;
-		for (size_t j = 0; j < p->count && !taken; j++)
-			taken = p->shares[j].protocol == protocol &&
-				memcmp(&p->shares[j].address, address, sizeof(*address)) == 0 &&
-				block_get(p->shares[j].blocks, i);
-		if (!taken) {
+		if (!kernels && !block_get(taken, i)) {
 			block_set(ret_free, i);
 			count++;
 		}
