@@ -126,11 +126,14 @@ static __rte_noinline bool flow_move(const struct work *w, struct packet *p, str
 }
 
 /*
- * A full partition makes room for a new flow by ending an old one that lingers. Should a packet of
- * that very flow be in this burst, it must not be sent where the new one goes.
+ * A flow was ended while packets of it are still in this burst: a full partition made room for a new
+ * flow, or a SYN opened the same tuple anew. The record may be another flow's by now, and they must not
+ * be sent where that one goes.
+ *
+ * record  of the flow that ended; others that ended with it are free by now
  */
-static __rte_noinline void flow_forget(
-	const struct work *w, const struct placing *all, const struct flow *fresh)
+static __rte_noinline void flow_forget(const struct work *w, const struct placing *all,
+	const struct flow *record, enum weir_drop_reason reason)
 {
 	for (uint16_t i = 0; i < all->burst; i++) {
 		struct packet *p;
@@ -138,9 +141,9 @@ static __rte_noinline void flow_forget(
 		if (!all->pkts[i])
 			continue;
 		p = packet_of(all->pkts[i]);
-		if (!p->flow || (p->flow != fresh && p->flow->state != FLOW_FREE))
+		if (!p->flow || (p->flow != record && p->flow->state != FLOW_FREE))
 			continue;
-		stage_drop(w->core, all->pkts[i], WEIR_DROP_FLOW_TABLE_FULL);
+		stage_drop(w->core, all->pkts[i], reason);
 		all->pkts[i] = NULL;
 	}
 }
@@ -164,7 +167,7 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, const st
 	if (unlikely(!f))
 		return NULL;
 	if (unlikely(part->count != before + 1))
-		flow_forget(w, all, f);
+		flow_forget(w, all, f, WEIR_DROP_FLOW_TABLE_FULL);
 	flow_goes_to(w, f, to);
 	flow_note_client(m, p, f);
 	flow_stamp_set(f, w->now_ns);
@@ -246,8 +249,8 @@ static __rte_always_inline bool place(const struct work *w, struct placing *all,
 		struct flow *f = flow_find(work_partition(w, p), p->hash, work_addrs(m, p, ipv6),
 			p->ports, FLOW_SIDE_CLIENT, ipv6);
 
-		if (unlikely(f != NULL))
-			flow_known(w, m, p, f, nat);
+		if (unlikely(f != NULL) && !flow_known(w, m, p, f, nat))
+			flow_forget(w, all, f, WEIR_DROP_NO_FLOW);
 	}
 	if (unlikely(p->backend != PACKET_NO_BACKEND))
 		return true;

@@ -368,6 +368,8 @@ static uint32_t write_l4(uint8_t *l4, const struct bed_packet *p)
 	memset(l4, 0, header);
 	for (uint32_t i = 0; i < p->payload; i++)
 		l4[header + i] = (uint8_t)(i * 7 + p->sport);
+	if (p->payload >= sizeof(p->tag))
+		memcpy(l4 + header, &p->tag, sizeof(p->tag));
 	put16(l4, p->sport);
 	put16(l4 + 2, p->dport);
 	if (p->protocol == 6) {
@@ -494,6 +496,8 @@ static void read_frame(const uint8_t *frame, uint32_t length, struct bed_packet 
 	if (p->protocol == 6)
 		p->tcp_flags = l4[13];
 	p->payload = (uint16_t)(l4_length - (p->protocol == 6 ? 20 : 8));
+	if (p->payload >= sizeof(p->tag))
+		memcpy(&p->tag, l4 + (p->protocol == 6 ? 20 : 8), sizeof(p->tag));
 	p->no_udp_checksum = p->protocol == 17 && get16(l4 + 6) == 0;
 	if (!p->no_udp_checksum)
 		CU_ASSERT_EQUAL(sum16(l4, l4_length, pseudo_sum(p, l4_length)), 0xffff);

@@ -81,6 +81,7 @@ struct bed_packet {
 	bool broken; /* cut off in the middle of the L4 header */
 	bool partial_checksum; /* the bare sum of the pseudo header, as a veth's sender leaves it */
 	uint16_t payload;
+	uint32_t tag; /* carried by the first four bytes of the payload, if there are */
 	uint8_t smac[6];
 	uint8_t dmac[6];
 	uint16_t frame_length; /* found */

@@ -315,6 +315,36 @@ static void syn_again(void)
 	bed_stop(&b);
 }
 
+/* A connection ends and its ports are used again within one burst. */
+static void syn_in_same_burst(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(CLIENT, 40000, SERVICE, 80);
+	struct bed_packet first, again, out;
+
+	nat_start(&b, 1);
+	connect_client(&b, &p, &first);
+	p.tcp_flags = BED_RST;
+	bed_send(&b, 0, &p);
+	p.tcp_flags = BED_SYN;
+	CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &p, &again));
+	CU_ASSERT_EQUAL(again.tcp_flags, BED_SYN);
+	CU_ASSERT_NOT_EQUAL(again.sport, first.sport);
+	CU_ASSERT_FALSE(bed_receive(&b, 1, &out));
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_FLOW), 1);
+	p.sport++;
+	bed_send(&b, 0, &p); /* the same, from the first SYN on */
+	p.tcp_flags = BED_RST;
+	bed_send(&b, 0, &p);
+	p.tcp_flags = BED_SYN;
+	CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &p, &again));
+	CU_ASSERT_EQUAL(again.tcp_flags, BED_SYN);
+	CU_ASSERT_FALSE(bed_receive(&b, 1, &out));
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_FLOW), 3);
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, new_flows) - bed_sum(&b, 0, closed_flows), 2);
+	bed_stop(&b);
+}
+
 /* Two packets of a flow that is not known yet, in one burst. */
 static void same_burst(void)
 {
@@ -499,6 +529,7 @@ static const struct tap_case cases[] = {
 	{ "weight 0 keeps flows and gets no new ones", weight_zero },
 	{ "flows of a dead backend are placed anew, others stay", dead_backend },
 	{ "a SYN stays on a new flow and opens a closed one anew", syn_again },
+	{ "a SYN may follow the end of its ports' last flow at once", syn_in_same_burst },
 	{ "two packets of a new flow in one burst open it once", same_burst },
 	{ "idle flows end and are counted", idle_flows_end },
 	{ "a new flow without a free port is refused", ports_exhausted },
