@@ -17,6 +17,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 
 #include <errno.h>
@@ -64,6 +65,9 @@ static void af_xdp_close(struct open_port *p)
 
 	/* First the program, so that nothing comes any more, then the sockets. */
 	xdp_program_detach(x->program);
+	/* The driver would take its program off, too, and complain that the interface is gone. */
+	if (p->lost)
+		rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT);
 	for (uint16_t i = 0; i < x->queue_count; i++) {
 		struct af_xdp_queue *q = &x->queue[i];
 
@@ -73,6 +77,8 @@ static void af_xdp_close(struct open_port *p)
 		(void)rte_eth_dev_close(q->device);
 		(void)rte_vdev_uninit(q->vdev);
 	}
+	if (p->lost)
+		rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_WARNING);
 	port_pool_free(x->pool);
 	free(x->queue);
 	free(x->rx);
@@ -212,25 +218,26 @@ static int queues_open(struct open_port *p, char *err, size_t err_size)
 	return 0;
 }
 
-static int program_open(
-	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
+static int program_open(struct open_port *p, struct open_port *heir_of,
+	const struct port_registry_params *params, char *err, size_t err_size)
 {
 	struct af_xdp *x = p->state;
+	struct af_xdp *before = heir_of ? heir_of->state : NULL;
 	char pin_dir[PATH_MAX];
 	char reason[256] = "";
 	int rc = steering_path(params->instance_dir, p->name, pin_dir, sizeof(pin_dir));
 
 	if (rc == 0)
-		rc = xdp_program_attach(
-			p->ifindex, pin_dir, p->port.mac, &x->program, reason, sizeof(reason));
+		rc = xdp_program_attach(p->ifindex, pin_dir, p->port.mac,
+			before ? before->program : NULL, &x->program, reason, sizeof(reason));
 	if (rc < 0)
 		return port_refuse(
 			rc, err, err_size, "port %s: interface %s: %s", p->name, p->device, reason);
 	return 0;
 }
 
-static int af_xdp_open(
-	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
+static int af_xdp_open(struct open_port *p, struct open_port *heir_of,
+	const struct port_registry_params *params, char *err, size_t err_size)
 {
 	struct interface_info info;
 	int rc = interface_check(p, &info, err, err_size);
@@ -251,7 +258,7 @@ static int af_xdp_open(
 	if (rc == 0)
 		rc = pool_open(p, params, err, err_size);
 	if (rc == 0)
-		rc = program_open(p, params, err, err_size);
+		rc = program_open(p, heir_of, params, err, err_size);
 	if (rc == 0)
 		rc = queues_open(p, err, err_size);
 	if (rc < 0) {
@@ -268,20 +275,36 @@ static int af_xdp_open(
 		strcmp(info.driver, "veth") == 0 || xdp_program_is_generic(x->program);
 	if (xdp_program_is_generic(x->program))
 		generic_mode_warn(p, params);
+	if (heir_of) {
+		char text[128];
+
+		snprintf(text, sizeof(text), "interface %s is back", p->device);
+		params->event(params->event_ctx, WEIR_EVENT_PORT_UP, p->name, text);
+	}
 	return 0;
 }
 
+/* The pins stay: the daemon goes on to keep them in step, for when the interface is back. */
 static void port_lost(struct open_port *p, const struct port_registry_params *params)
 {
-	struct af_xdp *x = p->state;
 	char text[256];
 
 	p->lost = true;
+	p->tried_ifindex = p->ifindex;
 	atomic_store_explicit(&p->port.up, false, memory_order_relaxed);
-	xdp_program_unpin(x->program);
-	snprintf(text, sizeof(text),
-		"interface %s is gone; when it is back, apply the configuration again", p->device);
+	snprintf(text, sizeof(text), "interface %s is gone; taken up again when it is back",
+		p->device);
 	params->event(params->event_ctx, WEIR_EVENT_PORT_DOWN, p->name, text);
+}
+
+static bool af_xdp_is_back(struct open_port *p)
+{
+	struct interface_info info;
+
+	if (interface_read(p->device, &info) < 0 || !info.up || info.ifindex == p->tried_ifindex)
+		return false;
+	p->tried_ifindex = info.ifindex;
+	return true;
 }
 
 static void af_xdp_poll(struct open_port *p, const struct port_registry_params *params)
@@ -314,8 +337,6 @@ static void af_xdp_renamed(struct open_port *p, const struct port_registry_param
 	struct af_xdp *x = p->state;
 	char pin_dir[PATH_MAX];
 
-	if (p->lost)
-		return;
 	int rc = steering_path(params->instance_dir, p->name, pin_dir, sizeof(pin_dir));
 	if (rc == 0)
 		rc = xdp_program_move_pins(x->program, pin_dir);
@@ -328,5 +349,6 @@ const struct port_driver port_driver_af_xdp = {
 	.open = af_xdp_open,
 	.close = af_xdp_close,
 	.poll = af_xdp_poll,
+	.is_back = af_xdp_is_back,
 	.renamed = af_xdp_renamed,
 };

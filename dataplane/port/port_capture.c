@@ -244,8 +244,8 @@ static void capture_close(struct open_port *p)
 	free(c);
 }
 
-static int capture_open(
-	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
+static int capture_open(struct open_port *p, struct open_port *heir_of,
+	const struct port_registry_params *params, char *err, size_t err_size)
 {
 	const uint8_t mac[6] = { 0x02, 0x57, 0x45, 0x49, 0x52, p->port.index };
 	struct capture *c = calloc(1, sizeof(*c));

@@ -16,12 +16,17 @@ struct open_port;
 
 /* What a kind of port can do. */
 struct port_driver {
-	/* Fill p->port and what describes it; state is the driver's. err gets the reason. */
-	int (*open)(struct open_port *p, const struct port_registry_params *params, char *err,
-		size_t err_size);
+	/*
+	 * Fill p->port and what describes it; state is the driver's. err gets the reason.
+	 * heir_of is NULL, or the lost port of the same interface that this one replaces.
+	 */
+	int (*open)(struct open_port *p, struct open_port *heir_of,
+		const struct port_registry_params *params, char *err, size_t err_size);
 	void (*close)(struct open_port *p);
 	/* Look at the link; NULL: it never changes. */
 	void (*poll)(struct open_port *p, const struct port_registry_params *params);
+	/* A lost port: is its interface there again, and not tried yet? NULL: never lost. */
+	bool (*is_back)(struct open_port *p);
 	/* The port has p->name now and had another before; NULL: nothing depends on it. */
 	void (*renamed)(struct open_port *p, const struct port_registry_params *params);
 };
@@ -36,7 +41,8 @@ struct open_port {
 	uint32_t ifindex;
 	uint32_t speed_mbps;
 	char driver_name[32];
-	bool lost; /* its interface is gone for good */
+	bool lost; /* its interface is gone */
+	uint32_t tried_ifindex; /* lost: an interface of the name that was tried already */
 	bool wanted; /* by the configuration being prepared */
 	bool fresh; /* opened for it */
 };

@@ -152,7 +152,7 @@ static struct open_port *port_find(struct port_registry *r, const struct weir_co
 }
 
 static int port_open(struct port_registry *r, const struct weir_config_port *c,
-	struct open_port **ret_port, char *err, size_t err_size)
+	struct open_port *heir_of, struct open_port **ret_port, char *err, size_t err_size)
 {
 	static const struct port_driver *const drivers[] = {
 		[WEIR_PORT_KERNEL] = &port_driver_af_xdp,
@@ -180,7 +180,7 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 	memcpy(p->name, c->name, sizeof(p->name));
 	memcpy(p->old_name, c->name, sizeof(p->old_name));
 	memcpy(p->device, c->device, sizeof(p->device));
-	int rc = p->driver->open(p, &r->params, err, err_size);
+	int rc = p->driver->open(p, heir_of, &r->params, err, err_size);
 	if (rc < 0) {
 		free(p);
 		return rc;
@@ -210,10 +210,10 @@ int port_registry_prepare(struct port_registry *r, const struct weir_config_view
 		struct open_port *reopened;
 
 		/* A lost one is opened anew when it is back, and else stays what it is: down. */
-		if (p && p->lost && port_open(r, c, &reopened, err, err_size) == 0)
+		if (p && p->lost && port_open(r, c, p, &reopened, err, err_size) == 0)
 			p = reopened;
 		if (!p) {
-			int rc = port_open(r, c, &p, err, err_size);
+			int rc = port_open(r, c, NULL, &p, err, err_size);
 
 			if (rc < 0) {
 				port_registry_rollback(r);
@@ -269,4 +269,17 @@ void port_registry_poll(struct port_registry *r, uint64_t now_ns)
 		p->driver->poll(p, &r->params);
 		entry_write(r, p);
 	}
+}
+
+bool port_registry_has_returned(struct port_registry *r)
+{
+	bool found = false;
+
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (p && p->lost && p->driver->is_back)
+			found |= p->driver->is_back(p);
+	}
+	return found;
 }

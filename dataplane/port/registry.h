@@ -14,6 +14,7 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/port/port.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,13 @@ int port_registry_prepare(struct port_registry *r, const struct weir_config_view
 	struct port *ret_ports[WEIR_MAX_PORTS], char *err, size_t err_size);
 void port_registry_commit(struct port_registry *r);
 void port_registry_rollback(struct port_registry *r);
+
+/*
+ * True when the interface of a lost port is there again: then prepare, apply and commit the same
+ * configuration once more. Each interface is reported once, so that one that cannot be opened is not
+ * tried for ever.
+ */
+bool port_registry_has_returned(struct port_registry *r);
 
 /* Follow links: call it every 10 ms or so. Never blocks. */
 void port_registry_poll(struct port_registry *r, uint64_t now_ns);

@@ -94,7 +94,23 @@ int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6])
 	return bpf_map_update_elem(fd, &zero, &port, BPF_ANY) < 0 ? -errno : 0;
 }
 
-static int program_load(struct xdp_program *x)
+/* Steering stays what it was: the daemon need not notice that the interface was away. */
+static int maps_inherit(struct xdp_program *x, const struct xdp_program *heir_of)
+{
+	static const char *const inherited[] = { STEERING_MAP_SERVICES, STEERING_MAP_PREFIXES,
+		STEERING_MAP_SOURCES };
+
+	for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
+		int fd = bpf_object__find_map_fd_by_name(heir_of->object, inherited[i]);
+		struct bpf_map *map = bpf_object__find_map_by_name(x->object, inherited[i]);
+
+		if (fd < 0 || !map || bpf_map__reuse_fd(map, fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int program_load(struct xdp_program *x, const struct xdp_program *heir_of)
 {
 	size_t size;
 	const void *bytes = steering_object(&size);
@@ -102,11 +118,16 @@ static int program_load(struct xdp_program *x)
 	x->object = bpf_object__open_mem(bytes, size, NULL);
 	if (!x->object)
 		return -errno;
+	if (heir_of) {
+		int rc = maps_inherit(x, heir_of);
+		if (rc < 0)
+			return rc;
+	}
 	return bpf_object__load(x->object) < 0 ? -errno : 0;
 }
 
 int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
-	struct xdp_program **ret_program, char *err, size_t err_size)
+	struct xdp_program *heir_of, struct xdp_program **ret_program, char *err, size_t err_size)
 {
 	struct xdp_program *x = calloc(1, sizeof(*x));
 
@@ -114,7 +135,7 @@ int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[
 		return port_refuse(-ENOMEM, err, err_size, "out of memory");
 	x->link_fd = -1;
 	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", pin_dir);
-	int rc = program_load(x);
+	int rc = program_load(x, heir_of);
 	if (rc < 0) {
 		(void)port_refuse(rc, err, err_size, "cannot load the XDP program: %s%s",
 			strerror(-rc),
@@ -139,6 +160,8 @@ int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[
 			strerror(-rc));
 		goto fail;
 	}
+	if (heir_of)
+		heir_of->pin_dir[0] = 0; /* they are the new one's now */
 	*ret_program = x;
 	return 0;
 fail:

@@ -18,13 +18,15 @@ struct xdp_program;
  * Load and attach, in native mode where the driver can, else in generic mode. Nothing is redirected
  * until somebody fills the maps.
  *
+ * heir_of  NULL, or the program of an interface that is gone: its maps, as they are filled, and its
+ *          pins become the new one's
  * pin_dir  folder for the pins, in a bpffs; what an earlier process left there is replaced
  * mac      frames to other addresses are the kernel's
  *
  * Returns 0 or -errno with the reason in err (-EBUSY: another program is there).
  */
 int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
-	struct xdp_program **ret_program, char *err, size_t err_size);
+	struct xdp_program *heir_of, struct xdp_program **ret_program, char *err, size_t err_size);
 
 /* Detach, unpin, close. NULL is fine. */
 void xdp_program_detach(struct xdp_program *x);

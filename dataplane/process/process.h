@@ -9,6 +9,7 @@
 #include "dataplane/process/arguments.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct arena;
@@ -31,6 +32,8 @@ struct process {
 	struct port_registry *ports; /* owned */
 	struct port *port[WEIR_MAX_PORTS]; /* borrowed from ports; those of the last CONFIG */
 	uint32_t port_count;
+	void *config; /* owned; body of the last CONFIG that was applied */
+	size_t config_length;
 	struct server *server; /* owned */
 	bool stopping;
 };

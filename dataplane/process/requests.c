@@ -53,19 +53,17 @@ static int hello(struct process *p, const void *body, size_t length, struct requ
 	return 0;
 }
 
-static int config(struct process *p, const void *body, size_t length, struct request_reply *r)
+static int config_apply(
+	struct process *p, const void *body, size_t length, char *err, size_t err_size)
 {
 	struct weir_config_view view;
 	struct port *ports[WEIR_MAX_PORTS] = { 0 };
-	int rc = weir_config_validate(body, length, r->text, sizeof(r->text));
 
-	if (rc < 0)
-		return rc;
 	weir_config_view(body, &view);
-	rc = port_registry_prepare(p->ports, &view, ports, r->text, sizeof(r->text));
+	int rc = port_registry_prepare(p->ports, &view, ports, err, err_size);
 	if (rc < 0)
 		return rc;
-	rc = fastpath_apply(p->fastpath, body, length, ports, r->text, sizeof(r->text));
+	rc = fastpath_apply(p->fastpath, body, length, ports, err, err_size);
 	if (rc < 0) {
 		port_registry_rollback(p->ports);
 		return rc;
@@ -76,25 +74,101 @@ static int config(struct process *p, const void *body, size_t length, struct req
 	return 0;
 }
 
+static int config(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	int rc = weir_config_validate(body, length, r->text, sizeof(r->text));
+
+	if (rc < 0)
+		return rc;
+	void *copy = malloc(length);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, body, length);
+	rc = config_apply(p, body, length, r->text, sizeof(r->text));
+	if (rc < 0) {
+		free(copy);
+		return rc;
+	}
+	free(p->config);
+	p->config = copy;
+	p->config_length = length;
+	return 0;
+}
+
+void requests_revive_ports(struct process *p)
+{
+	char err[256] = "";
+
+	if (!p->config || !port_registry_has_returned(p->ports))
+		return;
+	if (config_apply(p, p->config, p->config_length, err, sizeof(err)) < 0)
+		process_event(p, WEIR_EVENT_WARNING, "ports", err);
+}
+
+/* The copy of the configuration follows what came after it, so that applying it again takes nothing back. */
+static void copy_update_backend(const struct process *p, const struct weir_backend_update *u)
+{
+	const struct weir_config *h = p->config;
+	struct weir_config_view v;
+
+	weir_config_view(p->config, &v);
+	for (uint32_t i = 0; i < h->service_count; i++) {
+		const struct weir_config_service *s = &v.services[i];
+
+		if (strcmp(s->name, u->service) != 0)
+			continue;
+		for (uint32_t k = 0; k < s->backend_count; k++) {
+			size_t at = (size_t)((const char *)&v.backends[s->first_backend + k] -
+				(const char *)p->config);
+			struct weir_config_backend *b = (void *)((char *)p->config + at);
+
+			if (b->port == u->port && memcmp(b->address, u->address, 16) == 0) {
+				b->state = u->state;
+				b->weight = u->weight;
+			}
+		}
+	}
+}
+
+static void copy_update_neighbour(const struct process *p, const struct weir_neighbour_update *u)
+{
+	struct weir_config_view v;
+
+	weir_config_view(p->config, &v);
+	size_t at = (size_t)((const char *)v.neighbours - (const char *)p->config);
+	struct weir_config_neighbour *n = (void *)((char *)p->config + at);
+	for (uint32_t i = 0; i < v.header->neighbour_count; i++)
+		if (n[i].port == u->port && memcmp(n[i].address, u->address, 16) == 0) {
+			memcpy(n[i].mac, u->mac, sizeof(n[i].mac));
+			n[i].resolved = u->resolved;
+		}
+}
+
 static int backends(struct process *p, const void *body, size_t length, struct request_reply *r)
 {
+	const struct weir_backend_update *updates = body;
+	uint32_t count = (uint32_t)(length / sizeof(*updates));
 	int rc = weir_backend_updates_validate(body, length, r->text, sizeof(r->text));
 
 	if (rc == 0)
-		rc = fastpath_update_backends(p->fastpath, body,
-			(uint32_t)(length / sizeof(struct weir_backend_update)), r->text,
-			sizeof(r->text));
+		rc = fastpath_update_backends(
+			p->fastpath, updates, count, r->text, sizeof(r->text));
+	for (uint32_t i = 0; rc == 0 && p->config && i < count; i++)
+		copy_update_backend(p, &updates[i]);
 	return rc;
 }
 
 static int neighbours(struct process *p, const void *body, size_t length, struct request_reply *r)
 {
+	const struct weir_neighbour_update *updates = body;
+	uint32_t count = (uint32_t)(length / sizeof(*updates));
 	int rc = weir_neighbour_updates_validate(body, length, r->text, sizeof(r->text));
 
 	if (rc == 0)
-		rc = fastpath_update_neighbours(p->fastpath, body,
-			(uint32_t)(length / sizeof(struct weir_neighbour_update)), r->text,
-			sizeof(r->text));
+		rc = fastpath_update_neighbours(
+			p->fastpath, updates, count, r->text, sizeof(r->text));
+	for (uint32_t i = 0; rc == 0 && p->config && i < count; i++)
+		copy_update_neighbour(p, &updates[i]);
 	return rc;
 }
 

@@ -25,4 +25,7 @@ struct request_reply {
 void request_handle(struct process *p, const struct weir_message *header, const void *body,
 	struct request_reply *ret_reply);
 
+/* Take up again the ports whose interfaces were lost and are back. Call it now and then. */
+void requests_revive_ports(struct process *p);
+
 #endif

@@ -26,6 +26,7 @@
 
 #define MAX_CLIENTS	 16
 #define TICK_NS		 10000000
+#define REVIVE_TICKS	 20
 #define MEMORY_TICKS	 100 /* node memory: once a second */
 #define CLIENT_QUEUE_MAX (12u << 20) /* the longest reply is a list of 65,536 flows: 9 MiB */
 
@@ -215,6 +216,8 @@ static void tick(struct server *s)
 
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	port_registry_poll(p->ports, now);
+	if (s->ticks % REVIVE_TICKS == 0)
+		requests_revive_ports(p);
 	if (s->ticks++ % MEMORY_TICKS == 0)
 		memory_show(p->telemetry);
 }

@@ -384,6 +384,7 @@ void process_end(struct process *p)
 	}
 	port_registry_destroy(p->ports);
 	server_destroy(p->server);
+	free(p->config);
 	arena_destroy(p->arena);
 	eal_stop();
 	if (p->instance) {
