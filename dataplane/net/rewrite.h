@@ -47,6 +47,20 @@ static inline void rewrite_l4(uint8_t *l4, uint8_t l4_proto, uint32_t new_ports,
 	}
 }
 
+/* Decrement the TTL (at least 2) and fix the header checksum, also for another change's delta. */
+static inline void rewrite_ttl4_with(uint8_t *l3, uint64_t delta)
+{
+	uint16_t check, from, to;
+
+	/* TTL and protocol as one word: a byte written and read back as part of a word stalls. */
+	memcpy(&from, l3 + REWRITE_IPV4_TTL, 2);
+	to = (uint16_t)(from - htons(0x0100));
+	memcpy(l3 + REWRITE_IPV4_TTL, &to, 2);
+	memcpy(&check, l3 + REWRITE_IPV4_CHECKSUM, 2);
+	check = checksum_apply(check, delta + checksum_delta16(from, to));
+	memcpy(l3 + REWRITE_IPV4_CHECKSUM, &check, 2);
+}
+
 /*
  * Translate both ends of an IPv4 packet and decrement its TTL.
  *
@@ -58,20 +72,13 @@ static inline void rewrite_nat4(
 	uint8_t *l3, uint8_t *l4, uint8_t l4_proto, uint64_t new_addrs, uint32_t new_ports)
 {
 	uint64_t addrs;
-	uint16_t check, ttl_from, ttl_to;
 
 	memcpy(&addrs, l3 + REWRITE_IPV4_ADDRS, 8);
 	uint64_t delta = checksum_delta32((uint32_t)addrs, (uint32_t)new_addrs) +
 		checksum_delta32((uint32_t)(addrs >> 32), (uint32_t)(new_addrs >> 32));
 	memcpy(l3 + REWRITE_IPV4_ADDRS, &new_addrs, 8);
 
-	memcpy(&ttl_from, l3 + REWRITE_IPV4_TTL, 2);
-	l3[REWRITE_IPV4_TTL]--;
-	memcpy(&ttl_to, l3 + REWRITE_IPV4_TTL, 2);
-	memcpy(&check, l3 + REWRITE_IPV4_CHECKSUM, 2);
-	check = checksum_apply(check, delta + checksum_delta16(ttl_from, ttl_to));
-	memcpy(l3 + REWRITE_IPV4_CHECKSUM, &check, 2);
-
+	rewrite_ttl4_with(l3, delta);
 	rewrite_l4(l4, l4_proto, new_ports, delta);
 }
 
@@ -91,14 +98,7 @@ static inline void rewrite_nat6(
 /* Decrement the TTL of an IPv4 packet (at least 2) and fix the header checksum. */
 static inline void rewrite_ttl4(uint8_t *l3)
 {
-	uint16_t check, from, to;
-
-	memcpy(&from, l3 + REWRITE_IPV4_TTL, 2);
-	l3[REWRITE_IPV4_TTL]--;
-	memcpy(&to, l3 + REWRITE_IPV4_TTL, 2);
-	memcpy(&check, l3 + REWRITE_IPV4_CHECKSUM, 2);
-	check = checksum_apply(check, checksum_delta16(from, to));
-	memcpy(l3 + REWRITE_IPV4_CHECKSUM, &check, 2);
+	rewrite_ttl4_with(l3, 0);
 }
 
 /* Decrement the hop limit of an IPv6 packet (at least 2). */
