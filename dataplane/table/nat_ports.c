@@ -164,8 +164,10 @@ static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t
 			*chunk = np->memory.alloc(np->memory.ctx, sizeof(**chunk), np->node);
 			if (*chunk == NULL)
 				return -ENOMEM;
+			uint8_t last = last_initial(np, &source[s]);
+
 			for (uint32_t i = 0; i < HASH_BUCKET_COUNT; i++)
-				(*chunk)->bucket[i].last = last_initial(np, &source[s]);
+				(*chunk)->bucket[i].last = last;
 		}
 	}
 	return 0;

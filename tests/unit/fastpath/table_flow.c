@@ -4,9 +4,11 @@
 
 #include "dataplane/table/flow_table.h"
 #include "tests/unit/fastpath/random.h"
+#include "tests/unit/fastpath/scarce.h"
 #include "tests/unit/tap.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -482,6 +484,27 @@ static void bad_parameters_are_refused(void)
 	CU_ASSERT_PTR_NULL(t);
 }
 
+static void running_out_of_memory_is_survived(void)
+{
+	struct scarce scarce = { 0 };
+	struct flow_table *t = NULL;
+	struct flow_table_params params = {
+		.capacity = 100,
+		.timeouts = flow_timeouts_default,
+		.memory = scarce_memory(&scarce),
+	};
+
+	for (int n = 0; n < FLOW_PARTITIONS + 1; n++) {
+		scarce.left = n;
+		CU_ASSERT_EQUAL(flow_table_create(&params, &t), -ENOMEM);
+		CU_ASSERT_EQUAL(scarce.held, 0);
+	}
+	scarce.left = FLOW_PARTITIONS + 1;
+	CU_ASSERT_EQUAL_FATAL(flow_table_create(&params, &t), 0);
+	flow_table_destroy(t);
+	CU_ASSERT_EQUAL(scarce.held, 0);
+}
+
 /*
  * A reader beside the writer. Every flow's backend side carries one number three times, and one that
  * goes with its client: a record that is not of one piece shows.
@@ -591,6 +614,7 @@ static const struct tap_case cases[] = {
 	{ "ageing stops at its budget", ageing_is_bounded },
 	{ "a reader beside the writer sees whole records only", readers_see_whole_records },
 	{ "bad parameters are refused", bad_parameters_are_refused },
+	{ "running out of memory is survived at every step", running_out_of_memory_is_survived },
 };
 
 TAP_MAIN("flow table", cases)

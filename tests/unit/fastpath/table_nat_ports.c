@@ -4,8 +4,10 @@
 
 #include "dataplane/table/nat_ports.h"
 #include "tests/unit/fastpath/random.h"
+#include "tests/unit/fastpath/scarce.h"
 #include "tests/unit/tap.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define BACKENDS 3
@@ -262,6 +264,42 @@ static void nothing_configured_is_exhausted(void)
 	nat_ports_destroy(np);
 }
 
+/* A configuration that fails changes nothing: what is in force goes on, and the next one works. */
+static void running_out_of_memory_changes_nothing(void)
+{
+	struct scarce scarce = { .left = 1000 };
+	struct table_memory memory = scarce_memory(&scarce);
+	struct nat_source_config sources[3];
+	struct nat_ports *np = NULL;
+	struct nat_view *view = NULL;
+	bool used[4] = { true, true, true, true };
+	uint16_t s, port, port_again;
+	int rc = -1;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		source_make(&sources[i], (uint8_t)i);
+		block_add(&sources[i], 9);
+	}
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&memory, -1, 0, &np), 0);
+	struct nat_view *first = configure(np, 1, sources, 1);
+
+	CU_ASSERT(nat_ports_take(first, 1, 0, 0, &s, &port));
+	for (int n = 0; n < 100 && rc != 0; n++) {
+		scarce.left = n;
+		rc = nat_ports_configure(np, used, 4, sources, 3, &view);
+		CU_ASSERT(rc == 0 || (rc == -ENOMEM && view == NULL));
+		CU_ASSERT_FALSE(nat_ports_take(first, 1, 0, 0, &s, &port_again));
+		nat_ports_give(first, 1, 0, s, port);
+		CU_ASSERT(nat_ports_take(first, 1, 0, 0, &s, &port));
+	}
+	CU_ASSERT_EQUAL(rc, 0);
+	CU_ASSERT_EQUAL(nat_ports_taken(view), 1);
+	nat_view_destroy(np, first);
+	nat_view_destroy(np, view);
+	nat_ports_destroy(np);
+	CU_ASSERT_EQUAL(scarce.held, 0);
+}
+
 static const struct tap_case cases[] = {
 	{ "ports are unique by backend, in the bucket, and found while one is free",
 		does_what_a_table_does },
@@ -270,6 +308,8 @@ static const struct tap_case cases[] = {
 	{ "source addresses share the load", sources_share_the_load },
 	{ "ports of flows outlive configurations, and slots are used again",
 		ports_outlive_configurations },
+	{ "a configuration that runs out of memory changes nothing",
+		running_out_of_memory_changes_nothing },
 	{ "without source addresses nothing can be taken", nothing_configured_is_exhausted },
 };
 
