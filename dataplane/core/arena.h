@@ -9,10 +9,10 @@
 #ifndef WEIR_CORE_ARENA_H
 #define WEIR_CORE_ARENA_H
 
+#include "dataplane/api/telemetry.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "dataplane/api/telemetry.h"
 
 struct arena;
 

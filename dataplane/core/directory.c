@@ -9,8 +9,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* Slots for backends at first. Untouched cells take no memory, only address space. */
-#define CELL_SLOTS_MIN 256u
+/*
+ * Slots for backends: twice as many as a service begins with, and at least these. Untouched cells take
+ * no memory, only address space of the region, which replay has less of and no use for.
+ *
+ * XXX: a running service cannot get more backends than it has slots; it is refused with that reason.
+ */
+#define CELL_SLOTS_MIN	      256u
+#define CELL_SLOTS_MIN_REPLAY 64u
 
 void directory_cells_free(struct fastpath *fp, struct service_cells *cells)
 {
@@ -31,8 +37,9 @@ int directory_cells_create(struct fastpath *fp, const struct weir_config_service
 {
 	uint32_t wanted =
 		RTE_MIN(2 * config->backend_count, (uint32_t)WEIR_MAX_BACKENDS_PER_SERVICE);
+	uint32_t least = fp->single_threaded ? CELL_SLOTS_MIN_REPLAY : CELL_SLOTS_MIN;
 	struct service_cells cells = {
-		.slots = rte_align32pow2(RTE_MAX(wanted, CELL_SLOTS_MIN)),
+		.slots = rte_align32pow2(RTE_MAX(wanted, least)),
 	};
 	bool ok;
 

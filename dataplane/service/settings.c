@@ -288,9 +288,14 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		ret = ports_configure(n, sources, config->source_count);
 	if (ret == 0)
 		ret = pool_attach(n, old, seed);
+	if (ret == -ENOSPC)
+		snprintf(err, err_size,
+			"service %s: while it runs there is room for %u backends and %u source "
+			"addresses; for more, remove the service first and add it again",
+			config->name, s->cells.slots, NAT_MAX_SOURCES);
+	else if (ret)
+		snprintf(err, err_size, "service %s: no memory for its backends", config->name);
 	if (ret) {
-		snprintf(err, err_size, "service %s: %u backends and %u source addresses: %s",
-			config->name, config->backend_count, config->source_count, strerror(-ret));
 		service_settings_release(n);
 		return ret;
 	}

@@ -19,7 +19,7 @@
 #define BED_PORTS    2
 #define BED_QUEUES   4
 #define BED_SERVICES 8
-#define BED_BACKENDS 64
+#define BED_BACKENDS 128
 #define BED_HZ	     UINT64_C(1000000000) /* the made-up clock counts nanoseconds */
 #define BED_MS	     UINT64_C(1000000)
 #define BED_SECOND   UINT64_C(1000000000)

@@ -129,6 +129,32 @@ static void flows_survive(void)
 	bed_stop(&b);
 }
 
+static void too_many_backends(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(CLIENT, 40000, SERVICE, 80);
+	struct bed_packet out;
+
+	two_services(&b, 1);
+	for (uint32_t i = 2; i < 70; i++) {
+		char address[32];
+
+		snprintf(address, sizeof(address), "10.0.1.%u", i);
+		bed_add_backend(&b, 0, address, 8080);
+	}
+	CU_ASSERT_TRUE(bed_try_apply(&b) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "room for 64"));
+	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
+	b.service_count = 0;
+	b.backend_count[0] = 0;
+	bed_apply(&b);
+	b.service_count = 2;
+	b.backend_count[0] = 70;
+	bed_apply(&b);
+	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
+	bed_stop(&b);
+}
+
 /* A backend leaves, and another one gets its slot: flows of the first must not go to the second. */
 static void slots_are_told_apart(void)
 {
@@ -254,6 +280,7 @@ static const struct tap_case cases[] = {
 	{ "a refused change changes nothing", refused_changes_nothing },
 	{ "a service without memory for its flows is refused", no_memory_left },
 	{ "flows survive twenty configurations", flows_survive },
+	{ "more backends than a running service has room for are refused", too_many_backends },
 	{ "flows of a backend that left do not go to its slot's heir", slots_are_told_apart },
 	{ "a service may leave with packets queued, and come back", service_leaves },
 	{ "services, neighbours and ports may all leave", everything_leaves },
