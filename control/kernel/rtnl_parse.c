@@ -17,12 +17,15 @@
 
 struct attributes {
 	const struct nlattr *at[ATTRIBUTES];
+	const char *end; /* of the message; libmnl rounds it up */
 };
 
 static int attribute_keep(const struct nlattr *attr, void *data)
 {
 	struct attributes *a = data;
 
+	if ((const char *)attr + attr->nla_len > a->end)
+		return MNL_CB_ERROR;
 	if (mnl_attr_get_type(attr) < ATTRIBUTES)
 		a->at[mnl_attr_get_type(attr)] = attr;
 	return MNL_CB_OK;
@@ -34,6 +37,7 @@ static bool attributes_read(const struct nlmsghdr *nlh, size_t header, struct at
 	memset(ret, 0, sizeof(*ret));
 	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(header))
 		return false;
+	ret->end = (const char *)nlh + nlh->nlmsg_len;
 	return mnl_attr_parse(nlh, (unsigned int)header, attribute_keep, ret) >= MNL_CB_STOP;
 }
 

@@ -123,7 +123,8 @@ static void runtime_dir_remove(const struct eal_params *p)
 int eal_start(const struct eal_params *p, char *err, size_t err_size)
 {
 	char lcores[2048], memory[32], prefix[128];
-	char *argv[ARGUMENTS_MAX];
+	static char *kept[ARGUMENTS_MAX]; /* EAL may refer to them for as long as it runs */
+	char *argv[ARGUMENTS_MAX];	  /* what it may reorder */
 	int argc = 0;
 
 	lcores_print(p, lcores, sizeof(lcores));
@@ -153,6 +154,7 @@ int eal_start(const struct eal_params *p, char *err, size_t err_size)
 			argv[argc++] = strdup(without_hugepages[i]);
 	}
 	argv[argc] = NULL;
+	memcpy(kept, argv, sizeof(kept[0]) * (size_t)argc);
 	eal_log_take_over();
 	libbpf_set_print(bpf_print);
 	libxdp_set_print(xdp_print);
