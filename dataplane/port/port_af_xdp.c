@@ -41,12 +41,17 @@ struct af_xdp_queue {
 	char vdev[32];
 };
 
+/* Polls between two looks at what the kernel dropped: every 50 ms, so every 10 s. */
+#define MISSED_POLLS 200u
+
 struct af_xdp {
 	struct xdp_program *program; /* owned */
 	struct rte_mempool *pool; /* owned */
 	uint16_t queue_count;
 	struct af_xdp_queue *queue; /* owned */
 	struct port_queue *rx; /* owned */
+	uint64_t missed; /* packets that the kernel had no room for, as far as reported */
+	unsigned int polls;
 };
 
 static uint16_t af_xdp_rx(void *queue, struct rte_mbuf **pkts, uint16_t n)
@@ -307,6 +312,35 @@ static bool af_xdp_is_back(struct open_port *p)
 	return true;
 }
 
+/*
+ * The kernel drops what it has no room for in a socket's ring before we see it: not received, so in no
+ * counter of ours. The operator is told, as it means that the receiving core is behind.
+ */
+static void missed_report(struct open_port *p, const struct port_registry_params *params)
+{
+	struct af_xdp *x = p->state;
+	uint64_t missed = 0;
+	char text[256];
+
+	if (x->polls++ % MISSED_POLLS != 0)
+		return;
+	for (uint16_t i = 0; i < x->queue_count; i++) {
+		struct rte_eth_stats stats;
+
+		if (rte_eth_stats_get(x->queue[i].device, &stats) == 0)
+			missed += stats.imissed;
+	}
+	if (missed > x->missed) {
+		snprintf(text, sizeof(text),
+			"%llu packets to interface %s were dropped by the kernel, as the receiving core "
+			"was behind (%llu since the port was opened)",
+			(unsigned long long)(missed - x->missed), p->device,
+			(unsigned long long)missed);
+		params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
+	}
+	x->missed = missed;
+}
+
 static void af_xdp_poll(struct open_port *p, const struct port_registry_params *params)
 {
 	struct af_xdp *x = p->state;
@@ -324,6 +358,7 @@ static void af_xdp_poll(struct open_port *p, const struct port_registry_params *
 	if (memcmp(info.mac, p->port.mac, sizeof(info.mac)) != 0)
 		(void)xdp_program_set_mac(x->program, info.mac);
 	interface_take(p, &info);
+	missed_report(p, params);
 	bool is_up = info.up && info.running;
 	if (is_up == was_up)
 		return;
