@@ -113,7 +113,9 @@ expect_number() {
 }
 
 expect_within() { # SECONDS COMMAND...
-	wait_for "$@" || fail "within $1 s: ${*:2}"
+	wait_for "$@" && return
+	"${@:2}"
+	fail "within $1 s: ${*:2}"
 }
 
 # --- requests ---------------------------------------------------------------------------------
@@ -172,7 +174,8 @@ backend_field() { # SERVICE ADDRESS JQ
 
 expect_balance() { # [INSTANCE]
 	wait_for 3 sums_balance "$@" && return
-	cat "$WORLD/ports.json" "$WORLD/services.json"
+	jq -c '.[] | [.name, .packets_received, .packets_transmitted, .originated, .passed_to_kernel, .dropped]' \
+		"$WORLD/ports.json" "$WORLD/services.json"
 	fail "the packet counters do not balance"
 }
 

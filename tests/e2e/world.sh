@@ -273,11 +273,12 @@ nginx_start() {
 
 # The process and its children at once, as when the machine loses power (but the address still answers).
 nginx_kill() { # NS
-	local pid=${nginx_pid[$1]} child
-	for child in $(cat "/proc/$pid/task/$pid/children"); do
-		kill -KILL "$child"
-	done
+	local pid=${nginx_pid[$1]} children
+	children=$(cat "/proc/$pid/task/$pid/children")
+	# The master first: it would put new ones in the place of its children.
 	kill -KILL "$pid"
+	# shellcheck disable=SC2086
+	kill -KILL $children
 	wait "$pid" 2>/dev/null
 	unset "nginx_pid[$1]"
 }
