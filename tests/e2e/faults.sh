@@ -122,7 +122,7 @@ dataplane_killed() {
 	expect fetch 'http://[fd01::100]/'
 	expect_within 3 as_when_running
 	# Translated ports that backends remember from before (TIME_WAIT) cost a SYN a retry or two.
-	load_start after -c 8 -n 500 -T 8 $URL/
+	load_start after -c 8 -n 500 -t 30 -T 8 $URL/
 	load_wait after
 	expect_no_failures after
 	expect_balance
