@@ -26,14 +26,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_DESCS	 2048u
-#define FRAME_ROOM_MIN	 (2048u + RTE_PKTMBUF_HEADROOM)
-#define LINK_HEADER_ROOM 22u /* Ethernet and two tags */
+#define RING_DESCS 2048u
 /*
- * A frame of the socket's memory is one mbuf of the pool and must fit in a page: 4096 less the pool's
- * and the mbuf's own headers, struct packet, the headroom and what the kernel keeps for itself.
+ * A frame of the socket's memory is one mbuf of the pool, a page: 4096 less the pool's and the mbuf's own
+ * headers, struct packet, the headroom, what the kernel keeps for itself and the link header.
  */
-#define MTU_MAX		 3200u
+#define MTU_MAX	   3200u
 
 struct af_xdp_queue {
 	uint16_t device; /* DPDK's number of the ethdev */
@@ -127,9 +125,9 @@ static int queue_open(struct open_port *p, uint16_t index, const char **ret_what
  * Both rings of a queue full, as much again under way in workers' rings; more where the budget gives
  * it, but an eighth of it at most.
  */
-static uint32_t pool_size(uint64_t memory_bytes, uint32_t room_bytes, uint16_t queues)
+static uint32_t pool_size(uint64_t memory_bytes, uint16_t queues)
 {
-	uint64_t share = memory_bytes / 8 / (room_bytes + 320);
+	uint64_t share = memory_bytes / 8 / PORT_FRAME_BYTES;
 	uint64_t least = (uint64_t)queues * 2 * RING_DESCS + 2048;
 	uint64_t most = (uint64_t)queues * 4 * RING_DESCS + 16384;
 
@@ -185,18 +183,14 @@ static int pool_open(
 	static unsigned int serial;
 	struct af_xdp *x = p->state;
 	char name[32];
-	uint32_t room =
-		(uint32_t)RTE_ALIGN_CEIL(p->port.mtu + LINK_HEADER_ROOM + RTE_PKTMBUF_HEADROOM, 64);
 
-	if (room < FRAME_ROOM_MIN)
-		room = FRAME_ROOM_MIN;
 	snprintf(name, sizeof(name), "af_xdp%u", serial++);
-	uint32_t count = pool_size(params->memory_bytes, room, x->queue_count);
-	int rc = port_pool_create(name, count, room, p->port.node, &x->pool);
+	uint32_t count = pool_size(params->memory_bytes, x->queue_count);
+	int rc = port_frame_pool_create(name, count, p->port.node, &x->pool);
 	if (rc < 0)
 		return port_refuse(rc, err, err_size,
 			"port %s: no memory for %u packet buffers (%u MiB); give the data plane more",
-			p->name, count, (count * (room + 320)) >> 20);
+			p->name, count, (unsigned int)(count / ((1u << 20) / PORT_FRAME_BYTES)));
 	return 0;
 }
 

@@ -53,15 +53,28 @@ extern const struct port_driver port_driver_capture;
 __attribute__((format(printf, 4, 5))) int port_refuse(
 	int rc, char *err, size_t err_size, const char *format, ...);
 
+struct rte_mempool;
+
 /*
  * A pool of mbufs with room for struct packet, on a node (-1: any).
  *
  * Returns 0 or -ENOMEM. End it with port_pool_free(), which waits a moment for mbufs that are still
  * under way and rather leaks the pool than pull it from under them.
  */
-struct rte_mempool;
 int port_pool_create(const char *name, uint32_t count, uint32_t room_bytes, int node,
 	struct rte_mempool **ret_pool);
+
+#define PORT_FRAME_BYTES 4096u /* of an AF_XDP socket's memory: what the kernel calls a chunk */
+
+/*
+ * A pool for a socket of AF_XDP: an mbuf is a page of its own. The driver gives the kernel `count` times
+ * an object's size as the socket's memory, so objects that were laid out with gaps would in part lie
+ * beyond it, and the kernel loses those without a word.
+ *
+ * count  at least 4096. Returns 0, -ENOMEM or another -errno; end it with port_pool_free().
+ */
+int port_frame_pool_create(
+	const char *name, uint32_t count, int node, struct rte_mempool **ret_pool);
 void port_pool_free(struct rte_mempool *pool);
 
 #endif

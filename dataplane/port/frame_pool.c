@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/net/packet.h"
+#include "dataplane/port/port_private.h"
+
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+
+#include <errno.h>
+
+static void memory_free(struct rte_mempool_memhdr *chunk, void *memory)
+{
+	rte_free(memory);
+}
+
+/* Objects of exactly a page each, on page boundaries, in memory of our own. */
+static int pool_populate(struct rte_mempool *pool, uint32_t count, int node)
+{
+	size_t bytes = (size_t)count * PORT_FRAME_BYTES;
+	void *memory = rte_malloc_socket("frames", bytes, PORT_FRAME_BYTES, node);
+
+	if (!memory)
+		return -ENOMEM;
+	int populated = rte_mempool_populate_virt(
+		pool, memory, bytes, PORT_FRAME_BYTES, memory_free, memory);
+	if (populated < 0) {
+		rte_free(memory);
+		return populated;
+	}
+	return (uint32_t)populated == count ? 0 : -ENOMEM;
+}
+
+int port_frame_pool_create(
+	const char *name, uint32_t count, int node, struct rte_mempool **ret_pool)
+{
+	const unsigned int flags = RTE_MEMPOOL_F_NO_SPREAD;
+	const uint16_t private = RTE_ALIGN_CEIL(sizeof(struct packet), RTE_CACHE_LINE_SIZE);
+	uint32_t element = PORT_FRAME_BYTES;
+	/* Header and trailer depend on how DPDK was built. */
+	uint32_t around = rte_mempool_calc_obj_size(element, flags, NULL) - element;
+	struct rte_pktmbuf_pool_private room = { .mbuf_priv_size = private };
+
+	element -= around;
+	room.mbuf_data_room_size = (uint16_t)(element - sizeof(struct rte_mbuf) - private);
+	struct rte_mempool *pool =
+		rte_mempool_create_empty(name, count, element, 256, sizeof(room), node, flags);
+	if (!pool)
+		return -ENOMEM;
+	int rc = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (rc == 0) {
+		rte_pktmbuf_pool_init(pool, &room);
+		rc = pool_populate(pool, count, node);
+	}
+	if (rc < 0) {
+		rte_mempool_free(pool);
+		return rc;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	*ret_pool = pool;
+	return 0;
+}
