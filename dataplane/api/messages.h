@@ -133,7 +133,7 @@ struct weir_config_service {
 	uint64_t limit_packets;	    /* per second, from clients */
 	uint64_t limit_bits;	    /* per second, frame bits without FCS, from clients */
 	uint64_t limit_connections; /* new flows per second */
-	uint64_t burst_ns;	    /* depth of the buckets as time at full rate; at least one unit */
+	uint64_t burst_ns;	    /* depth of the buckets as time at full rate; at least two units */
 	uint32_t flow_capacity;	    /* entries wanted; 0 = a share of the memory budget */
 	uint32_t first_backend;	    /* into the backend array; ranges do not overlap */
 	uint32_t backend_count;

@@ -39,8 +39,12 @@ void limiter_rate_init(struct limiter_rate *r, uint64_t per_second, uint64_t bur
 	uint128 depth = second * burst_ns / NS_PER_S;
 	uint128 unit = second / per_second;
 
-	/* One unit passes at zero tolerance; what is deeper than that is tolerance. */
-	r->tolerance = depth > unit ? saturate(depth - unit) : 0;
+	/*
+	 * One unit passes at zero tolerance; what is deeper than that is tolerance. Two units at least:
+	 * with one, the credit that comes in between two packets further apart than a unit is lost, and
+	 * a limit of 2 a second lets 1.5 of 3 a second pass.
+	 */
+	r->tolerance = saturate(depth > 2 * unit ? depth - unit : unit);
 	uint128 largest = ((uint128)r->cost * LIMITER_MAX_UNITS >> r->cost_shift) + 1;
 
 	r->horizon = saturate(r->tolerance + largest + second);

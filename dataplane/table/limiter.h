@@ -46,7 +46,8 @@ struct limiter_rate {
  * Make a rate.
  *
  * per_second  units per second; 0 lets nothing pass; LIMITER_UNLIMITED
- * burst_ns    depth as time at full rate, clamped to one unit at least and LIMITER_MAX_BURST_NS
+ * burst_ns    depth as time at full rate, clamped to two units at least (else credit that comes in
+ *             between sparse packets is lost) and LIMITER_MAX_BURST_NS
  * hz          of the clock that limiter_claim() is given, 10^6..10^11
  *
  * Control thread.

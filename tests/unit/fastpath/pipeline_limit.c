@@ -171,6 +171,7 @@ static void replies_pass(void)
 	back = bed_reply(&to, BED_SYN | BED_ACK, 0);
 	for (uint32_t i = 0; i < 100; i++)
 		CU_ASSERT_TRUE(bed_exchange(&b, 1, &back, &out));
+	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &to)); /* a bucket is two packets deep at least */
 	CU_ASSERT_FALSE(bed_exchange(&b, 0, &p, &to));
 	bed_stop(&b);
 }

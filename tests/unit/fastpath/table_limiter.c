@@ -51,7 +51,7 @@ static void burst_is_as_deep_as_configured(void)
 	CU_ASSERT_EQUAL(limiter_claim(&l, &r, t + 20 * S, NULL, 32), 10);
 }
 
-static void one_unit_at_least(void)
+static void two_units_at_least(void)
 {
 	struct limiter l = { 0 };
 	struct limiter_rate r = rate_of(1, 10 * MS, S);
@@ -190,10 +190,28 @@ static void idling_is_harmless(void)
 			now += (UINT64_C(1) << bit) + 7 * S;
 			CU_ASSERT(limiter_claim(&l, &r, now, NULL, 1) == 1);
 			if (rates[i] == 1)
-				CU_ASSERT_EQUAL(limiter_claim(&l, &r, now, NULL, 32), 0);
+				CU_ASSERT_EQUAL(limiter_claim(&l, &r, now, NULL, 32), 1);
 			if (rates[i] == 1000)
 				CU_ASSERT_EQUAL(limiter_claim(&l, &r, now, NULL, 32), 9);
 		}
+	}
+}
+
+/* Packets a little faster than a limit which is slower than its burst: no credit is lost between them. */
+static void sparse_packets_get_all_of_it(void)
+{
+	static const uint64_t gaps_ms[] = { 333, 290, 499, 150 };
+
+	for (uint32_t g = 0; g < 4; g++) {
+		struct limiter l = { 0 };
+		struct limiter_rate r = rate_of(2, 10 * MS, 5 * S);
+		uint64_t now = 5 * S;
+		uint64_t end = now + 1000 * UINT64_C(5) * S;
+		uint32_t passed = 0;
+
+		for (; now < end; now += gaps_ms[g] * 5 * MS)
+			passed += limiter_claim(&l, &r, now, NULL, 1);
+		CU_ASSERT(passed >= 1960 && passed <= 2040);
 	}
 }
 
@@ -254,13 +272,14 @@ static void both_forms_agree(void)
 static const struct tap_case cases[] = {
 	{ "limit 0 lets nothing pass, no limit lets all pass", nothing_and_everything },
 	{ "a burst is as deep as configured", burst_is_as_deep_as_configured },
-	{ "a burst is one unit at least", one_unit_at_least },
+	{ "a limit of one a second lets one a second pass", two_units_at_least },
 	{ "the long run is within 0.1 % from 1 to 10^12 per second, at 1 to 5 GHz",
 		exact_in_the_long_run },
 	{ "costs far below a clock unit add up without bias", exact_below_the_clock },
 	{ "the sum over workers is the limit, with skew and limits below their number",
 		exact_over_workers },
 	{ "idling for any time gives the burst, no more and no less", idling_is_harmless },
+	{ "sparse packets get the whole of a small limit", sparse_packets_get_all_of_it },
 	{ "a packet larger than the burst passes, and is paid for", big_packets_pass_small_limits },
 	{ "a faster limit forgets a slower one's debt", a_faster_limit_forgets_old_debt },
 	{ "the form without atomic operations decides alike", both_forms_agree },
