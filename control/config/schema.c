@@ -150,7 +150,7 @@ static const struct schema_key limits_keys[] = {
 		.max = 60 * S,
 		.example = "10ms",
 		.help = "How much of the rates above may come at once, as time at full rate; at "
-			"least one packet, frame or flow." },
+			"least two packets, frames or flows." },
 	{ .name = "per-source",
 		.flags = SCHEMA_F_NOT_YET,
 		.help = "Limits for each client address or prefix." },
