@@ -36,8 +36,7 @@ static bool attributes_read(const struct nlmsghdr *nlh, size_t header, struct at
 {
 	memset(ret, 0, sizeof(*ret));
 	/* The kernel pads; libmnl takes that for granted, and would read on to the next multiple. */
-	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(header) ||
-		nlh->nlmsg_len % MNL_ALIGNTO)
+	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(header) || nlh->nlmsg_len % MNL_ALIGNTO)
 		return false;
 	ret->end = (const char *)nlh + nlh->nlmsg_len;
 	return mnl_attr_parse(nlh, (unsigned int)header, attribute_keep, ret) >= MNL_CB_STOP;

@@ -8,11 +8,11 @@
 #ifndef WEIR_API_CLIENT_H
 #define WEIR_API_CLIENT_H
 
+#include "messages.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "messages.h"
 
 struct weir_client;
 
@@ -30,12 +30,12 @@ typedef void (*weir_event_cb)(void *ctx, const struct weir_event *event);
  * Returns 0, -ECONNREFUSED or -ENOENT (nobody there), -ETIMEDOUT, -EPROTO (version or telemetry
  * layout differ; err says how) or another -errno. err may be NULL.
  */
-int weir_client_connect(const char *path, int timeout_ms, struct weir_client **ret_client, char *err,
-	size_t err_size);
+int weir_client_connect(const char *path, int timeout_ms, struct weir_client **ret_client,
+	char *err, size_t err_size);
 
 /* The same over a connected stream socket, which the client then owns. */
-int weir_client_attach(int fd, int timeout_ms, struct weir_client **ret_client, char *err,
-	size_t err_size);
+int weir_client_attach(
+	int fd, int timeout_ms, struct weir_client **ret_client, char *err, size_t err_size);
 
 void weir_client_close(struct weir_client *c); /* pending callbacks get -ECONNRESET; NULL is fine */
 

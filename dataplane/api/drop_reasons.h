@@ -24,7 +24,8 @@
 	X(FLOW_TABLE_FULL, "flow_table_full", "new flow while the service's flow table is full")   \
 	X(NO_TRANSLATION_PORT, "no_translation_port", "nat has no free source port for the flow")  \
 	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "link address of the next hop is unknown") \
-	X(WORKER_RING_FULL, "worker_ring_full", "the service's worker is behind; its ring is full") \
+	X(WORKER_RING_FULL, "worker_ring_full",                                                    \
+		"the service's worker is behind; its ring is full")                                \
 	X(TRANSMIT_FULL, "transmit_full", "the outgoing port's queue is full")                     \
 	X(PORT_DOWN, "port_down", "the outgoing port is gone or its link is down")                 \
 	X(TOO_BIG, "too_big", "larger than the outgoing port's MTU")                               \

@@ -7,9 +7,9 @@
 #ifndef WEIR_API_HISTOGRAM_H
 #define WEIR_API_HISTOGRAM_H
 
-#include <stdint.h>
-
 #include "telemetry.h"
+
+#include <stdint.h>
 
 /* Bucket of a duration; no loop, no division. */
 static inline uint32_t weir_histogram_index(uint64_t ns)
@@ -33,7 +33,7 @@ uint64_t weir_histogram_value(uint32_t bucket);
 double weir_histogram_quantile(const struct weir_histogram *h, double share);
 
 /* to += from - base, bucket by bucket; base may be NULL. Reads are relaxed atomic. */
-void weir_histogram_add(
-	struct weir_histogram *to, const struct weir_histogram *from, const struct weir_histogram *base);
+void weir_histogram_add(struct weir_histogram *to, const struct weir_histogram *from,
+	const struct weir_histogram *base);
 
 #endif

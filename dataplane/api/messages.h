@@ -16,10 +16,10 @@
 #ifndef WEIR_API_MESSAGES_H
 #define WEIR_API_MESSAGES_H
 
+#include "telemetry.h"
+
 #include <assert.h>
 #include <stdint.h>
-
-#include "telemetry.h"
 
 #define WEIR_MESSAGE_MAGIC	0x57726d31u
 #define WEIR_PROTOCOL_VERSION	1u
@@ -35,15 +35,15 @@
 #define WEIR_PORT_BLOCKS	      256 /* a block is 256 consecutive port numbers */
 
 enum weir_message_type {
-	WEIR_MESSAGE_HELLO = 1,	     /* weir_hello -> weir_hello_reply + telemetry memfd */
-	WEIR_MESSAGE_CONFIG = 2,     /* weir_config + arrays -> empty; replaces everything */
-	WEIR_MESSAGE_BACKENDS = 3,   /* weir_backend_update[] -> empty; all or nothing */
+	WEIR_MESSAGE_HELLO = 1, /* weir_hello -> weir_hello_reply + telemetry memfd */
+	WEIR_MESSAGE_CONFIG = 2, /* weir_config + arrays -> empty; replaces everything */
+	WEIR_MESSAGE_BACKENDS = 3, /* weir_backend_update[] -> empty; all or nothing */
 	WEIR_MESSAGE_NEIGHBOURS = 4, /* weir_neighbour_update[] -> empty; all or nothing */
-	WEIR_MESSAGE_FLOW_LIST = 5,  /* weir_flow_query -> weir_flow_record[] */
-	WEIR_MESSAGE_FLOW_FIND = 6,  /* weir_flow_query -> one weir_flow_record */
-	WEIR_MESSAGE_RUN = 7,	     /* replay: process the captures to their end, then reply */
-	WEIR_MESSAGE_STOP = 8,	     /* end the process cleanly; replied to before it ends */
-	WEIR_MESSAGE_EVENT = 9,	     /* weir_event, from the data plane */
+	WEIR_MESSAGE_FLOW_LIST = 5, /* weir_flow_query -> weir_flow_record[] */
+	WEIR_MESSAGE_FLOW_FIND = 6, /* weir_flow_query -> one weir_flow_record */
+	WEIR_MESSAGE_RUN = 7, /* replay: process the captures to their end, then reply */
+	WEIR_MESSAGE_STOP = 8, /* end the process cleanly; replied to before it ends */
+	WEIR_MESSAGE_EVENT = 9, /* weir_event, from the data plane */
 };
 
 enum weir_message_flag {
@@ -55,8 +55,8 @@ struct weir_message {
 	uint16_t type;
 	uint16_t flags;
 	uint32_t length; /* of the body, bytes; at most WEIR_MESSAGE_MAX_LENGTH */
-	uint32_t id;	 /* chosen by the asker */
-	int32_t status;	 /* replies: 0 or -errno */
+	uint32_t id; /* chosen by the asker */
+	int32_t status; /* replies: 0 or -errno */
 	uint32_t reserved;
 };
 
@@ -116,7 +116,7 @@ struct weir_config {
 struct weir_config_port {
 	char name[WEIR_NAME_SIZE];
 	char device[WEIR_DEVICE_SIZE]; /* interface name, PCI address, or empty for a capture */
-	uint8_t kind;		       /* enum weir_port_kind */
+	uint8_t kind; /* enum weir_port_kind */
 	uint8_t reserved[7];
 };
 
@@ -124,18 +124,18 @@ struct weir_config_service {
 	char name[WEIR_NAME_SIZE]; /* unique */
 	uint8_t address[16];
 	uint8_t prefix_length; /* 1..128 of the mapped address: IPv4 /32 is 128 */
-	uint8_t protocol;      /* 6 or 17 */
-	uint8_t mode;	       /* enum weir_mode */
+	uint8_t protocol; /* 6 or 17 */
+	uint8_t mode; /* enum weir_mode */
 	uint8_t reserved0;
-	uint16_t port;	/* host order; 0 = any */
+	uint16_t port; /* host order; 0 = any */
 	uint16_t cores; /* workers wanted, 1..WEIR_MAX_CORES */
 	/* Ceilings; WEIR_UNLIMITED where none is set, and 0 lets nothing pass. */
-	uint64_t limit_packets;	    /* per second, from clients */
-	uint64_t limit_bits;	    /* per second, frame bits without FCS, from clients */
+	uint64_t limit_packets; /* per second, from clients */
+	uint64_t limit_bits; /* per second, frame bits without FCS, from clients */
 	uint64_t limit_connections; /* new flows per second */
-	uint64_t burst_ns;	    /* depth of the buckets as time at full rate; at least two units */
-	uint32_t flow_capacity;	    /* entries wanted; 0 = a share of the memory budget */
-	uint32_t first_backend;	    /* into the backend array; ranges do not overlap */
+	uint64_t burst_ns; /* depth of the buckets as time at full rate; at least two units */
+	uint32_t flow_capacity; /* entries wanted; 0 = a share of the memory budget */
+	uint32_t first_backend; /* into the backend array; ranges do not overlap */
 	uint32_t backend_count;
 	uint32_t first_source; /* into the source array */
 	uint32_t source_count;
@@ -144,9 +144,9 @@ struct weir_config_service {
 
 struct weir_config_backend {
 	uint8_t address[16];
-	uint16_t port;	 /* host order; 0 in dsr with port any: the packet's own */
+	uint16_t port; /* host order; 0 in dsr with port any: the packet's own */
 	uint16_t weight; /* 0 = no new flows */
-	uint8_t state;	 /* enum weir_backend_state but UNUSED */
+	uint8_t state; /* enum weir_backend_state but UNUSED */
 	uint8_t reserved[3];
 	uint32_t neighbour; /* next hop: index into the neighbour array, or WEIR_NO_NEIGHBOUR */
 };
@@ -164,7 +164,7 @@ struct weir_config_source {
 struct weir_config_neighbour {
 	uint8_t address[16]; /* of the next hop */
 	uint8_t mac[6];
-	uint8_t port;	  /* index into the port array */
+	uint8_t port; /* index into the port array */
 	uint8_t resolved; /* 0: mac is not known */
 };
 
@@ -188,11 +188,11 @@ struct weir_neighbour_update {
 
 struct weir_flow_query {
 	char service[WEIR_NAME_SIZE]; /* FIND: may be empty */
-	uint32_t limit;		      /* LIST: 1..65536 records at most */
-	uint8_t protocol;	      /* FIND */
+	uint32_t limit; /* LIST: 1..65536 records at most */
+	uint8_t protocol; /* FIND */
 	uint8_t reserved;
-	uint16_t client_port;	    /* FIND */
-	uint16_t service_port;	    /* FIND */
+	uint16_t client_port; /* FIND */
+	uint16_t service_port; /* FIND */
 	uint16_t reserved1;
 	uint8_t client_address[16]; /* FIND */
 	uint8_t service_address[16]; /* FIND */
@@ -200,7 +200,7 @@ struct weir_flow_query {
 
 enum weir_flow_state {
 	WEIR_FLOW_NONE = 0, /* FIND: no such flow; the backend is the one it would get */
-	WEIR_FLOW_NEW = 1,  /* SYN seen, or one UDP packet */
+	WEIR_FLOW_NEW = 1, /* SYN seen, or one UDP packet */
 	WEIR_FLOW_ESTABLISHED = 2,
 	WEIR_FLOW_CLOSING = 3,
 };
@@ -216,7 +216,7 @@ struct weir_flow_record {
 	uint16_t source_port;
 	uint16_t backend_port;
 	uint8_t protocol;
-	uint8_t state;	/* enum weir_flow_state */
+	uint8_t state; /* enum weir_flow_state */
 	uint8_t bucket; /* 0..255 */
 	uint8_t has_backend;
 	uint32_t idle_ms; /* since the last packet, as exact as ageing is */
@@ -230,7 +230,7 @@ enum weir_event_kind {
 
 struct weir_event {
 	uint64_t sequence; /* counts up by one; a gap means that events were lost */
-	uint64_t time_ns;  /* CLOCK_REALTIME */
+	uint64_t time_ns; /* CLOCK_REALTIME */
 	uint32_t kind;
 	uint32_t reserved;
 	char object[WEIR_NAME_SIZE];

@@ -16,10 +16,10 @@
 #ifndef WEIR_API_TELEMETRY_H
 #define WEIR_API_TELEMETRY_H
 
+#include "drop_reasons.h"
+
 #include <assert.h>
 #include <stdint.h>
-
-#include "drop_reasons.h"
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
 #define WEIR_TELEMETRY_VERSION 1u
@@ -38,8 +38,7 @@
 #define WEIR_HIST_MIN_SHIFT 10
 #define WEIR_HIST_MAX_SHIFT 36
 #define WEIR_HIST_SUB_SHIFT 5
-#define WEIR_HIST_BUCKETS                                                                          \
-	(((WEIR_HIST_MAX_SHIFT - WEIR_HIST_MIN_SHIFT) << WEIR_HIST_SUB_SHIFT) + 2)
+#define WEIR_HIST_BUCKETS   (((WEIR_HIST_MAX_SHIFT - WEIR_HIST_MIN_SHIFT) << WEIR_HIST_SUB_SHIFT) + 2)
 
 struct weir_histogram {
 	uint64_t count;
@@ -48,16 +47,16 @@ struct weir_histogram {
 };
 
 /* The stages of a packet's way, in order; cycles are counted for each. */
-#define WEIR_STAGES(X)                                                                             \
-	X(RECEIVE, "receive")                                                                      \
-	X(PARSE, "parse")                                                                          \
-	X(SERVICE, "service")                                                                      \
-	X(DISPATCH, "dispatch")                                                                    \
-	X(LIMIT, "limit")                                                                          \
-	X(FLOW, "flow")                                                                            \
-	X(BALANCE, "balance")                                                                      \
-	X(REWRITE, "rewrite")                                                                      \
-	X(NEIGHBOUR, "neighbour")                                                                  \
+#define WEIR_STAGES(X)            \
+	X(RECEIVE, "receive")     \
+	X(PARSE, "parse")         \
+	X(SERVICE, "service")     \
+	X(DISPATCH, "dispatch")   \
+	X(LIMIT, "limit")         \
+	X(FLOW, "flow")           \
+	X(BALANCE, "balance")     \
+	X(REWRITE, "rewrite")     \
+	X(NEIGHBOUR, "neighbour") \
 	X(TRANSMIT, "transmit")
 
 enum weir_stage {
@@ -73,14 +72,14 @@ enum weir_stage {
  */
 struct weir_service_cell {
 	uint64_t packets_received; /* attributed to the service, both directions */
-	uint64_t bytes_received;   /* frame bytes, without FCS */
+	uint64_t bytes_received; /* frame bytes, without FCS */
 	uint64_t packets_transmitted;
 	uint64_t bytes_transmitted;
 	uint64_t packets_from_backends; /* the share of packets_received that were replies */
 	uint64_t bytes_from_backends;
 	uint64_t new_flows;
 	uint64_t closed_flows; /* flows open = new_flows - closed_flows */
-	uint64_t stateless;    /* packets placed by hashing alone, with no flow entry */
+	uint64_t stateless; /* packets placed by hashing alone, with no flow entry */
 	uint64_t dropped[WEIR_DROP_COUNT];
 	struct weir_histogram residence; /* receive to transmit, every packet transmitted */
 };
@@ -93,7 +92,7 @@ struct weir_backend_cell {
 	uint64_t bytes_from;
 	uint64_t new_flows;
 	uint64_t closed_flows;
-	struct weir_histogram connect;	  /* nat + tcp: SYN to SYN-ACK */
+	struct weir_histogram connect; /* nat + tcp: SYN to SYN-ACK */
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
 };
 
@@ -111,7 +110,7 @@ struct weir_port_cell {
 /* One packet core. */
 struct weir_core_cell {
 	uint64_t loops;
-	uint64_t bursts;  /* loops that found packets */
+	uint64_t bursts; /* loops that found packets */
 	uint64_t packets; /* packets that entered this core's stages */
 	uint64_t busy_cycles;
 	uint64_t idle_cycles; /* polling in vain and sleeping */
@@ -123,9 +122,9 @@ struct weir_core_cell {
 };
 
 enum weir_core_role {
-	WEIR_CORE_F_RECEIVE = 1u << 0,	/* polls port queues, parses and classifies */
+	WEIR_CORE_F_RECEIVE = 1u << 0, /* polls port queues, parses and classifies */
 	WEIR_CORE_F_DISPATCH = 1u << 1, /* hands packets to other cores over rings */
-	WEIR_CORE_F_WORKER = 1u << 2,	/* runs services' packets */
+	WEIR_CORE_F_WORKER = 1u << 2, /* runs services' packets */
 };
 
 struct weir_core_entry {
@@ -164,7 +163,7 @@ enum weir_backend_state {
 	WEIR_BACKEND_UNUSED = 0,
 	WEIR_BACKEND_UP = 1,
 	WEIR_BACKEND_DRAINING = 2, /* known flows stay, no new ones */
-	WEIR_BACKEND_DOWN = 3,	   /* its flows are placed anew */
+	WEIR_BACKEND_DOWN = 3, /* its flows are placed anew */
 };
 
 /* A backend's slot in its service. Slots are reused with a new epoch. */
@@ -179,20 +178,20 @@ struct weir_backend_entry {
 
 struct weir_service_entry {
 	uint8_t used;
-	uint8_t mode;	  /* enum weir_mode, messages.h */
+	uint8_t mode; /* enum weir_mode, messages.h */
 	uint8_t protocol; /* 6 or 17 */
 	uint8_t prefix_length; /* of the mapped 128-bit address */
-	uint16_t port;	       /* host order; 0 = any */
-	uint16_t epoch;	       /* counts up when the slot gets another service */
+	uint16_t port; /* host order; 0 = any */
+	uint16_t epoch; /* counts up when the slot gets another service */
 	uint8_t address[16];
 	char name[WEIR_NAME_SIZE];
 	uint64_t cell_offset[WEIR_MAX_CORES]; /* struct weir_service_cell, by index of the core */
-	uint64_t backend_offset;	      /* struct weir_backend_entry[backend_count] */
+	uint64_t backend_offset; /* struct weir_backend_entry[backend_count] */
 	/* struct weir_backend_cell[backend_count], by index of the core */
 	uint64_t backend_cell_offset[WEIR_MAX_CORES];
 	uint32_t backend_count; /* slots, also unused ones */
 	uint32_t flow_capacity; /* entries of the flow table, over all its buckets */
-	uint64_t worker_mask;	/* bit i: core i is a worker of this service */
+	uint64_t worker_mask; /* bit i: core i is a worker of this service */
 };
 
 enum weir_telemetry_flag {
@@ -214,13 +213,13 @@ struct weir_telemetry {
 	uint32_t version;
 	uint64_t size; /* of the whole region, bytes */
 	uint32_t pid;
-	uint32_t flags;		 /* enum weir_telemetry_flag */
-	uint64_t start_ns;	 /* CLOCK_MONOTONIC when the data plane started */
-	uint64_t start_time_ns;	 /* CLOCK_REALTIME at the same moment; replay: 0 */
-	uint64_t heartbeat_ns;	 /* CLOCK_MONOTONIC, main thread, every 10 ms or so */
+	uint32_t flags; /* enum weir_telemetry_flag */
+	uint64_t start_ns; /* CLOCK_MONOTONIC when the data plane started */
+	uint64_t start_time_ns; /* CLOCK_REALTIME at the same moment; replay: 0 */
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC, main thread, every 10 ms or so */
 	uint64_t tsc_hz;
 	uint64_t directory_seq;
-	uint64_t generation;	/* counts applied configurations */
+	uint64_t generation; /* counts applied configurations */
 	uint64_t config_digest; /* as control gave it with the last applied configuration */
 	uint32_t core_count;
 	uint32_t port_count; /* entries used at most; each has its own `used` */

@@ -8,9 +8,9 @@
 #ifndef WEIR_API_VALIDATE_H
 #define WEIR_API_VALIDATE_H
 
-#include <stddef.h>
-
 #include "messages.h"
+
+#include <stddef.h>
 
 /* Returns 0, or -EINVAL / -E2BIG with the reason in err. body need not be aligned beyond 8 bytes. */
 int weir_config_validate(const void *body, size_t length, char *err, size_t err_size);

@@ -124,7 +124,7 @@ int eal_start(const struct eal_params *p, char *err, size_t err_size)
 {
 	char lcores[2048], memory[32], prefix[128];
 	static char *kept[ARGUMENTS_MAX]; /* EAL may refer to them for as long as it runs */
-	char *argv[ARGUMENTS_MAX];	  /* what it may reorder */
+	char *argv[ARGUMENTS_MAX]; /* what it may reorder */
 	int argc = 0;
 
 	lcores_print(p, lcores, sizeof(lcores));

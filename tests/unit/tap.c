@@ -3,13 +3,16 @@
 #include "tests/unit/tap.h"
 
 #include <CUnit/TestRun.h>
+
 #include <stdio.h>
 
 static unsigned int cases_done;
 
-static void case_complete(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failure)
+static void case_complete(
+	const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failure)
 {
-	printf("%sok %u - %s: %s\n", failure ? "not " : "", ++cases_done, suite->pName, test->pName);
+	printf("%sok %u - %s: %s\n", failure ? "not " : "", ++cases_done, suite->pName,
+		test->pName);
 	for (CU_pFailureRecord f = failure; f; f = f->pNext)
 		printf("# %s:%u: %s\n", f->strFileName ? f->strFileName : "?", f->uiLineNumber,
 			f->strCondition ? f->strCondition : "?");

@@ -9,6 +9,7 @@
 #define WEIR_TESTS_UNIT_TAP_H
 
 #include <CUnit/CUnit.h>
+
 #include <stddef.h>
 
 struct tap_case {
@@ -19,10 +20,10 @@ struct tap_case {
 /* Returns the exit status of main(): 0 when every case passed. */
 int tap_run(const char *suite, const struct tap_case *cases, size_t count);
 
-#define TAP_MAIN(suite, cases)                                                                     \
-	int main(void)                                                                             \
-	{                                                                                          \
-		return tap_run(suite, cases, sizeof(cases) / sizeof((cases)[0]));                  \
+#define TAP_MAIN(suite, cases)                                                    \
+	int main(void)                                                            \
+	{                                                                         \
+		return tap_run(suite, cases, sizeof(cases) / sizeof((cases)[0])); \
 	}
 
 #endif

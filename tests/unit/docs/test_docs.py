@@ -24,7 +24,7 @@ stages = re.findall(r'X\(\w+, "(\w+)"\)', block)
 drawn = next(line for line in (top / "README.md").read_text().splitlines() if "receive ─▶" in line)
 case(1, "the README draws the stages of the code in their order", re.findall(r"\w+", drawn) == stages, f"{drawn} / {stages}")
 
-reasons = re.findall(r'X\(\w+, "(\w+)", "(.*?)"\)', (top / "dataplane/api/drop_reasons.h").read_text().replace("\\\n", ""))
+reasons = re.findall(r'X\(\w+,\s*"(\w+)",\s*"(.*?)"\)', (top / "dataplane/api/drop_reasons.h").read_text().replace("\\\n", ""))
 page = (top / "docs/operators/counters.md").read_text()
 rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M)
 case(2, "the drop reasons page lists the reasons of the code with their help", rows == reasons, f"{rows} / {reasons}")
