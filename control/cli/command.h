@@ -61,6 +61,7 @@ int command_config_apply(struct cli *cli);
 int command_config_diff(struct cli *cli);
 int command_config_show(struct cli *cli);
 int command_status(struct cli *cli);
+int command_doctor(struct cli *cli);
 int command_service_list(struct cli *cli);
 int command_service_show(struct cli *cli);
 int command_backend_list(struct cli *cli);

@@ -52,6 +52,14 @@ const struct command command_table[] = {
 		"The first thing to look at. Warnings say what is not as good as it could be, and "
 		"what to do about it.",
 		command_status, COMMAND_F_WATCH, NULL },
+	{ "doctor", "[FILE]", "examine the machine, and say how to mend it",
+		"Looks at what Weir lives from: the daemon and its socket, kernel, clock, CPUs, "
+		"memory and hugepages, and for each port device, offloads, NUMA node and interrupts. "
+		"It takes the running configuration, or FILE, and works without a daemon and without "
+		"root as far as things can be read. Each finding is ok, a note, a warning (costs "
+		"speed, latency or safety) or a problem (keeps Weir from working); behind -> stands "
+		"how to mend it. The exit status is 1 only when there are problems.",
+		command_doctor, 0, NULL },
 	{ "config check", "FILE", "check a configuration file, without a daemon",
 		"Prints every error of the file in one run, one line each: "
 		"FILE:LINE:COLUMN: key: what is wrong, what is expected. FILE may be - for standard "

@@ -56,6 +56,8 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		size_t arguments;
 	} good[] = {
 		{ "weirctl status", "status", 0 },
+		{ "weirctl doctor", "doctor", 0 },
+		{ "weirctl doctor a.yaml", "doctor", 1 },
 		{ "weirctl config check a.yaml", "config check", 1 },
 		{ "weirctl config check -", "config check", 1 },
 		{ "weirctl config diff a.yaml", "config diff", 1 },
@@ -101,7 +103,7 @@ static void every_usable_command_is_tried_above(void)
 	size_t usable = 0;
 	for (size_t i = 0; i < command_count; i++)
 		usable += !(command_table[i].flags & COMMAND_F_PLANNED);
-	CU_ASSERT_EQUAL(usable, 18);
+	CU_ASSERT_EQUAL(usable, 19);
 }
 
 static void global_options_stand_anywhere(void)

@@ -41,6 +41,7 @@ CORE = {"cpu": 1, "node": 0, "roles": ["receive", "worker"], "services": ["web"]
 FLOW = {"service": "web", "protocol": "tcp", "client": "192.0.2.1:4000",
         "address": "203.0.113.10:80", "source": None, "backend": "10.0.0.11:8080",
         "state": "established", "bucket": 17, "idle": 1.5}
+RUNNING = "version: 1\nports: [{name: front, device: no-such-if}]\nservices: []\n"
 STATUS = {"instance": "default", "generation": 7, "uptime": 125.0, "in_step": True,
           "controld": {"pid": 41, "config": "/etc/weir/weir.yaml", "spawns_dataplane": True},
           "dataplane": {"state": "running", "pid": 42, "uptime": 7200.0}, "ports": [PORT],
@@ -55,7 +56,7 @@ def answer(method, params):
         "backend.drain": BACKEND, "backend.enable": BACKEND, "flow.list": [FLOW] * 2,
         "flow.find": dict(FLOW, existing=True), "limit.show": LIMITS, "port.list": [PORT],
         "port.show": PORT, "core.list": [CORE],
-        "config.show": {"text": "version: 1\n", "file": "a.yaml", "applied_at": 1},
+        "config.show": {"text": RUNNING, "file": "a.yaml", "applied_at": 1},
         "config.diff": {"diff": "+ services.web\n"},
         "service.show": dict(SERVICE, backends=[BACKEND], limits=LIMITS, rates=None),
     }
@@ -138,7 +139,7 @@ def _():
     assert document("port", "list") == [PORT]
     assert document("port", "show", "front") == PORT
     assert document("core", "list") == [CORE]
-    assert document("config", "show")["text"] == "version: 1\n"
+    assert document("config", "show")["text"] == RUNNING
     assert document("service", "show", "web")["backends"] == [BACKEND]
 
 
@@ -206,7 +207,7 @@ def _():
     assert REQUESTS[-1]["params"] == {"file": "<stdin>", "text": "new"}
     assert "nothing to change: generation 8 stays" in run("config", "apply", "-", stdin="same")[1]
     assert run("config", "diff", "-", stdin="x")[1] == "+ services.web\n"
-    assert run("config", "show")[1] == "version: 1\n"
+    assert run("config", "show")[1] == RUNNING
 
 
 @case("errors of a configuration are printed as they are")
@@ -293,6 +294,41 @@ def _():
                  ["limit", "set", "web", "packets", "5"], ["config", "undo"]):
         status, out, err = run(*args)
         assert (status, out) == (1, "") and "not supported yet" in err, (args, err)
+
+
+@case("doctor tells findings, of the daemon's configuration or of a file")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        # Ports that are not there, so that there is a problem on any machine.
+        good, bad = folder + "/good.yaml", folder + "/bad.yaml"
+        with open(good, "w") as f:
+            f.write("version: 1\nports: [{name: front, device: no-such-if}]\nservices: []\n")
+        with open(bad, "w") as f:
+            f.write("version: 2\n")
+        status, out, err = run("doctor", good, "--json")
+        found = json.loads(out)
+        assert status == 1 and err == "" and found["problems"] >= 1, (status, out, err)
+        assert found["configuration"] == good and found["instance"] == "default", found
+        assert any(f["level"] == "problem" and f["check"] == "port" and f["object"] == "front"
+                   and "no-such-if" in f["text"] and f["mend"] for f in found["findings"]), found
+        assert any(f["check"] == "daemon" and "pid 41" in f["text"] and f["level"] == "ok"
+                   for f in found["findings"]), found
+        levels = [f["level"] for f in found["findings"]]
+        assert [levels.count(n) for n in ("problem", "warning", "note", "ok")] == [
+            found[n] for n in ("problems", "warnings", "notes", "ok")], found
+        status, out, _ = run("doctor", good)
+        assert status == 1 and "problem  port front: there is no interface no-such-if" in out, out
+        status, out, err = run("doctor", bad)
+        assert (status, out) == (1, "") and err.startswith(bad + ":1:"), (status, err)
+        status, out, err = run("doctor", "/nowhere/weir.yaml")
+        assert status == 1 and err.count("\n") == 1 and "/nowhere/weir.yaml" in err, err
+    found = json.loads(run("doctor", "--json")[1])
+    assert found["configuration"] == "the running configuration", found
+    # Without a daemon it goes on, and says so.
+    _, out, err = run("doctor", "--json", "--socket", "/nowhere/control.sock")
+    found = json.loads(out)
+    assert err == "" and found["configuration"] is None, (found, err)
+    assert any(f["check"] == "daemon" and f["level"] == "note" for f in found["findings"]), found
 
 
 @case("a full disk is not a success")
@@ -442,7 +478,7 @@ def _():
                     .replace(",", " ").replace(":", " ").split())
     status, out, _ = replay("--json")
     assert status == 0
-    missing = keys_of([json.loads(out), STATUS]) - words
+    missing = keys_of([json.loads(out), STATUS, json.loads(run("doctor", "--json")[1])]) - words
     assert not missing, missing
 
 
