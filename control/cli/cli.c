@@ -4,6 +4,7 @@
 
 #include "control/cli/command.h"
 #include "control/cli/help.h"
+#include "control/cli/shell.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -136,7 +137,9 @@ static int run_watched(struct cli *cli)
 static int usage_error(struct cli *cli, const char *what)
 {
 	char usage[256];
-	if (what[0] == '\0') {
+	if (what[0] == '\0') { /* nothing was asked */
+		if (!shell_is_running() && isatty(STDIN_FILENO) && isatty(fileno(cli->out)))
+			return shell_run(cli);
 		help_short(cli->err);
 		return CLI_USAGE;
 	}

@@ -130,7 +130,8 @@ void help_main(FILE *to)
 	fprintf(to, "\nOptions, before or after the command:\n");
 	print_options(to, command_globals);
 	fprintf(to,
-		"\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon.\n"
+		"\nWithout a command, on a terminal: a shell, with completion by Tab.\n"
+		"Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon.\n"
 		"More on one command: weirctl help COMMAND\n");
 }
 

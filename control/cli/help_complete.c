@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,24 @@ static void offer_names(FILE *to, const struct line *l, const char *method, json
 	json_decref(reply);
 }
 
+/* Instances that have a daemon's socket here. */
+static void offer_instances(FILE *to, const char *last)
+{
+	struct line l = { .cli = { .instance = "*" } };
+	char pattern[4096];
+	glob_t found;
+	if (cli_socket_path(&l.cli, pattern, sizeof(pattern)) != 0 ||
+		glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		char *path = found.gl_pathv[i];
+		char *file = strrchr(path, '/');
+		*file = '\0';
+		offer(to, strrchr(path, '/') + 1, last);
+	}
+	globfree(&found);
+}
+
 static void offer_argument(FILE *to, const struct line *l, const char *name, const char *last)
 {
 	static const struct printer_column by_name = { "", "name", PRINT_TEXT };
@@ -147,7 +166,9 @@ void help_complete(FILE *to, int argc, char *const *argv)
 		take_word(&l, argv[i]);
 	const struct command *c = l.cli.command;
 	if (l.open != NULL) {
-		if (strcmp(l.open->name, "socket") == 0 || strchr(last, '=') != NULL)
+		if (strcmp(l.open->name, "instance") == 0)
+			offer_instances(to, last);
+		else if (strcmp(l.open->name, "socket") == 0 || strchr(last, '=') != NULL)
 			fprintf(to, "@file\n");
 	} else if (last[0] == '-') {
 		offer_options(to, command_globals, last);

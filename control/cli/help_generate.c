@@ -75,7 +75,11 @@ void help_manual(FILE *to)
 	      "Weir balances and limits the traffic of services. \\fBweirctl\\fR talks to "
 	      "\\fBweir\\-controld\\fR(8), which runs it on this host, over a UNIX socket.\n"
 	      "Without \\fB\\-\\-json\\fR it prints for people; what it prints then may change. "
-	      "Scripts use \\fB\\-\\-json\\fR.\n.SH OPTIONS\n"
+	      "Scripts use \\fB\\-\\-json\\fR.\n.PP\n"
+	      "Without a command, on a terminal, it is a shell: it reads commands, completes them "
+	      "and the names that the daemon knows with Tab, remembers lines, and shows in its "
+	      "prompt the exit status of a command that failed. Options that it was started with go "
+	      "for all its commands. \\fBexit\\fR or Ctrl\\-D leaves it.\n.SH OPTIONS\n"
 	      "They may stand before or after the command.\n",
 		to);
 	roff_options(to, command_globals);
@@ -103,6 +107,7 @@ void help_manual(FILE *to)
 	      "instead of /run/weir.\n.TP\nWEIR_DATAPLANE\nThe weir\\-dataplane program that "
 	      "replay runs, instead of the one beside weirctl.\n"
 	      ".SH FILES\n.TP\n/run/weir/NAME/control.sock\nThe socket of instance NAME.\n"
+	      ".TP\n~/.weirctl_history\nThe lines that the shell remembers.\n"
 	      ".SH SEE ALSO\n.BR weir\\-controld (8),\n.BR weir\\-dataplane (8),\n"
 	      ".BR weir.yaml (5)\n",
 		to);
@@ -133,7 +138,12 @@ void help_reference(FILE *to)
 	fputs("\nExit status:\n\n", to);
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
 		fprintf(to, "- %zu: %s\n", i, statuses[i]);
-	fputs("\nThe socket is `/run/weir/NAME/control.sock` (`WEIR_RUN_DIR` moves `/run/weir`).\n",
+	fputs("\nThe socket is `/run/weir/NAME/control.sock` (`WEIR_RUN_DIR` moves `/run/weir`).\n\n"
+	      "Without a command, on a terminal, weirctl is a shell: it reads commands, completes them "
+	      "and the names that the daemon knows with Tab, remembers lines in "
+	      "`~/.weirctl_history`, and shows in its prompt the exit status of a command that "
+	      "failed. Options that it was started with go for all its commands. `exit` or Ctrl-D "
+	      "leaves it.\n",
 		to);
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &command_table[i];

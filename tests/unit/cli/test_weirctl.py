@@ -358,6 +358,7 @@ def _():
     assert run("--complete", "service", "show", "")[1] == "web\n"
     assert run("--complete", "backend", "drain", "web", "10")[1] == "10.0.0.11:8080\n"
     assert run("--complete", "port", "show", "fr")[1] == "front\n"
+    assert run("--complete", "--instance", "d")[1] == "default\n"
 
 
 REPLAY_CONFIG = ("version: 1\nports:\n  - {name: front, device: eth1}\nservices:\n"
