@@ -34,7 +34,7 @@ static void print_verdict(struct cli *cli, const char *file, const struct model 
 {
 	size_t backends = 0;
 	for (size_t i = 0; m != NULL && i < m->service_count; i++)
-		backends += m->services[i].backend_count;
+		backends += model_backend_total(&m->services[i]);
 	json_t *o = json_pack("{s:s, s:b, s:o}", "file", file, "valid", m != NULL, "errors",
 		errors != NULL ? errors : json_array());
 	if (!printer_json(cli, o) && m != NULL)

@@ -309,14 +309,11 @@ static bool service_has_source(const struct model_service *s, const struct addre
 	return false;
 }
 
-static void check_backends(struct checker *c, struct model_service *s, struct node *service)
+/* One of the two lists; seen: what is in either. */
+static void check_backend_list(struct checker *c, struct model_service *s, struct node *list,
+	struct model_backend *b, struct seen *seen)
 {
-	struct node *list = node_get(service, "backends");
-	struct seen seen;
-	if (s->backend_count == 0)
-		return;
-	seen_init(c, &seen, s->backend_count);
-	struct model_backend *b = s->backends;
+	struct node *service = list->parent;
 	for (struct node *item = list->first; item != NULL; item = item->next, b++) {
 		struct node *n = node_get(item, "address");
 		if (item->kind != NODE_MAP)
@@ -342,13 +339,28 @@ static void check_backends(struct checker *c, struct model_service *s, struct no
 		uint8_t key[18];
 		memcpy(key, &b->address, 16);
 		memcpy(key + 16, &b->port, 2);
-		struct node *before = seen_add(&seen, key, sizeof(key), n);
+		struct node *before = seen_add(seen, key, sizeof(key), n);
 		if (before != NULL)
 			node_complain(c->errors, n, NULL,
 				"%s port %u is listed already (on line %u), expected once",
 				address_text(&b->address), b->port, before->line);
 	}
+}
+
+static void check_backends(struct checker *c, struct model_service *s, struct node *service)
+{
+	size_t total = model_backend_total(s);
+	struct seen seen;
+	seen_init(c, &seen, total);
+	if (s->backend_count > 0)
+		check_backend_list(c, s, node_get(service, "backends"), s->backends, &seen);
+	if (s->fallback_count > 0)
+		check_backend_list(c, s, node_get(service, "fallback"), s->fallback, &seen);
 	free(seen.entries);
+	if (total > WEIR_MAX_BACKENDS_PER_SERVICE)
+		node_complain(c->errors, node_get(service, "fallback"), NULL,
+			"makes it %zu backends in all, expected at most %d", total,
+			WEIR_MAX_BACKENDS_PER_SERVICE);
 }
 
 /* The computed defaults of a check, and what fits together in it. */
@@ -403,7 +415,7 @@ static void check_totals(struct checker *c)
 	size_t backends = 0;
 	size_t sources = 0;
 	for (size_t i = 0; i < c->m->service_count; i++) {
-		backends += c->m->services[i].backend_count;
+		backends += model_backend_total(&c->m->services[i]);
 		sources += c->m->services[i].source_count;
 	}
 	if (backends > WEIR_MAX_BACKENDS)

@@ -14,6 +14,7 @@ void model_destroy(struct model *m)
 	for (size_t i = 0; i < m->service_count; i++) {
 		free(m->services[i].sources);
 		free(m->services[i].backends);
+		free(m->services[i].fallback);
 		free(m->services[i].health.path);
 	}
 	free(m->services);

@@ -103,8 +103,29 @@ struct model_service {
 	struct model_limits limits;
 	struct model_backend *backends;
 	size_t backend_count;
+	struct model_backend *fallback; /* used while none of `backends` takes new flows */
+	size_t fallback_count;
 	struct model_health health;
 };
+
+/* All backends of a service in one order: `backends`, then `fallback`. */
+static inline size_t model_backend_total(const struct model_service *s)
+{
+	return s->backend_count + s->fallback_count;
+}
+
+static inline bool model_backend_is_fallback(const struct model_service *s, size_t index)
+{
+	return index >= s->backend_count;
+}
+
+/* index: below model_backend_total() */
+static inline const struct model_backend *model_backend_at(
+	const struct model_service *s, size_t index)
+{
+	return model_backend_is_fallback(s, index) ? &s->fallback[index - s->backend_count] :
+						     &s->backends[index];
+}
 
 struct model_neighbour {
 	struct address address;

@@ -298,10 +298,17 @@ static const struct schema_key service_keys[] = {
 		.children = backend_keys,
 		.preset_help = "none",
 		.max = WEIR_MAX_BACKENDS_PER_SERVICE,
-		.help = "Who serves. May be empty: then new flows are dropped as `no_backend`." },
+		.help = "Who serves. May be empty: then new flows go to `fallback`, or are dropped as "
+			"`no_backend`." },
 	{ .name = "fallback",
-		.flags = SCHEMA_F_NOT_YET,
-		.help = "Backends that are used only while no other can serve." },
+		.type = SCHEMA_LIST,
+		LIST_OF(model_service, fallback, fallback_count, model_backend),
+		.children = backend_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_BACKENDS_PER_SERVICE,
+		.help = "Backends that get new flows only while none of `backends` takes any: all "
+			"down, drained or of weight 0. Checked as those are. Flows that begin on "
+			"one stay on it to their end." },
 	{ .name = "health",
 		.type = SCHEMA_MAP,
 		FIELD(model_service, health),

@@ -299,6 +299,7 @@ static void parts_end(struct daemon *d)
 	metrics_server_stop(d->metrics);
 	dataplane_destroy(d->dataplane);
 	pool_destroy(d->pool);
+	serving_fini(&d->serving);
 	host_addresses_fini(&d->addresses);
 	kernel_watch_stop(d->kernel);
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)

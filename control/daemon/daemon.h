@@ -20,6 +20,7 @@
 #include "control/daemon/pool.h"
 #include "control/daemon/rpc_server.h"
 #include "control/daemon/rundir.h"
+#include "control/daemon/serving.h"
 #include "control/daemon/told.h"
 #include "control/export/metrics_server.h"
 #include "control/kernel/kernel_watch.h"
@@ -62,6 +63,7 @@ struct daemon {
 	double applied_at; /* seconds since 1970 */
 	uint64_t start_mark; /* of the text of --config when it was last taken from there */
 	struct plan_ports *ports; /* owned */
+	struct serving serving; /* who serves each service, as it was said last */
 	bool pool_ready; /* the pool follows the model; not before we know whom we adopt */
 
 	/* The data plane's knowledge. */

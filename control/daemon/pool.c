@@ -21,6 +21,7 @@ struct entry {
 	struct address address;
 	uint16_t port;
 	bool draining;
+	bool released; /* a fallback that need not wait for the others' first checks any more */
 	bool wanted; /* by the model that is being set */
 	bool fresh; /* made for it */
 	enum model_health_type type;
@@ -196,8 +197,10 @@ static int entry_check(struct entry *e, const struct model_service *s,
 	}
 	/* Without checks it was up; it stays so until checks say otherwise. */
 	if ((!e->fresh && e->type == MODEL_HEALTH_NONE) ||
-		snapshot_has_up(adopted, s->name, &b->address, b->port))
+		snapshot_has_up(adopted, s->name, &b->address, b->port)) {
 		believed = HEALTH_GOOD;
+		e->released = true;
+	}
 	e->type = type;
 	if (e->check)
 		return health_check_configure(e->check, &s->health);
@@ -211,8 +214,8 @@ static int entries_make(struct pool *p, const struct model *m)
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
 
-		for (size_t j = 0; j < s->backend_count; j++) {
-			const struct model_backend *b = &s->backends[j];
+		for (size_t j = 0; j < model_backend_total(s); j++) {
+			const struct model_backend *b = model_backend_at(s, j);
 			struct entry *e = entry_find(p, s->name, &b->address, b->port);
 
 			if (!e)
@@ -277,8 +280,8 @@ int pool_set_model(struct pool *p, const struct model *m, const struct snapshot 
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
 
-		for (size_t j = 0; j < s->backend_count; j++) {
-			const struct model_backend *b = &s->backends[j];
+		for (size_t j = 0; j < model_backend_total(s); j++) {
+			const struct model_backend *b = model_backend_at(s, j);
 			struct entry *e = entry_find(p, s->name, &b->address, b->port);
 
 			/* A check that cannot be made leaves its backend down; said, not hidden. */
@@ -311,6 +314,31 @@ uint8_t pool_state(const struct pool *p, const char *service, const struct addre
 	if (!pool_health(p, service, a, port, &h))
 		return health == MODEL_HEALTH_NONE || !port ? WEIR_BACKEND_UP : WEIR_BACKEND_DOWN;
 	return state_of(h.verdict, h.draining);
+}
+
+static bool nothing_known(const struct pool *p, const struct model_service *s)
+{
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct model_backend *b = &s->backends[i];
+		struct pool_health h;
+
+		if (pool_health(p, s->name, &b->address, b->port, &h) &&
+			h.verdict != HEALTH_UNKNOWN)
+			return false;
+	}
+	return s->backend_count > 0;
+}
+
+uint8_t pool_fallback_state(
+	struct pool *p, const struct model_service *s, const struct address *a, uint16_t port)
+{
+	struct entry *e = entry_find(p, s->name, a, port);
+	uint8_t state = pool_state(p, s->name, a, port, s->health.type);
+
+	if (!e || e->released || state != WEIR_BACKEND_UP)
+		return state;
+	e->released = !nothing_known(p, s);
+	return e->released ? state : WEIR_BACKEND_DOWN;
 }
 
 int pool_drain(

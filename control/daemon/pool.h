@@ -42,6 +42,13 @@ int pool_set_model(struct pool *p, const struct model *m, const struct snapshot 
 uint8_t pool_state(const struct pool *p, const char *service, const struct address *a,
 	uint16_t port, enum model_health_type health);
 
+/*
+ * The same for a backend of `fallback`. While nothing is known of any of `backends`, just after the
+ * start, it is down: it must not be used only because its own check came to an end first.
+ */
+uint8_t pool_fallback_state(
+	struct pool *p, const struct model_service *s, const struct address *a, uint16_t port);
+
 /* Returns 0 or -ENOENT. What is not a change is fine. */
 int pool_drain(
 	struct pool *p, const char *service, const struct address *a, uint16_t port, bool drain);

@@ -62,15 +62,33 @@ static void neighbours_reply(void *ctx, int status, const void *body, size_t len
 		update_failed(ctx, status, body, length);
 }
 
-/* Health type by service name; the told services are in the model's order, mostly. */
-static enum model_health_type health_type(const struct model *m, const char *name, size_t guess)
+static const struct model_service *service_find(const struct model *m, const char *name)
 {
-	if (guess < m->service_count && !strcmp(m->services[guess].name, name))
-		return m->services[guess].health.type;
 	for (size_t i = 0; i < m->service_count; i++)
 		if (!strcmp(m->services[i].name, name))
-			return m->services[i].health.type;
-	return MODEL_HEALTH_NONE;
+			return &m->services[i];
+	return NULL;
+}
+
+/* The told services are in the model's order, mostly. */
+static const struct model_service *service_told(
+	const struct model *m, const char *name, size_t guess)
+{
+	if (guess < m->service_count && !strcmp(m->services[guess].name, name))
+		return &m->services[guess];
+	return service_find(m, name);
+}
+
+/* of: as the model has it; NULL when it does not */
+static uint8_t state_now(struct daemon *d, const struct weir_config_service *s,
+	const struct weir_config_backend *b, const struct model_service *of)
+{
+	struct address a;
+
+	memcpy(a.bytes, b->address, sizeof(a.bytes));
+	if (of && b->fallback)
+		return pool_fallback_state(d->pool, of, &a, b->port);
+	return pool_state(d->pool, s->name, &a, b->port, of ? of->health.type : MODEL_HEALTH_NONE);
 }
 
 static void backends_push(struct daemon *d)
@@ -82,14 +100,11 @@ static void backends_push(struct daemon *d)
 
 	for (uint32_t i = 0; updates && i < t->header->service_count; i++) {
 		const struct weir_config_service *s = &t->services[i];
-		enum model_health_type type = health_type(d->model, s->name, i);
+		const struct model_service *of = service_told(d->model, s->name, i);
 
 		for (uint32_t j = 0; j < s->backend_count; j++) {
 			struct weir_config_backend *b = &t->backends[s->first_backend + j];
-			struct address a;
-
-			memcpy(a.bytes, b->address, sizeof(a.bytes));
-			uint8_t state = pool_state(d->pool, s->name, &a, b->port, type);
+			uint8_t state = state_now(d, s, b, of);
 
 			if (state == b->state)
 				continue;
@@ -193,8 +208,10 @@ void daemon_push(struct daemon *d)
 {
 	if (d->stopping || d->busy || !d->told.body || !dataplane_client(d->dataplane))
 		return;
-	if (d->pool_ready)
+	if (d->pool_ready) {
 		backends_push(d);
+		serving_follow(&d->serving, d->pool, d->model);
+	}
 	if (d->told.body && !d->busy)
 		neighbours_push(d);
 	waiters_check(d);
@@ -239,14 +256,6 @@ void waiter_add(struct daemon *d, struct rpc_call *call, const char *service,
 	w->port = port;
 	TAILQ_INSERT_TAIL(&d->waiters, w, link);
 	daemon_push(d);
-}
-
-static const struct model_service *service_find(const struct model *m, const char *name)
-{
-	for (size_t i = 0; i < m->service_count; i++)
-		if (!strcmp(m->services[i].name, name))
-			return &m->services[i];
-	return NULL;
 }
 
 /* Answer those who wait, when there is nothing more that the data plane has to hear. */

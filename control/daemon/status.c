@@ -123,23 +123,17 @@ static void warn_services(struct daemon *d, json_t *list)
 {
 	for (size_t i = 0; d->pool_ready && i < d->model->service_count; i++) {
 		const struct model_service *s = &d->model->services[i];
-		size_t usable = 0, draining = 0;
+		struct serving_count count = serving_count(d->pool, s);
+		const char *then = count.usable_fallback ? "; its fallback pool serves" : "";
 
-		for (size_t j = 0; j < s->backend_count; j++) {
-			const struct model_backend *b = &s->backends[j];
-			uint8_t state =
-				pool_state(d->pool, s->name, &b->address, b->port, s->health.type);
-
-			usable += state == WEIR_BACKEND_UP && b->weight;
-			draining += state == WEIR_BACKEND_DRAINING ||
-				(state == WEIR_BACKEND_UP && !b->weight);
-		}
-		if (!usable && draining)
-			warn(list, "service %s: every backend is drained or down", s->name);
-		else if (!usable && s->backend_count)
-			warn(list, "service %s: every backend is down", s->name);
-		else if (!usable)
-			warn(list, "service %s has no backends", s->name);
+		if (count.usable)
+			continue;
+		if (count.draining)
+			warn(list, "service %s: every backend is drained or down%s", s->name, then);
+		else if (s->backend_count)
+			warn(list, "service %s: every backend is down%s", s->name, then);
+		else
+			warn(list, "service %s has no backends%s", s->name, then);
 	}
 }
 
@@ -242,7 +236,7 @@ static void backend_annotate(
 	static const char *const types[] = { [MODEL_HEALTH_NONE] = "none",
 		[MODEL_HEALTH_TCP] = "tcp",
 		[MODEL_HEALTH_HTTP] = "http" };
-	const struct model_backend *b = &s->backends[index];
+	const struct model_backend *b = model_backend_at(s, index);
 	struct pool_health h;
 
 	if (!pool_health(d->pool, s->name, &b->address, b->port, &h))
@@ -266,7 +260,7 @@ json_t *backends_document(struct daemon *d, const struct model_service *s, unsig
 
 		if (s && of != s)
 			continue;
-		for (size_t j = 0; j < of->backend_count; j++)
+		for (size_t j = 0; j < model_backend_total(of); j++)
 			backend_annotate(d, of, j, json_array_get(list, at++));
 	}
 	return list;
@@ -278,9 +272,12 @@ json_t *backend_document(struct daemon *d, const struct model_service *s, const 
 	json_t *list = backends_document(d, s, max_age_ms);
 	json_t *entry = NULL;
 
-	for (size_t j = 0; list && !entry && j < s->backend_count; j++)
-		if (s->backends[j].port == port && !memcmp(&s->backends[j].address, a, sizeof(*a)))
+	for (size_t j = 0; list && !entry && j < model_backend_total(s); j++) {
+		const struct model_backend *b = model_backend_at(s, j);
+
+		if (b->port == port && !memcmp(&b->address, a, sizeof(*a)))
 			entry = json_incref(json_array_get(list, j));
+	}
 	json_decref(list);
 	return entry;
 }

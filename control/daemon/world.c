@@ -41,7 +41,11 @@ static void world_backend(void *ctx, const struct model_service *s, const struct
 {
 	struct world *w = ctx;
 
-	*ret_state = pool_state(w->d->pool, s->name, &b->address, b->port, s->health.type);
+	bool fallback = s->fallback && b >= s->fallback && b < s->fallback + s->fallback_count;
+
+	*ret_state = fallback ?
+		pool_fallback_state(w->d->pool, s, &b->address, b->port) :
+		pool_state(w->d->pool, s->name, &b->address, b->port, s->health.type);
 	*ret_weight = b->weight;
 }
 

@@ -177,8 +177,7 @@ static void backend_weight(const struct metrics_input *in, struct evbuffer *out,
 	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
 	const void *argument)
 {
-	metrics_sample_u64(out, "weir_backend_weight", l,
-		b->entry.state == WEIR_BACKEND_UP ? b->entry.weight : 0);
+	metrics_sample_u64(out, "weir_backend_weight", l, snapshot_weight_in_force(s, b));
 }
 
 static void backend_state(const struct metrics_input *in, struct evbuffer *out,
@@ -187,16 +186,19 @@ static void backend_state(const struct metrics_input *in, struct evbuffer *out,
 {
 	static const struct {
 		uint8_t state;
+		bool fallback; /* of those that are up */
 		const char *label;
-	} states[] = { { WEIR_BACKEND_UP, "up" }, { WEIR_BACKEND_DRAINING, "draining" },
-		{ WEIR_BACKEND_DOWN, "down" } };
+	} states[] = { { WEIR_BACKEND_UP, false, "up" }, { WEIR_BACKEND_UP, true, "fallback" },
+		{ WEIR_BACKEND_DRAINING, false, "draining" },
+		{ WEIR_BACKEND_DOWN, false, "down" } };
+	const bool fallback = b->entry.state == WEIR_BACKEND_UP && b->entry.fallback;
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		struct labels with = *l;
 
 		labels_add(&with, "state", states[i].label);
-		metrics_sample_u64(
-			out, "weir_backend_state", &with, b->entry.state == states[i].state);
+		metrics_sample_u64(out, "weir_backend_state", &with,
+			b->entry.state == states[i].state && fallback == states[i].fallback);
 	}
 }
 

@@ -110,18 +110,22 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 		.limit_bits = s->limits.bits,
 		.limit_connections = s->limits.connections,
 		.burst_ns = s->limits.burst_ns,
-		.backend_count = (uint32_t)s->backend_count,
+		.backend_count = (uint32_t)model_backend_total(s),
 		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
 	};
 	memcpy(to->name, s->name, sizeof(to->name));
 	memcpy(to->address, s->address.bytes, sizeof(to->address));
 }
 
-static void plan_backend(struct planner *p, const struct model_service *s,
-	const struct model_backend *b, struct weir_config_backend *to)
+static void plan_backend(struct planner *p, const struct model_service *s, size_t index,
+	struct weir_config_backend *to)
 {
+	const struct model_backend *b = model_backend_at(s, index);
 	*to = (struct weir_config_backend){
-		.port = b->port, .weight = b->weight, .state = WEIR_BACKEND_UP
+		.port = b->port,
+		.weight = b->weight,
+		.state = WEIR_BACKEND_UP,
+		.fallback = model_backend_is_fallback(s, index),
 	};
 	memcpy(to->address, b->address.bytes, sizeof(to->address));
 	if (p->world != NULL && p->world->backend != NULL)
@@ -160,7 +164,7 @@ static size_t plan_size(const struct model *m, struct weir_config *header)
 	};
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
-		header->backend_count += (uint32_t)s->backend_count;
+		header->backend_count += (uint32_t)model_backend_total(s);
 		header->source_count += s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0;
 	}
 	return sizeof(*header) + m->port_count * sizeof(struct weir_config_port) +
@@ -204,8 +208,8 @@ static size_t plan_fill(struct planner *p, struct weir_config *header, bool repl
 		plan_service(s, &services[i]);
 		services[i].first_backend = backend;
 		services[i].first_source = source;
-		for (size_t j = 0; j < s->backend_count; j++)
-			plan_backend(p, s, &s->backends[j], &backends[backend++]);
+		for (size_t j = 0; j < model_backend_total(s); j++)
+			plan_backend(p, s, j, &backends[backend++]);
 		for (size_t j = 0; j < services[i].source_count; j++)
 			plan_source(p, s, &s->sources[j], &sources[source++]);
 	}

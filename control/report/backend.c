@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-static const char *state_label(uint8_t state)
+static const char *state_label(const struct weir_backend_entry *e)
 {
-	switch (state) {
+	switch (e->state) {
 	case WEIR_BACKEND_UP:
-		return "up";
+		return e->fallback ? "fallback" : "up";
 	case WEIR_BACKEND_DRAINING:
 		return "draining";
 	default:
@@ -30,19 +30,19 @@ static const struct snapshot_backend *find_backend(
 }
 
 static json_t *backend_entry(const char *service, const struct model_backend *b,
-	const struct snapshot_backend *found, const struct snapshot_backend *before)
+	const struct snapshot_backend *found, const struct snapshot_backend *before,
+	uint16_t weight_in_force)
 {
 	static const struct snapshot_backend unknown;
 	const struct snapshot_backend *n = found != NULL ? found : &unknown;
 	const struct weir_backend_cell *sum = &n->sum;
-	bool takes_flows = n->entry.state == WEIR_BACKEND_UP;
 	uint64_t flows =
 		sum->new_flows > sum->closed_flows ? sum->new_flows - sum->closed_flows : 0;
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"service", service, "address", report_address(&b->address), "port",
-		report_port_number(b->port), "state", state_label(n->entry.state), "weight",
-		(int)b->weight, "weight_in_force", takes_flows ? (int)n->entry.weight : 0, "flows",
+		report_port_number(b->port), "state", state_label(&n->entry), "weight",
+		(int)b->weight, "weight_in_force", (int)weight_in_force, "flows",
 		report_count(flows), "new_flows", report_count(sum->new_flows), "packets",
 		report_count(sum->packets), "bytes", report_count(sum->bytes), "packets_from",
 		report_count(sum->packets_from), "bytes_from", report_count(sum->bytes_from),
@@ -59,10 +59,11 @@ static int append_backends(json_t *list, const struct model_service *s, const st
 {
 	const struct snapshot_service *found = snapshot_find_service(now, s->name);
 	const struct snapshot_service *before = report_base_service(now, base, found);
-	for (size_t i = 0; i < s->backend_count; i++) {
-		const struct snapshot_backend *b = find_backend(found, &s->backends[i], i);
-		json_t *entry =
-			backend_entry(s->name, &s->backends[i], b, report_base_backend(before, b));
+	for (size_t i = 0; i < model_backend_total(s); i++) {
+		const struct model_backend *of = model_backend_at(s, i);
+		const struct snapshot_backend *b = find_backend(found, of, i);
+		json_t *entry = backend_entry(s->name, of, b, report_base_backend(before, b),
+			snapshot_weight_in_force(found, b));
 		if (json_array_append_new(list, entry) != 0)
 			return -1;
 	}

@@ -29,7 +29,7 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 json_t *report_backend_list(const struct model *m, const struct model_service *service,
 	const struct snapshot *now, const struct snapshot *base);
 /*
- * Drained or down backends have weight_in_force 0.
+ * Drained or down backends have weight_in_force 0; those of a fallback pool while it is not used.
  *
  * Ports as the data plane has opened them; those of the model that it has not are link false and
  * driver null. Cores: busy share and cycles since base.

@@ -135,6 +135,16 @@ static int sum_backends(const struct region *r, const struct weir_backend_entry 
 	return 0;
 }
 
+static bool falls_back(const struct snapshot_service *s)
+{
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct weir_backend_entry *e = &s->backends[i].entry;
+		if (!e->fallback && e->state == WEIR_BACKEND_UP && e->weight != 0)
+			return false;
+	}
+	return true;
+}
+
 /* budget: how many backends there may still be, over all services; keeps memory in bounds. */
 static int take_backends(
 	const struct region *r, size_t core_count, struct snapshot_service *s, size_t *budget)
@@ -168,6 +178,7 @@ static int take_backends(
 		s->backends[s->backend_count].slot = i;
 		s->backends[s->backend_count++].entry = entries[i];
 	}
+	s->falls_back = falls_back(s);
 	err = sum_backends(r, entries, core_count, s);
 out:
 	free(entries);
@@ -315,4 +326,13 @@ const struct snapshot_backend *snapshot_find_backend(
 			return &s->backends[i];
 	}
 	return NULL;
+}
+
+uint16_t snapshot_weight_in_force(
+	const struct snapshot_service *s, const struct snapshot_backend *b)
+{
+	if (s == NULL || b == NULL || b->entry.state != WEIR_BACKEND_UP ||
+		(b->entry.fallback != 0) != s->falls_back)
+		return 0;
+	return b->entry.weight;
 }

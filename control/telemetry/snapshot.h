@@ -10,6 +10,7 @@
 
 #include "dataplane/api/telemetry.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct snapshot_service {
 	struct weir_service_cell sum;
 	struct snapshot_backend *backends; /* only used slots; owned */
 	size_t backend_count;
+	bool falls_back; /* none but the fallback pool can get new flows */
 };
 
 struct snapshot_port {
@@ -74,5 +76,9 @@ void snapshot_destroy(struct snapshot *s); /* NULL is fine */
 const struct snapshot_service *snapshot_find_service(const struct snapshot *s, const char *name);
 const struct snapshot_backend *snapshot_find_backend(
 	const struct snapshot_service *s, const uint8_t address[16], uint16_t port);
+
+/* The weight by which a backend gets new flows; 0: it gets none. Both NULL: 0. */
+uint16_t snapshot_weight_in_force(
+	const struct snapshot_service *s, const struct snapshot_backend *b);
 
 #endif

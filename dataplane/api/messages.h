@@ -147,7 +147,8 @@ struct weir_config_backend {
 	uint16_t port; /* host order; 0 in dsr with port any: the packet's own */
 	uint16_t weight; /* 0 = no new flows */
 	uint8_t state; /* enum weir_backend_state but UNUSED */
-	uint8_t reserved[3];
+	uint8_t fallback; /* 1: gets new flows only while no other of the service can */
+	uint8_t reserved[2];
 	uint32_t neighbour; /* next hop: index into the neighbour array, or WEIR_NO_NEIGHBOUR */
 };
 

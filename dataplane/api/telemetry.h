@@ -169,7 +169,7 @@ enum weir_backend_state {
 /* A backend's slot in its service. Slots are reused with a new epoch. */
 struct weir_backend_entry {
 	uint8_t state; /* enum weir_backend_state */
-	uint8_t reserved;
+	uint8_t fallback; /* 1: gets new flows only while no other of the service can */
 	uint16_t port; /* host order */
 	uint16_t weight;
 	uint16_t epoch;

@@ -235,6 +235,10 @@ static int backends_check(const struct weir_config_view *v, const struct weir_co
 		if (b->state < WEIR_BACKEND_UP || b->state > WEIR_BACKEND_DOWN)
 			return complain(
 				c, "service %s: backend %u has state %u", s->name, i, b->state);
+		if (b->fallback > 1)
+			return complain(c,
+				"service %s: backend %u: fallback is %u, expected 0 or 1", s->name,
+				i, b->fallback);
 		if (b->neighbour != WEIR_NO_NEIGHBOUR && b->neighbour >= v->header->neighbour_count)
 			return complain(c,
 				"service %s: backend %u has a neighbour beyond the array", s->name,

@@ -86,6 +86,7 @@ static void backends_write(const struct service_settings *s, struct weir_backend
 		const struct service_backend *b = &s->backend[i];
 
 		entry[i].state = b->state;
+		entry[i].fallback = b->fallback;
 		entry[i].port = rte_be_to_cpu_16(b->port_be);
 		entry[i].weight = b->weight;
 		entry[i].epoch = b->epoch;

@@ -39,7 +39,7 @@ struct service_backend {
 	uint16_t weight;
 	uint16_t epoch; /* of the slot: flows of an earlier owner have another */
 	uint8_t state; /* enum weir_backend_state */
-	uint8_t reserved;
+	bool fallback; /* new flows only while none of the others takes any */
 	uint32_t neighbour; /* index into the generation's neighbours */
 	uint32_t reserved1;
 };

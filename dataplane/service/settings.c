@@ -20,15 +20,16 @@ static void pool_release(struct service_pool *p)
 	free(p);
 }
 
-/* Those that take new flows, in order of their slots. */
-static uint32_t pool_list(const struct service_settings *s, struct maglev_backend *ret_list)
+/* Those of the pool or of its fallback that can take new flows, in order of their slots. */
+static uint32_t pool_list_part(
+	const struct service_settings *s, bool fallback, struct maglev_backend *ret_list)
 {
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < s->backend_slots; i++) {
 		const struct service_backend *b = &s->backend[i];
 
-		if (b->state != WEIR_BACKEND_UP || b->weight == 0)
+		if (b->state != WEIR_BACKEND_UP || b->weight == 0 || b->fallback != fallback)
 			continue;
 		memset(&ret_list[count], 0, sizeof(ret_list[count]));
 		memcpy(ret_list[count].address, b->address, sizeof(b->address));
@@ -38,6 +39,13 @@ static uint32_t pool_list(const struct service_settings *s, struct maglev_backen
 		count++;
 	}
 	return count;
+}
+
+static uint32_t pool_list(const struct service_settings *s, struct maglev_backend *ret_list)
+{
+	uint32_t count = pool_list_part(s, false, ret_list);
+
+	return count ? count : pool_list_part(s, true, ret_list);
 }
 
 static int pool_create(struct maglev_backend *list, uint32_t count, const struct hash_seed *seed,
@@ -181,6 +189,7 @@ static void backend_set(struct service_backend *b, const struct weir_config_back
 {
 	b->weight = config->weight;
 	b->state = config->state;
+	b->fallback = config->fallback;
 	b->neighbour = config->neighbour;
 }
 

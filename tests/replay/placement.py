@@ -93,5 +93,35 @@ def seeds():
     between(moved, FLOWS * 0.65, FLOWS * 0.85, "flows that moved with another seed")
 
 
+@case("backends count as up, so that a fallback pool gets nothing: {}", "nat", "dsr")
+def fallback_rests(mode):
+    port = {"port": 8080} if mode == "nat" else {}
+    whole = config(service(protocol="udp", mode=mode, backends=2,
+                           fallback=[dict(address=backend_address(4, 9), **port)]))
+    frames = udp_flood(200, 200)
+    run = replay(whole, [(i * 0.0001, f) for i, f in enumerate(frames)])
+    equal(run.transmitted, 200, f"frames out (dropped: {run.dropped})")
+    listed = run.service()["backends"]
+    equal([b["state"] for b in listed], ["up", "up", "fallback"], "states")
+    equal([b["weight_in_force"] for b in listed], [100, 100, 0], "weights in force")
+    equal(listed[2]["new_flows"], 0, "flows of the fallback")
+
+
+@case("backends of weight 0 cannot serve: the fallback pool gets all: {}", "nat", "dsr")
+def fallback_serves(mode):
+    port = {"port": 8080} if mode == "nat" else {}
+    there = backend_address(4, 9)
+    whole = config(service(
+        protocol="udp", mode=mode, fallback=[dict(address=there, **port)],
+        backends=[dict(address=backend_address(4, 0), weight=0, **port)]))
+    whole["neighbours"].append({"address": there, "mac": mac_of(there), "port": "front"})
+    frames = udp_flood(200, 200)
+    run = replay(whole, [(i * 0.0001, f) for i, f in enumerate(frames)])
+    equal({o.scapy.dst for o in run.frames()}, {mac_of(there)}, "where frames go")
+    equal(run.transmitted, 200, f"frames out (dropped: {run.dropped})")
+    equal([(b["state"], b["weight_in_force"]) for b in run.service()["backends"]],
+          [("up", 0), ("fallback", 100)], "states and weights in force")
+
+
 if __name__ == "__main__":
     main()

@@ -271,10 +271,6 @@
 		"    policy: {object: guard.bpf.o, mode: enforce}\n",                              \
 		"13:5: services[0].policy: policy is not supported yet, expected it to be left "   \
 		"out\n")                                                                           \
-	X(fallback, "fallback is not supported yet", 13,                                           \
-		"    fallback:\n      - {address: 10.0.0.99, port: 8080}\n",                       \
-		"13:5: services[0].fallback: fallback is not supported yet, expected it to be "    \
-		"left out\n")                                                                      \
 	X(per_source, "per-source is not supported yet", 13,                                       \
 		"    limits:\n      per-source: {prefix4: 32}\n",                                  \
 		"14:7: services[0].limits.per-source: per-source is not supported yet, expected "  \
@@ -330,6 +326,14 @@
 		"      - {address: 10.0.0.11, port: 8080, weight: 1}\n",                           \
 		"13:19: services[0].backends[1].address: 10.0.0.11 port 8080 is listed already "   \
 		"(on line 12), expected once\n")                                                   \
+	X(fallback_twice, "a backend that is in both pools is refused", 13,                        \
+		"    fallback:\n      - {address: 10.0.0.11, port: 8080}\n",                       \
+		"14:19: services[0].fallback[0].address: 10.0.0.11 port 8080 is listed already "   \
+		"(on line 12), expected once\n")                                                   \
+	X(fallback_family, "a fallback backend of the other family is refused", 13,                \
+		"    fallback:\n      - {address: \"2001:db8::1\"}\n",                             \
+		"14:19: services[0].fallback[0].address: 2001:db8::1 is an IPv6 address, "         \
+		"expected IPv4 as the service's\n")                                                \
 	X(backend_loop, "a backend at the service's address is refused", 12,                       \
 		"      - {address: 203.0.113.10}\n",                                               \
 		"12:19: services[0].backends[0].address: 203.0.113.10 is the address of "          \

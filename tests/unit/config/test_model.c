@@ -156,6 +156,7 @@ static void round_trips(void)
 		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
 		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
+	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
 	round_trip(
 		HEAD "services:\n" WEB
 		     "    limits: {packets: 0, bits: 12345, connections: 1.234k, burst: 100.5us}\n"
@@ -250,6 +251,17 @@ static void diff_elements(void)
 		"+ services.web.backends.10.0.0.12:81\n"
 		"+ services.web.v6\n"
 		"+ neighbours.10.0.0.9@front\n");
+}
+
+static void diff_fallback(void)
+{
+	expect_diff(HEAD "services:\n" WEB
+			 "    fallback: [{address: 10.0.0.98}, {address: 10.0.0.99, port: 81}]\n",
+		HEAD "services:\n" WEB "    backends: [{address: 10.0.0.98}]\n"
+		     "    fallback: [{address: 10.0.0.99, port: 81, weight: 1}]\n",
+		"- services.web.fallback.10.0.0.98:80\n"
+		"+ services.web.backends.10.0.0.98:80\n"
+		"~ services.web.fallback.10.0.0.99:81.weight: 100 -> 1\n");
 }
 
 static void diff_order(void)
@@ -387,6 +399,7 @@ static const struct tap_case cases[] = {
 	{ "changed values are lines with both values", diff_values },
 	{ "elements come and go by name", diff_elements },
 	{ "the order of elements is no difference", diff_order },
+	{ "a fallback pool is shown as one in differences", diff_fallback },
 	{ "the first configuration is all additions", diff_first },
 	{ "addresses with ports read and print", addresses },
 	{ "units are exact", units },

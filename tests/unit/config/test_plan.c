@@ -178,6 +178,33 @@ static void message_of_service(void)
 	plan_ports_destroy(ports);
 }
 
+static void message_of_fallback(void)
+{
+	struct plan_fixture f;
+	struct plan_ports *ports = plan_ports_create();
+	CU_ASSERT_EQUAL(
+		plan_text(&f,
+			HEAD "services:\n" DSR
+			     "  - {name: a, address: 203.0.113.1, port: 80, protocol: tcp,\n"
+			     "     mode: nat, source-addresses: [10.0.0.1],\n"
+			     "     fallback: [{address: 10.0.0.98, weight: 3}],\n"
+			     "     backends: [{address: 10.0.0.11}, {address: 10.0.0.12}]}\n",
+			NULL, ports, false),
+		0);
+	CU_ASSERT_EQUAL(f.view.header->backend_count, 4);
+	CU_ASSERT_EQUAL(f.view.services[1].first_backend, 1);
+	CU_ASSERT_EQUAL_FATAL(f.view.services[1].backend_count, 3);
+	const struct weir_config_backend *b = f.view.backends + 1;
+	CU_ASSERT_EQUAL(b[0].fallback, 0);
+	CU_ASSERT_EQUAL(b[1].fallback, 0);
+	CU_ASSERT_EQUAL(b[2].fallback, 1);
+	CU_ASSERT_EQUAL(b[2].address[15], 98);
+	CU_ASSERT_EQUAL(b[2].port, 80);
+	CU_ASSERT_EQUAL(b[2].weight, 3);
+	plan_fixture_fini(&f);
+	plan_ports_destroy(ports);
+}
+
 static void world_is_asked(void)
 {
 	struct plan_fixture f;
@@ -479,6 +506,7 @@ static void steering_entries(void)
 static const struct tap_case cases[] = {
 	{ "replay has captures, static neighbours and backends that are up", message_of_replay },
 	{ "a service's values are in the message", message_of_service },
+	{ "a fallback pool is behind the backends, and marked", message_of_fallback },
 	{ "the world says states, routes and link addresses", world_is_asked },
 	{ "a configuration without services is a message", message_empty },
 	{ "the same input gives the same bytes", message_repeats },

@@ -268,6 +268,51 @@ static void backends_show_state_and_weight_in_force(void)
 	free(r);
 }
 
+static void a_fallback_pool_is_shown_as_one(void)
+{
+	struct region *r = start();
+	struct model_backend fallback = web_backends[0];
+	r->web_backend[2].state = WEIR_BACKEND_UP;
+	r->web_backend[2].fallback = 1;
+	services[0].fallback = &fallback;
+	services[0].fallback_count = 1;
+	services[0].backends = web_backends + 1;
+	services[0].backend_count = 1;
+	struct snapshot *now = taken(r, 5000);
+	json_t *list = report_backend_list(&model, NULL, now, NULL);
+
+	CU_ASSERT_EQUAL_FATAL(json_array_size(list), 2);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "0.state"), "up");
+	CU_ASSERT_EQUAL(integer_at(list, "0.weight_in_force"), 100);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.address"), "203.0.113.12");
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.state"), "fallback");
+	CU_ASSERT_EQUAL(integer_at(list, "1.weight"), 100);
+	CU_ASSERT_EQUAL(integer_at(list, "1.weight_in_force"), 0);
+	json_decref(list);
+	snapshot_destroy(now);
+
+	r->web_backend[0].weight = 0; /* then it is the fallback's turn */
+	now = taken(r, 6000);
+	list = report_backend_list(&model, NULL, now, NULL);
+	CU_ASSERT_EQUAL(integer_at(list, "0.weight_in_force"), 0);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.state"), "fallback");
+	CU_ASSERT_EQUAL(integer_at(list, "1.weight_in_force"), 100);
+	json_decref(list);
+	snapshot_destroy(now);
+
+	r->web_backend[2].state = WEIR_BACKEND_DOWN;
+	now = taken(r, 7000);
+	list = report_backend_list(&model, NULL, now, NULL);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.state"), "down");
+	json_decref(list);
+	snapshot_destroy(now);
+	services[0].fallback = NULL;
+	services[0].fallback_count = 0;
+	services[0].backends = web_backends;
+	services[0].backend_count = 3;
+	free(r);
+}
+
 static void ports_show_what_is_open_and_what_is_missing(void)
 {
 	struct region *r = start();
@@ -365,6 +410,7 @@ static const struct tap_case cases[] = {
 	{ "limits that are not set are null, and zero is not",
 		limits_that_are_not_set_are_null_and_zero_is_not },
 	{ "backends show state and weight in force", backends_show_state_and_weight_in_force },
+	{ "a fallback pool is shown as one", a_fallback_pool_is_shown_as_one },
 	{ "ports show what is open and what is missing",
 		ports_show_what_is_open_and_what_is_missing },
 	{ "cores show busy share and cycles since the base",

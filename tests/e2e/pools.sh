@@ -1,0 +1,154 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# When backends cannot serve: the fallback pool takes over and gives back.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+config() {
+	config_head front=front back=back
+	echo "services:"
+	local family vip source b
+	for family in 4 6; do
+		case $family in
+		4) vip=198.51.100.10 source=10.2.0.100 b=10.2.0.1 ;;
+		6) vip=2001:db8:100::10 source=fd02::100 b=fd02::1 ;;
+		esac
+		cat <<-END
+		  - name: web$family
+		    address: "$vip"
+		    port: 80
+		    protocol: tcp
+		    mode: nat
+		    source-addresses: ["$source"]
+		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
+		    backends:
+		      - {address: "${b}1", port: 8080}
+		      - {address: "${b}2", port: 8080}
+		    fallback:
+		      - {address: "${b}3", port: 8080}
+		END
+	done
+}
+
+server_start() { # NS NUMBER
+	nginx_start "$1" "10.2.0.1$2:8080" "[fd02::1$2]:8080"
+}
+
+require topology_two_armed
+for n in 1 2 3; do
+	require server_start "b$n" $n
+done
+blob_make 10
+config >"$WORLD/default.yaml"
+require weir_start
+require wait_for 10 backends_up 4
+
+HOSTS=(198.51.100.10 '[2001:db8:100::10]')
+
+# states_are "STATE STATE STATE": of the backends of both services, in the order of the file.
+states_are() {
+	local service
+	for service in web4 web6; do
+		[ "$(ctl --json backend list $service | jq -r 'map(.state) | join(" ")')" = "$1" ] ||
+			return 1
+	done
+}
+
+weights_are() {
+	local service
+	for service in web4 web6; do
+		expect_eq "weights in force of $service" \
+			"$(ctl --json backend list $service | jq -r 'map(.weight_in_force | tostring) | join(" ")')" "$1"
+	done
+}
+
+# only_from "NAME...": 20 requests of each family are answered by these, and by all of them.
+only_from() {
+	local host n
+	for host in "${HOSTS[@]}"; do
+		expect_eq "who answers at $host" "$(for n in {1..20}; do
+			fetch -D - -o /dev/null "http://$host/" | tr -d '\r' | sed -n 's/^X-Backend: //p'
+		done | sort -u | xargs)" "$1"
+	done
+}
+
+said() { # TEXT: so far in the daemon's log
+	grep -qF "$1" "$WORLD/controld-default.log"
+}
+
+warned() { # TEXT
+	ctl --json status | jq -e --arg t "$1" '.warnings | any(. == $t)'
+}
+
+rests() {
+	expect_within 5 states_are "up up fallback"
+	weights_are "100 100 0"
+	only_from "b1 b2"
+	expect_eq "flows of the fallback" "$(backend_field web4 10.2.0.13 .new_flows)" 0
+	expect_not said "fallback pool"
+}
+
+takes_over() {
+	nginx_kill b1
+	nginx_kill b2
+	expect_within 10 states_are "down down fallback"
+	weights_are "0 0 100"
+	only_from b3
+	expect said "service web4: no backend can serve, its fallback pool does"
+	expect warned "service web6: every backend is down; its fallback pool serves"
+}
+
+# Begin a download, and read the rest of it when FILE.go is there.
+slow_download() { # ADDRESS FILE
+	# shellcheck disable=SC2016
+	start_at client timeout 60 bash -c '
+		exec 3<>"/dev/tcp/$1/80"
+		printf "GET /blob HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n" >&3
+		head -c 100000 <&3 >"$2"
+		touch "$2.begun"
+		until [ -e "$2.go" ]; do sleep 0.05; done
+		cat <&3 >>"$2"' bash "$1" "$2" &
+}
+
+gives_back() {
+	local host pids=() n=0
+	for host in "${HOSTS[@]}"; do
+		host=${host#[}
+		slow_download "${host%]}" "$WORLD/got-$n"
+		pids+=($!)
+		expect_within 10 test -e "$WORLD/got-$n.begun"
+		n=$((n + 1))
+	done
+	server_start b1 1
+	expect_within 10 states_are "up down fallback"
+	only_from b1
+	expect said "service web6: its backends serve again"
+	for n in 0 1; do
+		touch "$WORLD/got-$n.go"
+		wait "${pids[$n]}" || fail "download $n"
+		expect grep -aq "X-Backend: b3" "$WORLD/got-$n"
+		expect cmp "$WORLD/www/blob" <(sed '1,/^\r$/d' "$WORLD/got-$n")
+	done
+}
+
+drained() {
+	ctl backend drain web4 10.2.0.11:8080
+	ctl backend drain web6 '[fd02::11]:8080'
+	expect_within 5 states_are "draining down fallback"
+	weights_are "0 0 100"
+	only_from b3
+	ctl backend enable web4 10.2.0.11:8080
+	ctl backend enable web6 '[fd02::11]:8080'
+	expect_within 5 states_are "up down fallback"
+	only_from b1
+}
+
+scenario "while backends are up, the fallback pool rests" rests
+scenario "when the last backend is down, the fallback pool serves" takes_over
+scenario "a backend that is back gets all new flows, and flows on the fallback end there" gives_back
+scenario "the fallback pool serves while the others are drained" drained
+scenario "all packets are accounted for" expect_balance
+finish
