@@ -28,7 +28,7 @@
 struct rte_rcu_qsbr;
 struct service_table;
 
-#define CORE_SAMPLE_MASK  63u /* one burst in 64 is timed stage by stage */
+#define CORE_SAMPLE_MASK  63u /* one round in 64 is timed stage by stage */
 #define CORE_AGE_BUDGET	  32u /* flows looked at when a partition is aged */
 #define CORE_AGE_WORKERS  8u /* workers aged in a millisecond, one partition each */
 #define CORE_IDLE_SPINS	  256u /* rounds without packets before the first sleep */
@@ -88,12 +88,12 @@ struct core {
 	struct transmit transmit;
 	uint64_t seen; /* number of the generation that was taken over; 0: none */
 	uint64_t last_now; /* of the round before */
-	uint32_t burst; /* counts bursts, to time some of them */
+	uint32_t busy_rounds; /* counts rounds with packets, to time some of them */
 	uint32_t age_worker; /* next worker to age flows of */
 	uint32_t aged_ms; /* when flows were aged last */
 	bool age_behind; /* there was more to age than the budget allowed */
 	bool busy; /* the round before found packets */
-	bool timed; /* a burst of this round is timed */
+	bool timed; /* this round, or the next one with packets, is timed stage by stage */
 	uint32_t index;
 	int node;
 	/* from this core to core 0, for ports that core 0 owns; owned, made when first needed */

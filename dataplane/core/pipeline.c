@@ -19,9 +19,9 @@
 
 #include <rte_ring.h>
 
-/* Some bursts are timed: cycles since the last lap go to the stage that has just ended. */
+/* Some rounds are timed: cycles since the last lap go to the stage that has just ended. */
 struct laps {
-	struct weir_core_cell *cell; /* NULL: this burst is not timed */
+	struct weir_core_cell *cell; /* NULL: this round is not timed */
 	uint64_t mark;
 };
 
@@ -29,10 +29,9 @@ static inline struct laps laps_start(struct core *c)
 {
 	struct laps laps = { .cell = NULL };
 
-	if (unlikely((++c->burst & CORE_SAMPLE_MASK) == 0)) {
+	if (unlikely(c->timed)) {
 		laps.cell = c->stage.cell;
 		laps.mark = rte_rdtsc();
-		c->timed = true;
 	}
 	return laps;
 }
@@ -83,24 +82,20 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	lap(&laps, WEIR_STAGE_TRANSMIT, n);
 }
 
-static uint32_t receive_side(const struct fastpath *fp, struct core *c, const struct generation *g,
-	const struct receive_queue *from)
+/* The way of one burst as far as the receiving core goes, and on where that is the worker as well. */
+static void burst_side(const struct fastpath *fp, struct core *c, const struct generation *g,
+	const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct rte_mbuf *pkts[STAGE_BURST];
 	struct dispatch own;
 	struct laps laps = laps_start(c);
-	uint32_t found = receive_burst(&c->stage, from->port, from->queue, pkts);
-	uint16_t n = (uint16_t)found;
-	uint16_t in;
+	uint16_t in = n;
 
-	if (n == 0)
-		return 0;
+	receive_arrived(&c->stage, port, pkts, n);
 	lap(&laps, WEIR_STAGE_RECEIVE, n);
-	in = n;
-	n = parse_stage_burst(&c->stage, from->port, pkts, n);
+	n = parse_stage_burst(&c->stage, port, pkts, n);
 	lap(&laps, WEIR_STAGE_PARSE, in);
 	in = n;
-	n = service_stage_burst(&c->stage, g->table, &fp->seed, from->port, pkts, n);
+	n = service_stage_burst(&c->stage, g->table, &fp->seed, port, pkts, n);
 	lap(&laps, WEIR_STAGE_SERVICE, in);
 	dispatch_burst(&c->stage, g->service, pkts, n, &own);
 	lap(&laps, WEIR_STAGE_DISPATCH, n);
@@ -110,6 +105,25 @@ static uint32_t receive_side(const struct fastpath *fp, struct core *c, const st
 
 		work_side(c, g, worker, worker->stage, (uint16_t)worker->staged);
 		worker->staged = 0;
+	}
+}
+
+/* While more waits than one burst, the next is taken before the one at hand is worked on. */
+static uint32_t receive_side(const struct fastpath *fp, struct core *c, const struct generation *g,
+	const struct receive_queue *from)
+{
+	struct rte_mbuf *pkts[2][STAGE_BURST];
+	uint32_t found = 0;
+	uint16_t n = receive_poll(from->queue, pkts[0]);
+
+	for (unsigned int at = 0; n; at ^= 1) {
+		uint16_t ahead = 0;
+
+		found += n;
+		if (n >= RECEIVE_MORE && found + STAGE_BURST <= RECEIVE_ROUND)
+			ahead = receive_poll(from->queue, pkts[at ^ 1]);
+		burst_side(fp, c, g, from->port, pkts[at], n);
+		n = ahead;
 	}
 	return found;
 }
@@ -125,7 +139,7 @@ static uint32_t ring_side(struct core *c, const struct generation *g, struct ser
 	return n;
 }
 
-/* Offer what waits to the devices; in a round with a timed burst this is timed as well. */
+/* Offer what waits to the devices; in a timed round this is timed as well. */
 static void transmit_side(struct core *c)
 {
 	uint64_t start;
@@ -139,7 +153,6 @@ static void transmit_side(struct core *c)
 	start = rte_rdtsc();
 	transmit_flush(&c->transmit);
 	cell_add(&c->stage.cell->stage_cycles[WEIR_STAGE_TRANSMIT], rte_rdtsc() - start);
-	c->timed = false;
 }
 
 /* End flows that were idle for too long: once a millisecond, one partition each of some workers. */
@@ -179,5 +192,7 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	transmit_side(c);
 	stage_drops_free(&c->stage);
 	age_side(c, mine);
+	if (found)
+		c->timed = (++c->busy_rounds & CORE_SAMPLE_MASK) == 0;
 	return found;
 }

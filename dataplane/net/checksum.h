@@ -72,13 +72,15 @@ uint64_t checksum_add(uint64_t sum, const void *data, uint32_t bytes);
 /* True when an IPv4 header of header_bytes (20..60, a multiple of 4) has a right checksum. */
 static inline bool checksum_ipv4_ok(const uint8_t *header, uint32_t header_bytes)
 {
-	uint64_t sum = 0;
+	uint32_t w[5];
+	uint64_t sum;
 
-	for (uint32_t i = 0; i < header_bytes; i += 4) {
-		uint32_t w;
-
-		memcpy(&w, header + i, 4);
-		sum += w;
+	memcpy(w, header, sizeof(w));
+	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	/* Options are rare. */
+	for (uint32_t i = sizeof(w); __builtin_expect(i < header_bytes, 0); i += 4) {
+		memcpy(w, header + i, 4);
+		sum += w[0];
 	}
 	return checksum_fold(sum) == 0xffffu;
 }

@@ -78,6 +78,12 @@ struct packet {
 	uint32_t length; /* receive: frame bytes without FCS as received */
 };
 
+/* What a pool that packets come from has in front of each frame's buffer. */
+#define PACKET_PRIVATE_BYTES sizeof(struct packet)
+
+/* Where a frame as a device writes it begins, from its mbuf; good enough for a prefetch. */
+#define PACKET_DATA_OFFSET (sizeof(struct rte_mbuf) + PACKET_PRIVATE_BYTES + RTE_PKTMBUF_HEADROOM)
+
 static_assert(sizeof(struct packet) == 64, "a packet's state is one cache line");
 static_assert(offsetof(struct packet, ports) % 4 == 0, "ports are loaded as one word");
 

@@ -35,7 +35,7 @@ int port_frame_pool_create(
 	const char *name, uint32_t count, int node, struct rte_mempool **ret_pool)
 {
 	const unsigned int flags = RTE_MEMPOOL_F_NO_SPREAD;
-	const uint16_t private = RTE_ALIGN_CEIL(sizeof(struct packet), RTE_CACHE_LINE_SIZE);
+	const uint16_t private = PACKET_PRIVATE_BYTES;
 	uint32_t element = PORT_FRAME_BYTES;
 	/* Header and trailer depend on how DPDK was built. */
 	uint32_t around = rte_mempool_calc_obj_size(element, flags, NULL) - element;

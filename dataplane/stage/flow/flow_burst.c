@@ -23,7 +23,8 @@ static __rte_always_inline uint16_t flow_body(
 {
 	uint16_t left = 0;
 
-	for (uint16_t i = 0; i < n; i++) {
+	/* Without a ring between, the dispatch stage has done it. */
+	for (uint16_t i = 0; w->worker->ring && i < n; i++) {
 		const struct packet *p = packet_of(pkts[i]);
 
 		flow_prefetch(work_partition(w, p), p->hash);
