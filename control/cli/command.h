@@ -73,6 +73,7 @@ int command_limit_show(struct cli *cli);
 int command_port_list(struct cli *cli);
 int command_port_show(struct cli *cli);
 int command_core_list(struct cli *cli);
+int command_events(struct cli *cli);
 int command_replay(struct cli *cli);
 int command_help(struct cli *cli);
 

@@ -26,6 +26,12 @@ static const struct command_option apply_options[] = {
 	{ 0 },
 };
 
+static const struct command_option events_options[] = {
+	{ .name = "follow", .help = "go on with new ones as they come" },
+	{ .name = "since", .value = "N", .help = "only those after number N" },
+	{ 0 },
+};
+
 static const struct command_option flow_list_options[] = {
 	{ .name = "limit", .value = "N", .help = "at most N flows, 1 to 65536 (default 100)" },
 	{ 0 },
@@ -123,7 +129,12 @@ const struct command command_table[] = {
 	{ "policy map dump", "SERVICE MAP", "print a policy's map", PLANNED },
 	{ "explain", "SERVICE", "explain adaptive decisions with their figures", PLANNED },
 	{ "trace", "SERVICE", "follow single packets through the stages", PLANNED },
-	{ "events", "", "list what changed and why", PLANNED },
+	{ "events", "", "list what changed and why",
+		"Health, drains, limits, weights, cores, policies, ports, next hops, the data plane, "
+		"and who changed the configuration. The daemon keeps the last 4096; who reads too "
+		"slowly is told how many it lost. With --json a list, with --follow --json one "
+		"document on each line.",
+		command_events, 0, events_options },
 	{ "top", "", "live view of services and backends", PLANNED },
 	{ "replay", "CONFIG", "run capture files through the data plane",
 		"Needs no root, no daemon and no network card. The packets of the input files go "

@@ -251,7 +251,8 @@ bool printer_json(struct cli *cli, const json_t *document)
 {
 	if (!cli->json)
 		return false;
-	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(9);
+	/* Enough for microseconds since 1970. */
+	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
 	/* One line for programs, indented for people. */
 	flags |= isatty(fileno(cli->out)) ? JSON_INDENT(2) : 0;
 	json_dumpf(document, cli->out, flags);

@@ -175,7 +175,8 @@ static int cannot_reach(struct cli *cli, const char *path, int err, int timeout_
 			"weir-controld on %s closed the connection; see its log", path);
 	if (err == -EACCES || err == -EPERM)
 		return cli_fail(cli, CLI_UNREACHABLE,
-			"may not open %s; run weirctl as root or as a member of the socket's group",
+			"may not open %s; run weirctl as root, or as a member of a group that "
+			"weir-controld was given with --group or --read-only-group",
 			path);
 	if (err == -ENOENT || err == -ECONNREFUSED)
 		return cli_fail(cli, CLI_UNREACHABLE,
@@ -215,9 +216,14 @@ int rpc_call(
 	json_t *reply = NULL;
 	int err = cli_socket_path(cli, path, sizeof(path));
 	if (err == 0)
-		err = rpc_request(path, method, params, timeout_ms, &reply);
-	else
-		json_decref(params);
+		err = rpc_request(path, method, json_incref(params), timeout_ms, &reply);
+	/* Who may not change things may still look. */
+	char *end = err == -EACCES && cli->socket == NULL ? strrchr(path, '.') : NULL;
+	if (end != NULL && (size_t)(end - path) + sizeof("-ro.sock") <= sizeof(path)) {
+		strcpy(end, "-ro.sock");
+		err = rpc_request(path, method, json_incref(params), timeout_ms, &reply);
+	}
+	json_decref(params);
 	if (err != 0)
 		return cannot_reach(cli, path, err, timeout_ms);
 	int status = CLI_DONE;

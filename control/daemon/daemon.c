@@ -3,6 +3,7 @@
 #include "control/daemon/daemon.h"
 
 #include "control/daemon/clock.h"
+#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/startup.h"
@@ -69,6 +70,17 @@ static void dataplane_absent(void *ctx)
 	pool_begin(ctx, NULL);
 }
 
+static void dataplane_emit(struct daemon *d, const char *what, const char *why)
+{
+	char text[320];
+
+	snprintf(text, sizeof(text), "%s%s%s", what, *why ? ": " : "", why);
+	event_emit(EVENT_DATAPLANE, d->options.instance, text,
+		json_pack("{s:s, s:i, s:i, s:s}", "what", what, "pid",
+			(int)dataplane_pid(d->dataplane), "restarts",
+			(int)dataplane_restarts(d->dataplane), "reason", why));
+}
+
 static void dataplane_connected(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -77,6 +89,7 @@ static void dataplane_connected(void *ctx)
 	const struct snapshot *adopted = NULL;
 	char text[128];
 
+	dataplane_emit(d, hello->generation ? "adopted" : "started", "");
 	d->adopted_digest = hello->generation ? hello->config_digest : 0;
 	for (int i = 0; hello->generation && !adopted && i < ADOPT_ATTEMPTS; i++)
 		adopted = daemon_snapshot(d, 0);
@@ -93,12 +106,21 @@ static void dataplane_lost(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	dataplane_emit(d, "ended", dataplane_error(d->dataplane));
 	told_clear(&d->told);
 	d->adopted_digest = 0;
 	d->in_step = false;
 	history_clear(&d->history);
 	hops_reset(&d->hops, 0);
 	waiters_fail(d, "the data plane has ended; see `weirctl status`");
+}
+
+static void port_emit(const char *port, bool up, const char *why)
+{
+	char text[320];
+
+	snprintf(text, sizeof(text), "is %s%s%s", up ? "up" : "down", *why ? ": " : "", why);
+	event_emit(EVENT_PORT, port, text, json_pack("{s:s, s:b}", "port", port, "up", (int)up));
 }
 
 static void dataplane_event(void *ctx, const struct weir_event *event)
@@ -109,12 +131,15 @@ static void dataplane_event(void *ctx, const struct weir_event *event)
 	snprintf(text, sizeof(text), "%.*s", (int)sizeof(event->text), event->text);
 	switch (event->kind) {
 	case WEIR_EVENT_PORT_UP:
+		port_emit(object, true, text);
 		log_notice("port %s is up%s%s", object, *text ? ": " : "", text);
 		break;
 	case WEIR_EVENT_PORT_DOWN:
+		port_emit(object, false, text);
 		log_warning("port %s is down%s%s", object, *text ? ": " : "", text);
 		break;
 	default:
+		event_emit(EVENT_WARNING, object, text, NULL);
 		log_warning("data plane: %s%s%s", object, *object ? ": " : "", text);
 		break;
 	}
@@ -232,16 +257,41 @@ static int metrics_begin(struct daemon *d)
 	return rc;
 }
 
-static int parts_start(struct daemon *d)
+/* ret_what: the one that cannot be had. */
+static int sockets_start(struct daemon *d, const char **ret_what)
 {
 	char path[PATH_MAX];
-	const char *socket =
-		d->options.socket ? d->options.socket : rundir_path(&d->run, "control.sock", path);
+	struct rpc_settings watchers = { .path = rundir_path(&d->run, "control-ro.sock", path),
+		.group = d->options.read_only_group,
+		.read_only = true,
+		.handler = methods_handle,
+		.ctx = d };
+
+	*ret_what = "control-ro.sock";
+	int rc = rpc_server_start(d->base, &watchers, &d->watchers);
+
+	if (rc)
+		return rc;
+	*ret_what = "control.sock";
+	struct rpc_settings operators = { .path = d->options.socket ?
+			d->options.socket :
+			rundir_path(&d->run, "control.sock", path),
+		.group = d->options.group,
+		.handler = methods_handle,
+		.ctx = d };
+
+	return rpc_server_start(d->base, &operators, &d->server);
+}
+
+static int parts_start(struct daemon *d)
+{
 	const char *what = "event loop";
 	int rc = -ENOMEM;
 
 	d->base = event_base_new();
 	if (!d->base || signals_follow(d) || timers_create(d))
+		goto fail;
+	if (events_start(d->base))
 		goto fail;
 	if (metrics_begin(d))
 		return -EADDRINUSE;
@@ -266,8 +316,7 @@ static int parts_start(struct daemon *d)
 	if (rc)
 		goto fail;
 	/* Last: who finds the socket finds everything else. */
-	what = socket;
-	rc = rpc_server_start(d->base, socket, methods_handle, d, &d->server);
+	rc = sockets_start(d, &what);
 	if (rc)
 		goto fail;
 	return 0;
@@ -295,7 +344,9 @@ static void parts_end(struct daemon *d)
 	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer,
 		d->replan_timer };
 
+	events_stop();
 	rpc_server_stop(d->server);
+	rpc_server_stop(d->watchers);
 	metrics_server_stop(d->metrics);
 	dataplane_destroy(d->dataplane);
 	pool_destroy(d->pool);

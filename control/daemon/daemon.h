@@ -50,7 +50,8 @@ struct daemon {
 	struct pool *pool; /* owned */
 	struct dataplane_callbacks callbacks;
 	struct dataplane *dataplane; /* owned */
-	struct rpc_server *server; /* owned */
+	struct rpc_server *server; /* owned; control.sock */
+	struct rpc_server *watchers; /* owned; control-ro.sock */
 	struct metrics_server *metrics; /* owned; NULL: none configured */
 	struct history history;
 	struct event *history_timer; /* owned */

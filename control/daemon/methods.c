@@ -3,10 +3,13 @@
 /* The methods of the control API; docs/developers/control-api.md has their documents. */
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/events.h"
 #include "control/daemon/flows.h"
+#include "control/daemon/who.h"
 #include "control/report/report.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +141,20 @@ static void backend_list(struct daemon *d, struct rpc_call *call)
 		rpc_call_result(call, backends_document(d, s, 100));
 }
 
+static void drain_emit(
+	const struct rpc_call *call, const struct model_service *s, const char *backend, bool drain)
+{
+	struct who who = who_asks(call);
+	char object[160], text[96], by[64];
+
+	snprintf(object, sizeof(object), "%s %.80s", s->name, backend);
+	snprintf(text, sizeof(text), "%s by %s", drain ? "drained" : "enabled again",
+		who_print(&who, by, sizeof(by)));
+	event_emit(EVENT_BACKEND, object, text,
+		json_pack("{s:s, s:s, s:b, s:o}", "service", s->name, "backend", backend, "drained",
+			(int)drain, "by", who_document(&who)));
+}
+
 static void backend_change(struct daemon *d, struct rpc_call *call, bool drain)
 {
 	const struct model_service *s = service_param(d, call);
@@ -154,12 +171,17 @@ static void backend_change(struct daemon *d, struct rpc_call *call, bool drain)
 	}
 	if (!snapshot_or_error(d, call))
 		return;
-	if (!d->pool_ready || pool_drain(d->pool, s->name, &a, port, drain)) {
+	struct pool_health before = { 0 };
+
+	if (!d->pool_ready || !pool_health(d->pool, s->name, &a, port, &before) ||
+		pool_drain(d->pool, s->name, &a, port, drain)) {
 		rpc_call_error(call, RPC_REFUSED, NULL,
 			"service %s has no backend %.80s; see `weirctl backend list %s`", s->name,
 			text, s->name);
 		return;
 	}
+	if (before.draining != drain)
+		drain_emit(call, s, text, drain);
 	waiter_add(d, call, s->name, &a, port);
 }
 
@@ -231,25 +253,60 @@ static void core_list(struct daemon *d, struct rpc_call *call)
 		rpc_call_result(call, report_core_list(d->model, now, history_base(&d->history)));
 }
 
+/* An optional number; answers the call and returns false when it is something else. */
+static bool number_param(
+	struct rpc_call *call, const char *name, double most, double preset, double *ret)
+{
+	json_t *value = json_object_get(rpc_call_params(call), name);
+
+	*ret = preset;
+	if (!value || json_is_null(value))
+		return true;
+	*ret = json_number_value(value);
+	if (json_is_number(value) && *ret >= 0 && *ret <= most)
+		return true;
+	rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "%s: expected a number 0..%.0f", name, most);
+	return false;
+}
+
+#define EVENTS_WAIT_MAX_S 60
+#define EVENTS_LIMIT_MAX  EVENT_RING_SIZE
+
+static void events_list(struct daemon *d, struct rpc_call *call)
+{
+	double since, wait, limit;
+
+	if (number_param(call, "since", 9007199254740992.0, 0, &since) &&
+		number_param(call, "wait", EVENTS_WAIT_MAX_S, 0, &wait) &&
+		number_param(call, "limit", EVENTS_LIMIT_MAX, EVENTS_LIMIT_MAX, &limit))
+		events_answer(call, (uint64_t)since, (size_t)limit,
+			d->stopping ? 0 : (unsigned int)(wait * 1000));
+}
+
+#define READS	true
+#define CHANGES false
+
 static const struct {
 	const char *name;
 	void (*run)(struct daemon *d, struct rpc_call *call);
+	bool reads; /* changes nothing: also answered on the read-only socket */
 } methods[] = {
-	{ "backend.drain", backend_drain },
-	{ "backend.enable", backend_enable },
-	{ "backend.list", backend_list },
-	{ "config.apply", config_apply },
-	{ "config.diff", config_diff },
-	{ "config.show", config_show },
-	{ "core.list", core_list },
-	{ "flow.find", flow_find },
-	{ "flow.list", flow_list },
-	{ "limit.show", limit_show },
-	{ "port.list", port_list },
-	{ "port.show", port_show },
-	{ "service.list", service_list },
-	{ "service.show", service_show },
-	{ "status", status },
+	{ "backend.drain", backend_drain, CHANGES },
+	{ "backend.enable", backend_enable, CHANGES },
+	{ "backend.list", backend_list, READS },
+	{ "config.apply", config_apply, CHANGES },
+	{ "config.diff", config_diff, READS },
+	{ "config.show", config_show, READS },
+	{ "core.list", core_list, READS },
+	{ "events.list", events_list, READS },
+	{ "flow.find", flow_find, READS },
+	{ "flow.list", flow_list, READS },
+	{ "limit.show", limit_show, READS },
+	{ "port.list", port_list, READS },
+	{ "port.show", port_show, READS },
+	{ "service.list", service_list, READS },
+	{ "service.show", service_show, READS },
+	{ "status", status, READS },
 };
 
 void methods_handle(void *ctx, struct rpc_call *call)
@@ -257,10 +314,16 @@ void methods_handle(void *ctx, struct rpc_call *call)
 	const char *name = rpc_call_method(call);
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-		if (!strcmp(methods[i].name, name)) {
+		if (strcmp(methods[i].name, name))
+			continue;
+		if (rpc_call_peer(call)->read_only && !methods[i].reads)
+			rpc_call_error(call, RPC_READ_ONLY, NULL,
+				"%s is not allowed on the read-only socket; it takes the right to use "
+				"control.sock",
+				name);
+		else
 			methods[i].run(ctx, call);
-			return;
-		}
+		return;
 	}
 	rpc_call_error(call, RPC_METHOD_NOT_FOUND, NULL, "there is no method %.64s", name);
 }

@@ -5,11 +5,14 @@
 #include "dataplane/api/telemetry.h"
 
 #include <getopt.h>
+#include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
 	"usage: weir-controld --config FILE [--instance NAME] [--spawn-dataplane] [--socket PATH]\n"
+	"                     [--group GROUP] [--read-only-group GROUP]\n"
 	"\n"
 	"The control daemon of Weir.\n"
 	"\n"
@@ -17,6 +20,9 @@ static const char usage[] =
 	"  --instance NAME     which Weir of this host this is; default \"default\"\n"
 	"  --spawn-dataplane   start weir-dataplane when none runs, and stop it at the end\n"
 	"  --socket PATH       where to listen; default RUN/NAME/control.sock\n"
+	"  --group GROUP       who may change things beside root: may use control.sock\n"
+	"  --read-only-group GROUP\n"
+	"                      who may look: may use RUN/NAME/control-ro.sock\n"
 	"  --help, --version\n"
 	"\n"
 	"RUN is /run/weir, or $WEIR_RUN_DIR.\n";
@@ -31,18 +37,35 @@ static bool instance_is_valid(const char *name)
 		name[0] != '-';
 }
 
+/* Returns false, and has said it, when there is no such group. */
+static bool group_find(const char *option, const char *name, int64_t *ret_group)
+{
+	const struct group *g = getgrnam(name);
+	char *end;
+	unsigned long number = strtoul(name, &end, 10);
+
+	if (!g && (end == name || *end || number >= UINT32_MAX)) {
+		fprintf(stderr, "weir-controld: %s: there is no group %s\n", option, name);
+		return false;
+	}
+	*ret_group = g ? g->gr_gid : (int64_t)number;
+	return true;
+}
+
 int options_parse(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option known[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "instance", required_argument, NULL, 'i' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "group", required_argument, NULL, 'g' },
+		{ "read-only-group", required_argument, NULL, 'r' },
 		{ "spawn-dataplane", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options o = { .instance = "default" };
+	struct options o = { .instance = "default", .group = -1, .read_only_group = -1 };
 	int c;
 
 	optind = 1;
@@ -56,6 +79,14 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 			break;
 		case 's':
 			o.socket = optarg;
+			break;
+		case 'g':
+			if (!group_find("--group", optarg, &o.group))
+				return 2;
+			break;
+		case 'r':
+			if (!group_find("--read-only-group", optarg, &o.read_only_group))
+				return 2;
 			break;
 		case 'd':
 			o.spawn_dataplane = true;

@@ -6,11 +6,15 @@
 #define WEIR_DAEMON_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
 	const char *config;
 	const char *instance;
 	const char *socket; /* NULL: RUN/NAME/control.sock */
+	/* Groups whose members may use the sockets; -1: that of the process. */
+	int64_t group;
+	int64_t read_only_group;
 	bool spawn_dataplane;
 };
 

@@ -2,6 +2,7 @@
 
 #include "control/daemon/pool.h"
 
+#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/state_file.h"
 #include "control/health/health_check.h"
@@ -143,9 +144,14 @@ static void drained_save(const struct pool *p)
 static void health_changed(void *ctx, enum health_verdict verdict, const char *reason)
 {
 	struct entry *e = ctx;
-	char text[80];
+	char text[80], object[160], what[160];
 
 	address_port_print(&e->address, e->port, text, sizeof(text));
+	snprintf(object, sizeof(object), "%s %s", e->service, text);
+	snprintf(what, sizeof(what), "is %s: %s", verdict == HEALTH_GOOD ? "up" : "down", reason);
+	event_emit(EVENT_HEALTH, object, what,
+		json_pack("{s:s, s:s, s:s, s:s}", "service", e->service, "backend", text, "verdict",
+			verdict == HEALTH_GOOD ? "good" : "bad", "reason", reason));
 	if (verdict == HEALTH_GOOD)
 		log_notice("service %s: backend %s is up: %s", e->service, text, reason);
 	else

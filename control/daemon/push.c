@@ -7,6 +7,7 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 
 #include <event2/event.h>
@@ -148,6 +149,32 @@ static enum hop_sight hop_look(struct daemon *d, const struct weir_config_neighb
 	return k && (k->state & NUD_FAILED) ? HOP_FAILED : HOP_GONE;
 }
 
+/* What the data plane will be told of a next hop, and was told before. */
+static void hop_emit(const struct daemon *d, const struct weir_config_neighbour *before,
+	bool resolved, const uint8_t mac[6])
+{
+	char address[80], object[160], text[96], link[18];
+	struct address a;
+
+	/* 2: of an adopted data plane nobody knows; nothing needs to have changed. */
+	if (before->resolved > 1)
+		return;
+	memcpy(a.bytes, before->address, sizeof(a.bytes));
+	address_print(&a, address, sizeof(address));
+	snprintf(object, sizeof(object), "%s %s", address, d->told.ports[before->port].name);
+	snprintf(link, sizeof(link), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		mac[3], mac[4], mac[5]);
+	if (!resolved)
+		snprintf(text, sizeof(text), "is lost: nobody answers for it");
+	else
+		snprintf(text, sizeof(text), "%s %s",
+			before->resolved ? "has moved to" : "is found at", link);
+	event_emit(EVENT_NEXT_HOP, object, text,
+		json_pack("{s:s, s:s, s:b, s:o}", "address", address, "port",
+			d->told.ports[before->port].name, "resolved", (int)resolved, "mac",
+			resolved ? json_string(link) : json_null()));
+}
+
 /* Decide about one next hop; returns true when the data plane has to hear of it. */
 static bool hop_step(struct daemon *d, size_t index, uint64_t now, unsigned int *asks)
 {
@@ -167,6 +194,7 @@ static bool hop_step(struct daemon *d, size_t index, uint64_t now, unsigned int 
 	}
 	if (v.keep_mac || (n->resolved == v.resolved && (!v.resolved || !memcmp(n->mac, mac, 6))))
 		return false;
+	hop_emit(d, n, v.resolved, mac);
 	n->resolved = v.resolved;
 	memcpy(n->mac, mac, sizeof(n->mac));
 	return true;

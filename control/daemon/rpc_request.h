@@ -20,6 +20,7 @@ enum rpc_error {
 	RPC_INVALID_PARAMS = -32602,
 	RPC_REFUSED = 1,
 	RPC_DATAPLANE = 2,
+	RPC_READ_ONLY = 3, /* this socket carries no changes */
 };
 
 struct rpc_request {

@@ -29,6 +29,7 @@ struct client {
 	TAILQ_ENTRY(client) link;
 	struct rpc_server *server; /* borrowed */
 	struct bufferevent *stream; /* owned */
+	struct rpc_peer peer;
 	struct rpc_call *call; /* borrowed; the open one, which holds back the next line */
 	struct event *resume; /* owned; go on with lines that are already here */
 	bool ended; /* the peer sends no more */
@@ -36,6 +37,7 @@ struct client {
 
 struct rpc_call {
 	struct client *client; /* borrowed; NULL when the connection has ended */
+	struct rpc_peer peer;
 	struct rpc_request request;
 };
 
@@ -46,6 +48,7 @@ struct rpc_server {
 	unsigned int client_count;
 	rpc_handler handler;
 	void *ctx;
+	bool read_only;
 	char path[108];
 };
 
@@ -91,6 +94,7 @@ static void line_take(struct client *c, const char *line, size_t length)
 		return;
 	}
 	call->client = c;
+	call->peer = c->peer;
 	c->call = call;
 	s->handler(s->ctx, call);
 }
@@ -159,6 +163,21 @@ static void client_event(struct bufferevent *stream, short what, void *ctx)
 	client_close(c);
 }
 
+/* Who connected; remembered now, because a process can be gone when its request is read. */
+static struct rpc_peer peer_find(const struct rpc_server *s, int fd)
+{
+	struct rpc_peer peer = { .read_only = s->read_only };
+	struct ucred cred;
+	socklen_t size = sizeof(cred);
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size)) {
+		peer.known = true;
+		peer.uid = cred.uid;
+		peer.pid = cred.pid;
+	}
+	return peer;
+}
+
 static void client_accept(struct evconnlistener *listener, evutil_socket_t fd,
 	struct sockaddr *address, int length, void *ctx)
 {
@@ -170,6 +189,7 @@ static void client_accept(struct evconnlistener *listener, evutil_socket_t fd,
 		return;
 	}
 	c->server = s;
+	c->peer = peer_find(s, fd);
 	c->stream = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	c->resume = c->stream ? event_new(s->base, -1, 0, client_resume, c) : NULL;
 	if (!c->resume) {
@@ -199,7 +219,7 @@ static void accept_failed(struct evconnlistener *listener, void *ctx)
 }
 
 /* A socket that listens at path, put in place under a temporary name so that nobody finds it half made. */
-static int socket_listen(const char *path)
+static int socket_listen(const char *path, int64_t group)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s.%d", path, (int)getpid());
@@ -215,6 +235,8 @@ static int socket_listen(const char *path)
 	int rc = bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
 
 	umask(before);
+	if (!rc && group >= 0 && chown(a.sun_path, (uid_t)-1, (gid_t)group))
+		rc = -errno;
 	if (!rc && (listen(fd, 128) || rename(a.sun_path, path)))
 		rc = -errno;
 	if (rc) {
@@ -225,7 +247,7 @@ static int socket_listen(const char *path)
 	return fd;
 }
 
-int rpc_server_start(struct event_base *base, const char *path, rpc_handler handler, void *ctx,
+int rpc_server_start(struct event_base *base, const struct rpc_settings *settings,
 	struct rpc_server **ret_server)
 {
 	struct rpc_server *s = calloc(1, sizeof(*s));
@@ -234,13 +256,14 @@ int rpc_server_start(struct event_base *base, const char *path, rpc_handler hand
 		return -ENOMEM;
 	TAILQ_INIT(&s->clients);
 	s->base = base;
-	s->handler = handler;
-	s->ctx = ctx;
-	if ((size_t)snprintf(s->path, sizeof(s->path), "%s", path) >= sizeof(s->path)) {
+	s->handler = settings->handler;
+	s->ctx = settings->ctx;
+	s->read_only = settings->read_only;
+	if ((size_t)snprintf(s->path, sizeof(s->path), "%s", settings->path) >= sizeof(s->path)) {
 		free(s);
 		return -ENAMETOOLONG;
 	}
-	int fd = socket_listen(path);
+	int fd = socket_listen(s->path, settings->group);
 
 	if (fd < 0) {
 		free(s);
@@ -249,7 +272,7 @@ int rpc_server_start(struct event_base *base, const char *path, rpc_handler hand
 	s->listener = evconnlistener_new(
 		base, client_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!s->listener) {
-		unlink(path);
+		unlink(s->path);
 		close(fd);
 		free(s);
 		return -ENOMEM;
@@ -273,6 +296,11 @@ void rpc_server_stop(struct rpc_server *s)
 		client_close(c);
 	}
 	free(s);
+}
+
+const struct rpc_peer *rpc_call_peer(const struct rpc_call *call)
+{
+	return &call->peer;
 }
 
 const char *rpc_call_method(const struct rpc_call *call)

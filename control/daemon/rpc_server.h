@@ -11,9 +11,12 @@
 
 #include "control/daemon/rpc_request.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #define RPC_LINE_MAX	(16u << 20) /* bytes of a request, without its newline */
 #define RPC_QUEUE_MAX	(64u << 20) /* bytes of answers that wait for one reader */
-#define RPC_CLIENTS_MAX 256
+#define RPC_CLIENTS_MAX 256 /* of each socket: watchers cannot shut out operators */
 
 struct event_base;
 struct rpc_server;
@@ -25,15 +28,32 @@ struct rpc_call; /* one request that has not been answered */
  */
 typedef void (*rpc_handler)(void *ctx, struct rpc_call *call);
 
+struct rpc_settings {
+	const char *path; /* borrowed during the start only */
+	int64_t group; /* whose members may connect beside the owner; -1: that of the process */
+	bool read_only; /* what it carries should change nothing; the handler sees to it */
+	rpc_handler handler;
+	void *ctx;
+};
+
+/* The other end of a call, as the kernel knows it. */
+struct rpc_peer {
+	bool known;
+	bool read_only; /* came in by a socket that is */
+	uint32_t uid;
+	int32_t pid;
+};
+
 /*
- * Listen at path, mode 0660; what was there is replaced as one step.
+ * Listen at a path, mode 0660; what was there is replaced as one step.
  * Returns 0 or -errno. rpc_server_stop() removes the socket.
  */
-int rpc_server_start(struct event_base *base, const char *path, rpc_handler handler, void *ctx,
+int rpc_server_start(struct event_base *base, const struct rpc_settings *settings,
 	struct rpc_server **ret_server);
 /* Calls that are still open may be answered afterwards, in vain. */
 void rpc_server_stop(struct rpc_server *s);
 
+const struct rpc_peer *rpc_call_peer(const struct rpc_call *call);
 const char *rpc_call_method(const struct rpc_call *call);
 json_t *rpc_call_params(const struct rpc_call *call); /* borrowed; an object */
 

@@ -4,6 +4,7 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/events.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
 #include "control/report/report.h"
@@ -287,6 +288,11 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	struct daemon *d = ctx;
 	const struct snapshot *now = daemon_snapshot(d, 100);
 	json_t *warnings = warnings_list(d, now);
+	struct metrics_event events[EVENT_KIND_COUNT];
+
+	for (int i = 0; i < EVENT_KIND_COUNT; i++)
+		events[i] = (struct metrics_event){ .kind = event_kind_name(i),
+			.count = events_count(i) };
 	struct metrics_input in = { .instance = d->options.instance,
 		.version = WEIR_VERSION,
 		.dataplane_up = dataplane_state(d->dataplane) == DATAPLANE_RUNNING,
@@ -294,6 +300,8 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.controld_uptime_s = seconds_since(d->started_ns),
 		.applied_at = d->applied_at,
 		.warnings = json_array_size(warnings),
+		.events = events,
+		.event_count = EVENT_KIND_COUNT,
 		.now = now,
 		.base = history_base(&d->history) };
 

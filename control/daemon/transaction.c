@@ -13,9 +13,11 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/steer.h"
+#include "control/daemon/who.h"
 #include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>
@@ -79,6 +81,20 @@ static void transaction_free(struct transaction *t)
 	free(t);
 }
 
+static void apply_emit(const struct transaction *t, const char *what, const char *why)
+{
+	struct who who = { .known = false };
+	char text[512], by[64];
+
+	if (t->call)
+		who = who_asks(t->call);
+	snprintf(text, sizeof(text), "%s by %s%s%.400s", what, who_print(&who, by, sizeof(by)),
+		*why ? ": " : "", why);
+	event_emit(EVENT_CONFIG, t->file, text,
+		json_pack(
+			"{s:s, s:o, s:s}", "what", what, "by", who_document(&who), "reason", why));
+}
+
 /* The transaction has been answered; on to the next. */
 static void finish(struct transaction *t)
 {
@@ -101,6 +117,8 @@ __attribute__((format(printf, 4, 5))) static void fail(
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (is_apply(t))
+		apply_emit(t, "refused", text);
 	if (t->call) {
 		log_warning("configuration %s is not applied: %s", t->file, text);
 		rpc_call_error(t->call, code, data, "%s", text);
@@ -181,6 +199,8 @@ static void commit(struct transaction *t, bool pending)
 	if (apply) {
 		log_notice("configuration %s is %s%s", t->file, changed ? "in force" : "as before",
 			pending ? ", as soon as a data plane runs" : "");
+		if (changed)
+			apply_emit(t, "applied", "");
 		commit_model(t);
 	}
 	if (!pending) {

@@ -214,6 +214,19 @@ static void render_gauge(const struct metrics_input *in, struct evbuffer *out, c
 	metrics_sample_double(out, name, &l, value);
 }
 
+static void render_events(const struct metrics_input *in, struct evbuffer *out)
+{
+	metrics_family(out, "weir_events_total", "counter",
+		"Events that `weirctl events` tells of, by kind.");
+	for (size_t i = 0; i < in->event_count; i++) {
+		struct labels l;
+
+		labels_begin(&l, in->instance);
+		labels_add(&l, "kind", in->events[i].kind);
+		metrics_sample_u64(out, "weir_events_total", &l, in->events[i].count);
+	}
+}
+
 void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 {
 	struct labels l;
@@ -232,6 +245,7 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 		"When the configuration in force was applied.", in->applied_at);
 	render_gauge(in, out, "weir_warnings", "gauge", "Warnings that `weirctl status` shows.",
 		(double)in->warnings);
+	render_events(in, out);
 	if (!in->now)
 		return;
 	render_gauge(in, out, "weir_config_generation", "gauge",

@@ -15,6 +15,11 @@
 
 struct evbuffer;
 
+struct metrics_event {
+	const char *kind;
+	uint64_t count;
+};
+
 struct metrics_input {
 	const char *instance;
 	const char *version;
@@ -23,6 +28,8 @@ struct metrics_input {
 	double controld_uptime_s;
 	double applied_at; /* seconds since 1970, of the configuration in force */
 	size_t warnings;
+	const struct metrics_event *events; /* one for each kind */
+	size_t event_count;
 	const struct snapshot *now; /* NULL: no data plane */
 	const struct snapshot *base; /* quantiles are of what came since; NULL: since the start */
 };

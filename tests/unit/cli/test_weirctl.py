@@ -42,6 +42,10 @@ FLOW = {"service": "web", "protocol": "tcp", "client": "192.0.2.1:4000",
         "address": "203.0.113.10:80", "source": None, "backend": "10.0.0.11:8080",
         "state": "established", "bucket": 17, "idle": 1.5}
 RUNNING = "version: 1\nports: [{name: front, device: no-such-if}]\nservices: []\n"
+EVENTS = [{"sequence": 7, "time": 1700000000.25, "kind": "health", "object": "web 10.0.0.11:8080",
+           "text": "is down: HTTP 503", "inputs": {"verdict": "bad"}},
+          {"sequence": 8, "time": 1700000001.5, "kind": "config", "object": "a.yaml",
+           "text": "applied by root (pid 5)", "inputs": {}}]
 STATUS = {"instance": "default", "generation": 7, "uptime": 125.0, "in_step": True,
           "controld": {"pid": 41, "config": "/etc/weir/weir.yaml", "spawns_dataplane": True},
           "dataplane": {"state": "running", "pid": 42, "uptime": 7200.0}, "ports": [PORT],
@@ -57,6 +61,7 @@ def answer(method, params):
         "flow.find": dict(FLOW, existing=True), "limit.show": LIMITS, "port.list": [PORT],
         "port.show": PORT, "core.list": [CORE],
         "config.show": {"text": RUNNING, "file": "a.yaml", "applied_at": 1},
+        "events.list": EVENTS,
         "config.diff": {"diff": "+ services.web\n"},
         "service.show": dict(SERVICE, backends=[BACKEND], limits=LIMITS, rates=None),
     }
@@ -91,6 +96,9 @@ def serve(listener):
                 peer.sendall(b"HTTP/1.1 400 Bad Request\n")
                 continue
             request = json.loads(line)
+            if MODE == "once" and REQUESTS:
+                REQUESTS.append(request)
+                continue
             REQUESTS.append(request)
             reply = {"jsonrpc": "2.0", "id": request["id"]}
             try:
@@ -140,6 +148,7 @@ def _():
     assert document("port", "show", "front") == PORT
     assert document("core", "list") == [CORE]
     assert document("config", "show")["text"] == RUNNING
+    assert document("events") == EVENTS
     assert document("service", "show", "web")["backends"] == [BACKEND]
 
 
@@ -150,7 +159,7 @@ def _():
                  ["backend", "enable", "web", "10.0.0.11:8080"], ["flow", "list", "web"],
                  ["flow", "list", "web", "--limit", "5"],
                  ["flow", "find", "udp", "192.0.2.1:4000", "[2001:db8::1]:53"],
-                 ["port", "show", "front"]):
+                 ["port", "show", "front"], ["events"], ["events", "--since", "41"]):
         REQUESTS.clear()
         assert run(*args)[0] == 0
         sent.append((REQUESTS[0]["method"], REQUESTS[0].get("params")))
@@ -163,6 +172,8 @@ def _():
         ("flow.find", {"tuple": {"protocol": "udp", "client": "192.0.2.1:4000",
                                  "service": "[2001:db8::1]:53"}}),
         ("port.show", {"port": "front"}),
+        ("events.list", {"since": 0}),
+        ("events.list", {"since": 41}),
     ], sent
 
 
@@ -329,6 +340,44 @@ def _():
     found = json.loads(out)
     assert err == "" and found["configuration"] is None, (found, err)
     assert any(f["check"] == "daemon" and f["level"] == "note" for f in found["findings"]), found
+@case("events are lines, and a follower goes on behind the last one")
+def _():
+    global MODE
+    out = run("events", env={"TZ": "UTC"})[1].splitlines()
+    assert out[0] == ("2023-11-14 22:13:20.250  health     web 10.0.0.11:8080 is down: HTTP 503"), out
+    assert len(out) == 2
+    REQUESTS.clear()
+    MODE = "once"
+    status, out, err = run("--json", "events", "--follow", "--since", "3")
+    MODE = "good"
+    assert [json.loads(line) for line in out.splitlines()] == EVENTS, out
+    assert status == 3 and "closed the connection" in err, (status, err)
+    asked = [(r["method"], r["params"]["since"]) for r in REQUESTS]
+    assert asked == [("events.list", 3), ("events.list", 8)], asked
+    for bad in ("x", "-1", "1.5"):
+        assert run("events", "--since", bad)[0] == 2
+
+
+@case("a daemon that may not be asked is asked by its read-only socket")
+def _():
+    if os.getuid() != 0:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(folder + "/default")
+        os.chmod(folder, 0o755)
+        for name, mode in (("control.sock", 0o600), ("control-ro.sock", 0o666)):
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(folder + "/default/" + name)
+            listener.listen()
+            os.chmod(folder + "/default/" + name, mode)
+            threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        p = subprocess.run([*as_nobody, WEIRCTL, "--json", "port", "list"], capture_output=True,
+                           text=True, timeout=30, env=dict(os.environ, WEIR_RUN_DIR=folder))
+        assert p.returncode == 0 and json.loads(p.stdout) == [PORT], p
+        p = subprocess.run([*as_nobody, WEIRCTL, "--socket", folder + "/default/control.sock",
+                            "port", "list"], capture_output=True, text=True, timeout=30)
+        assert p.returncode == 3 and "may not open" in p.stderr, p
 
 
 @case("a full disk is not a success")

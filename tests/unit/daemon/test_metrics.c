@@ -67,9 +67,14 @@ static struct world *world_create(void)
 		.core_count = 1,
 		.tsc_hz = 1000,
 		.generation = 7 };
-	w->in = (struct metrics_input){
-		.instance = "default", .version = "1.2", .dataplane_up = true, .now = &w->snapshot
-	};
+	static const struct metrics_event event = { .kind = "health", .count = 3 };
+
+	w->in = (struct metrics_input){ .instance = "default",
+		.version = "1.2",
+		.dataplane_up = true,
+		.events = &event,
+		.event_count = 1,
+		.now = &w->snapshot };
 	return w;
 }
 
@@ -121,6 +126,7 @@ static void test_samples(void)
 	expect_line(text, "weir_port_up{weir_instance=\"default\",port=\"front\"} 1");
 	expect_line(text, "weir_core_busy_ratio{weir_instance=\"default\",cpu=\"3\"} 0.25");
 	expect_line(text, "weir_config_generation{weir_instance=\"default\"} 7");
+	expect_line(text, "weir_events_total{weir_instance=\"default\",kind=\"health\"} 3");
 	free(text);
 	free(w);
 }

@@ -36,11 +36,25 @@ static void handle(void *ctx, struct rpc_call *call)
 		rpc_call_result(call, json_incref(rpc_call_params(call)));
 	else if (!strcmp(rpc_call_method(call), "hold"))
 		f->held = call;
+	else if (!strcmp(rpc_call_method(call), "who"))
+		rpc_call_result(call,
+			json_pack("[i, i, b, b]", (int)rpc_call_peer(call)->uid,
+				(int)rpc_call_peer(call)->pid, (int)rpc_call_peer(call)->known,
+				(int)rpc_call_peer(call)->read_only));
 	else if (!strcmp(rpc_call_method(call), "large"))
 		rpc_call_result(call, json_sprintf("%*s", 4 << 20, "x"));
 	else
 		rpc_call_error(call, RPC_METHOD_NOT_FOUND, NULL, "there is no method %s",
 			rpc_call_method(call));
+}
+
+static int serve(struct fixture *f, bool read_only, struct rpc_server **ret_server)
+{
+	struct rpc_settings settings = {
+		.path = f->path, .group = -1, .read_only = read_only, .handler = handle, .ctx = f
+	};
+
+	return rpc_server_start(f->base, &settings, ret_server);
 }
 
 static void setup(struct fixture *f)
@@ -51,7 +65,7 @@ static void setup(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
 	f->base = event_base_new();
-	CU_ASSERT_EQUAL_FATAL(rpc_server_start(f->base, f->path, handle, f, &f->server), 0);
+	CU_ASSERT_EQUAL_FATAL(serve(f, false, &f->server), 0);
 }
 
 static void teardown(struct fixture *f)
@@ -416,7 +430,7 @@ static void test_stale(void)
 
 	/* What a killed daemon left is replaced; the new socket works. */
 	setup(&f);
-	CU_ASSERT_EQUAL_FATAL(rpc_server_start(f.base, f.path, handle, &f, &second), 0);
+	CU_ASSERT_EQUAL_FATAL(serve(&f, false, &second), 0);
 	rpc_server_stop(f.server);
 	f.server = second;
 	CU_ASSERT_EQUAL(access(f.path, F_OK), -1); /* it was the first one's to remove */
@@ -424,12 +438,45 @@ static void test_stale(void)
 	int left = open(f.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
 	close(left);
-	CU_ASSERT_EQUAL_FATAL(rpc_server_start(f.base, f.path, handle, &f, &f.server), 0);
+	CU_ASSERT_EQUAL_FATAL(serve(&f, false, &f.server), 0);
 	int fd = client_connect(&f);
 
 	SEND(&f, fd, ECHO("3"));
 	expect_echo(&f, fd, 3);
 	close(fd);
+	teardown(&f);
+}
+
+#define WHO "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"who\"}\n"
+
+static void expect_peer(struct fixture *f, bool read_only)
+{
+	int fd = client_connect(f);
+	int uid, pid, known, by_read_only;
+
+	SEND(f, fd, WHO);
+	json_t *answer = client_read(f, fd);
+
+	CU_ASSERT_EQUAL_FATAL(json_unpack(json_object_get(answer, "result"), "[i, i, b, b]", &uid,
+				      &pid, &known, &by_read_only),
+		0);
+	CU_ASSERT_EQUAL(uid, (int)getuid());
+	CU_ASSERT_EQUAL(pid, (int)getpid());
+	CU_ASSERT(known);
+	CU_ASSERT_EQUAL(by_read_only, read_only);
+	json_decref(answer);
+	close(fd);
+}
+
+static void test_peer(void)
+{
+	struct fixture f;
+
+	setup(&f);
+	expect_peer(&f, false);
+	rpc_server_stop(f.server);
+	CU_ASSERT_EQUAL_FATAL(serve(&f, true, &f.server), 0);
+	expect_peer(&f, true);
 	teardown(&f);
 }
 
@@ -446,6 +493,7 @@ static const struct tap_case cases[] = {
 	{ "a reader that takes nothing is cut off at a bounded queue", test_slow_reader },
 	{ "connections are bounded, and come free again", test_many },
 	{ "what a killed daemon left is replaced", test_stale },
+	{ "a call knows who asks, and by which socket", test_peer },
 };
 
 TAP_MAIN("control socket", cases)

@@ -7,7 +7,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..3")
+print("1..4")
 
 
 def case(number, name, ok, why=""):
@@ -29,7 +29,14 @@ page = (top / "docs/operators/counters.md").read_text()
 rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M)
 case(2, "the drop reasons page lists the reasons of the code with their help", rows == reasons, f"{rows} / {reasons}")
 
+ring = (top / "control/daemon/event_ring.h").read_text().replace("\\\n", "")
+kinds = re.findall(r'X\(\w+,\s*"(\w+)",\s*"(.*?)"\)', ring)
+page = (top / "docs/operators/json.md").read_text()
+page = page[page.index("## events"):page.index("## config")]
+rows = [row for row in re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M) if row[0] in dict(kinds)]
+case(3, "the events page lists the kinds of the code with their help", kinds and rows == kinds, f"{rows} / {kinds}")
+
 links = re.findall(r"\]\((?!http)([^)#]+)\)", (top / "README.md").read_text())
 missing = [link for link in links if not (top / link).exists()]
-case(3, "every page that the README links to exists", not missing, missing)
+case(4, "every page that the README links to exists", not missing, missing)
 sys.exit(failed)
