@@ -17,6 +17,7 @@
 #define WEIR_API_MESSAGES_H
 
 #include "telemetry.h"
+#include "trace.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -44,6 +45,10 @@ enum weir_message_type {
 	WEIR_MESSAGE_RUN = 7, /* replay: process the captures to their end, then reply */
 	WEIR_MESSAGE_STOP = 8, /* end the process cleanly; replied to before it ends */
 	WEIR_MESSAGE_EVENT = 9, /* weir_event, from the data plane */
+	/* trace.h */
+	WEIR_MESSAGE_TRACE_START = 24, /* weir_trace_start -> weir_trace_started */
+	WEIR_MESSAGE_TRACE_READ = 25, /* weir_trace_read -> weir_trace_batch + records */
+	WEIR_MESSAGE_TRACE_STOP = 26, /* weir_trace_read -> weir_trace_batch */
 };
 
 enum weir_message_flag {

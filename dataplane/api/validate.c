@@ -54,7 +54,7 @@ static bool is_multicast(const uint8_t address[16])
 }
 
 /* A name also stands in paths and log lines. */
-static bool name_is_good(const char *name, size_t size)
+bool weir_name_is_good(const char *name, size_t size)
 {
 	size_t length = strnlen(name, size);
 
@@ -111,7 +111,7 @@ static int ports_check(const struct weir_config_view *v, const struct complaint 
 	for (uint32_t i = 0; i < v->header->port_count; i++) {
 		const struct weir_config_port *p = &v->ports[i];
 
-		if (!name_is_good(p->name, sizeof(p->name)))
+		if (!weir_name_is_good(p->name, sizeof(p->name)))
 			return complain(c, "port %u: bad name", i);
 		if (p->kind != WEIR_PORT_KERNEL && p->kind != WEIR_PORT_PCI &&
 			p->kind != WEIR_PORT_CAPTURE)
@@ -119,7 +119,7 @@ static int ports_check(const struct weir_config_view *v, const struct complaint 
 		if (p->kind == WEIR_PORT_CAPTURE) {
 			if (strnlen(p->device, sizeof(p->device)) == sizeof(p->device))
 				return complain(c, "port %s: bad device", p->name);
-		} else if (!name_is_good(p->device, sizeof(p->device))) {
+		} else if (!weir_name_is_good(p->device, sizeof(p->device))) {
 			return complain(c, "port %s: bad device", p->name);
 		}
 		for (uint32_t k = 0; k < i; k++) {
@@ -187,7 +187,7 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 {
 	const struct weir_config_service *s = &v->services[i];
 
-	if (!name_is_good(s->name, sizeof(s->name)))
+	if (!weir_name_is_good(s->name, sizeof(s->name)))
 		return complain(c, "service %u: bad name", i);
 	int rc = prefix_check(s, c);
 	if (rc < 0)
@@ -350,7 +350,7 @@ int weir_backend_updates_validate(const void *body, size_t length, char *err, si
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < length / sizeof(*u); i++) {
-		if (!name_is_good(u[i].service, sizeof(u[i].service)))
+		if (!weir_name_is_good(u[i].service, sizeof(u[i].service)))
 			return complain(&c, "backend update %zu: bad service name", i);
 		if (u[i].state < WEIR_BACKEND_UP || u[i].state > WEIR_BACKEND_DOWN)
 			return complain(&c, "backend update %zu: state %u", i, u[i].state);
@@ -383,7 +383,7 @@ int weir_flow_query_validate(const void *body, size_t length, char *err, size_t 
 
 	if (length != sizeof(*q))
 		return complain(&c, "%zu bytes, a flow query has %zu", length, sizeof(*q));
-	if (q->service[0] && !name_is_good(q->service, sizeof(q->service)))
+	if (q->service[0] && !weir_name_is_good(q->service, sizeof(q->service)))
 		return complain(&c, "flow query: bad service name");
 	if (q->limit > 65536)
 		return complain(&c, "flow query: limit %u, at most 65536", q->limit);

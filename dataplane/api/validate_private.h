@@ -7,6 +7,8 @@
 
 #include "dataplane/api/validate.h"
 
+#include <stdbool.h>
+
 /* Where the reason for a refusal goes; text may be NULL. */
 struct complaint {
 	char *text;
@@ -16,6 +18,9 @@ struct complaint {
 /* Write the reason. Returns -EINVAL, so that checks can return it. */
 __attribute__((format(printf, 2, 3))) int complain(
 	const struct complaint *c, const char *format, ...);
+
+/* True for a name of at most size - 1 characters as messages.h has them. */
+bool weir_name_is_good(const char *name, size_t size);
 
 /*
  * Whatever must not occur twice: names, services' keys, backends, neighbours, port blocks of a source

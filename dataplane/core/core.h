@@ -27,6 +27,7 @@
 
 struct rte_rcu_qsbr;
 struct service_table;
+struct trace;
 
 #define CORE_SAMPLE_MASK  63u /* one round in 64 is timed stage by stage */
 #define CORE_AGE_BUDGET	  32u /* flows looked at when a partition is aged */
@@ -121,6 +122,13 @@ struct fastpath {
 	uint32_t load[WEIR_MAX_CORES]; /* workers on each core */
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
+	struct traced {
+		struct trace *trace; /* owned; NULL: nothing is traced */
+		uint32_t session; /* the last one; counts up */
+		uint16_t service; /* slot, or TRACE_ANY_SERVICE */
+		uint64_t read_ms; /* when it was read last */
+		char name[WEIR_NAME_SIZE]; /* of the service, else of the port */
+	} traced;
 	/* Of services that are gone: what the ports received and sent for them. */
 	struct retired_sums {
 		uint64_t received;

@@ -106,6 +106,7 @@ void fastpath_destroy(struct fastpath *fp)
 {
 	if (!fp)
 		return;
+	fastpath_trace_end(fp);
 	fastpath_drain(fp);
 	apply_nothing(fp);
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++)

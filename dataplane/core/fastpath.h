@@ -79,6 +79,28 @@ int fastpath_flow_list(struct fastpath *fp, const struct weir_flow_query *query,
 int fastpath_flow_find(struct fastpath *fp, const struct weir_flow_query *query,
 	struct weir_flow_record *ret_record, char *err, size_t err_size);
 
+/*
+ * Follow packets: one trace at a time. The time is any clock in milliseconds, the same for all calls.
+ *
+ * start        validated with weir_trace_start_validate(), its instructions behind it
+ * now_ns       CLOCK_REALTIME
+ * ret_batch    malloc'ed, with its records; its flags say whether more can come
+ *
+ * Returns 0, -EBUSY (another trace is on), -ENOENT (no such service, port or session), -EINVAL or
+ * -E2BIG (the filter), -ENOMEM; the reason is in err.
+ */
+int fastpath_trace_start(struct fastpath *fp, const struct weir_trace_start *start, uint64_t now_ms,
+	struct weir_trace_started *ret_started, char *err, size_t err_size);
+int fastpath_trace_read(struct fastpath *fp, const struct weir_trace_read *read, uint64_t now_ms,
+	uint64_t now_ns, struct weir_trace_batch **ret_batch, size_t *ret_length, char *err,
+	size_t err_size);
+int fastpath_trace_stop(struct fastpath *fp, const struct weir_trace_read *read,
+	struct weir_trace_batch *ret_batch, char *err, size_t err_size);
+/* Often: move packets on, and end a trace that nobody has read for WEIR_TRACE_PATIENCE_MS. */
+void fastpath_trace_tick(struct fastpath *fp, uint64_t now_ms);
+/* End what is on, whatever it is. */
+void fastpath_trace_end(struct fastpath *fp);
+
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
 void fastpath_stop(struct fastpath *fp);

@@ -16,36 +16,55 @@
 #include "dataplane/stage/receive/receive.h"
 #include "dataplane/stage/rewrite/rewrite_stage.h"
 #include "dataplane/stage/service/service_stage.h"
+#include "dataplane/stage/trace/trace.h"
 
 #include <rte_ring.h>
 
-/* Some rounds are timed: cycles since the last lap go to the stage that has just ended. */
+/*
+ * Some rounds are watched: timed, where cycles since the last lap go to the stage that has just ended,
+ * or traced, where marked packets note what it made of them.
+ */
 struct laps {
+	bool watched;
 	struct weir_core_cell *cell; /* NULL: this round is not timed */
+	struct trace_core *trace; /* NULL: nothing is traced */
+	const struct work *work; /* NULL on the receive side */
 	uint64_t mark;
 };
 
-static inline struct laps laps_start(struct core *c)
+static inline struct laps laps_start(struct core *c, const struct work *w)
 {
-	struct laps laps = { .cell = NULL };
+	struct laps laps = { .trace = stage_trace(&c->stage), .work = w };
 
 	if (unlikely(c->timed)) {
 		laps.cell = c->stage.cell;
 		laps.mark = rte_rdtsc();
 	}
+	laps.watched = laps.cell || laps.trace;
 	return laps;
 }
 
-static inline void lap(struct laps *laps, enum weir_stage stage, uint32_t packets)
+static __rte_noinline void lap_watched(struct laps *laps, enum weir_stage stage, uint16_t in,
+	struct rte_mbuf **pkts, uint16_t left)
 {
 	uint64_t now;
 
-	if (likely(!laps->cell) || packets == 0)
+	if (laps->trace)
+		trace_note(laps->trace, laps->work, stage, pkts, left);
+	if (!laps->cell || in == 0)
 		return;
 	now = rte_rdtsc();
 	cell_add(&laps->cell->stage_cycles[stage], now - laps->mark);
-	cell_add(&laps->cell->stage_packets[stage], packets);
+	cell_add(&laps->cell->stage_packets[stage], in);
 	laps->mark = now;
+}
+
+/* A stage that was given `in` packets has ended, and `left` of them are left. */
+static inline void lap(struct laps *laps, enum weir_stage stage, uint16_t in,
+	struct rte_mbuf **pkts, uint16_t left)
+{
+	if (unlikely(laps->watched))
+		lap_watched(laps, stage, in, pkts, left);
 }
 
 static void work_side(struct core *c, const struct generation *g, struct service_worker *worker,
@@ -62,24 +81,27 @@ static void work_side(struct core *c, const struct generation *g, struct service
 		.now_ms = (uint32_t)(now_ns / 1000000),
 		.now_ns = now_ns,
 	};
-	struct laps laps = laps_start(c);
+	struct laps laps = laps_start(c, &w);
 	uint16_t in = n;
 
+	/* Not before: on the dispatcher's core they may be another's by then. */
+	if (unlikely(laps.trace != NULL))
+		trace_note(laps.trace, &w, WEIR_STAGE_DISPATCH, pkts, n);
 	n = limit_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_LIMIT, in);
+	lap(&laps, WEIR_STAGE_LIMIT, in, pkts, n);
 	in = n;
 	n = flow_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_FLOW, in);
+	lap(&laps, WEIR_STAGE_FLOW, in, pkts, n);
 	in = n;
 	n = balance_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_BALANCE, in);
+	lap(&laps, WEIR_STAGE_BALANCE, in, pkts, n);
 	n = rewrite_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_REWRITE, n);
+	lap(&laps, WEIR_STAGE_REWRITE, n, pkts, n);
 	in = n;
 	n = neighbour_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_NEIGHBOUR, in);
+	lap(&laps, WEIR_STAGE_NEIGHBOUR, in, pkts, n);
 	transmit_burst(&c->transmit, pkts, n);
-	lap(&laps, WEIR_STAGE_TRANSMIT, n);
+	lap(&laps, WEIR_STAGE_TRANSMIT, n, pkts, 0);
 }
 
 /* The way of one burst as far as the receiving core goes, and on where that is the worker as well. */
@@ -87,18 +109,20 @@ static void burst_side(const struct fastpath *fp, struct core *c, const struct g
 	const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct dispatch own;
-	struct laps laps = laps_start(c);
+	struct laps laps = laps_start(c, NULL);
 	uint16_t in = n;
 
 	receive_arrived(&c->stage, port, pkts, n);
-	lap(&laps, WEIR_STAGE_RECEIVE, n);
+	if (unlikely(laps.trace != NULL))
+		trace_mark(laps.trace, pkts, n);
+	lap(&laps, WEIR_STAGE_RECEIVE, n, pkts, n);
 	n = parse_stage_burst(&c->stage, port, pkts, n);
-	lap(&laps, WEIR_STAGE_PARSE, in);
+	lap(&laps, WEIR_STAGE_PARSE, in, pkts, n);
 	in = n;
 	n = service_stage_burst(&c->stage, g->table, &fp->seed, port, pkts, n);
-	lap(&laps, WEIR_STAGE_SERVICE, in);
+	lap(&laps, WEIR_STAGE_SERVICE, in, pkts, n);
 	dispatch_burst(&c->stage, g->service, pkts, n, &own);
-	lap(&laps, WEIR_STAGE_DISPATCH, n);
+	lap(&laps, WEIR_STAGE_DISPATCH, n, pkts, 0);
 
 	for (uint32_t i = 0; i < own.count; i++) {
 		struct service_worker *worker = own.worker[i];

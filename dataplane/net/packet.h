@@ -31,7 +31,7 @@ enum packet_flag {
 	PACKET_F_STATELESS = 1u << 7, /* balance: placed by hashing alone */
 	PACKET_F_ORIGINATED = 1u << 8, /* made by Weir itself, not received */
 	PACKET_F_TO_KERNEL = 1u << 9, /* not ours: counted as passed to the kernel */
-	PACKET_F_MARKED = 1u << 10, /* free for the core's own sampling */
+	PACKET_F_MARKED = 1u << 10, /* followed by a trace: stage/trace/trace.h */
 };
 
 enum parse_verdict {

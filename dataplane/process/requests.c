@@ -8,6 +8,7 @@
 #include "dataplane/port/registry.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
+#include "dataplane/process/requests_trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -250,6 +251,9 @@ void request_handle(struct process *p, const struct weir_message *header, const 
 		[WEIR_MESSAGE_FLOW_FIND] = flow_find,
 		[WEIR_MESSAGE_RUN] = run,
 		[WEIR_MESSAGE_STOP] = stop,
+		[WEIR_MESSAGE_TRACE_START] = request_trace_start,
+		[WEIR_MESSAGE_TRACE_READ] = request_trace_read,
+		[WEIR_MESSAGE_TRACE_STOP] = request_trace_stop,
 	};
 
 	memset(ret_reply, 0, sizeof(*ret_reply));

@@ -7,6 +7,7 @@
 #include "dataplane/process/log.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/requests.h"
+#include "dataplane/process/requests_trace.h"
 
 #include <rte_malloc.h>
 
@@ -216,6 +217,7 @@ static void tick(struct server *s)
 
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	port_registry_poll(p->ports, now);
+	requests_trace_tick(p);
 	if (s->ticks % REVIVE_TICKS == 0)
 		requests_revive_ports(p);
 	if (s->ticks++ % MEMORY_TICKS == 0)

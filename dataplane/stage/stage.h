@@ -23,11 +23,15 @@
 
 #define STAGE_BURST 64u /* packets in a burst, at most */
 
+struct trace_core;
+
 struct stage_core {
 	uint64_t now; /* TSC of this round */
 	uint64_t ns_per_tick; /* 32.32 fixed point */
 	bool made_up_clock; /* `now` is all the time there is: replay, tests */
 	struct weir_core_cell *cell;
+	/* NULL: nothing is traced. Set and cleared by the main thread. */
+	struct trace_core *trace;
 	/* By slot; NULL where this core never touches the service. Set by the main thread before the
 	 * service is published, cleared after nothing of it is queued any more. */
 	struct weir_service_cell *service_cell[WEIR_MAX_SERVICES];
@@ -54,10 +58,24 @@ static inline void histogram_add_ns(struct weir_histogram *h, uint64_t ns, uint3
 	cell_add(&h->count, times);
 }
 
+/* The trace that is on, or NULL. Who has it may use it until the end of the round. */
+static inline struct trace_core *stage_trace(const struct stage_core *c)
+{
+	return __atomic_load_n(&c->trace, __ATOMIC_ACQUIRE);
+}
+
+/* stage/trace: note the end of those that are followed. */
+void trace_drops(struct stage_core *c, struct trace_core *tc);
+
 static inline void stage_drops_free(struct stage_core *c)
 {
+	struct trace_core *tc;
+
 	if (c->drop_count == 0)
 		return;
+	tc = stage_trace(c);
+	if (unlikely(tc != NULL))
+		trace_drops(c, tc);
 	rte_pktmbuf_free_bulk(c->drops, c->drop_count);
 	c->drop_count = 0;
 }
@@ -69,8 +87,9 @@ static inline void stage_drops_free(struct stage_core *c)
 static inline void stage_drop(
 	struct stage_core *c, struct rte_mbuf *m, enum weir_drop_reason reason)
 {
-	const struct packet *p = packet_of(m);
+	struct packet *p = packet_of(m);
 
+	p->drop = (uint8_t)reason;
 	if (p->service != PACKET_NO_SERVICE)
 		cell_add(&c->service_cell[p->service]->dropped[reason], 1);
 	else

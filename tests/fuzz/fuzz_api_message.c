@@ -76,6 +76,13 @@ static void message_check(const struct weir_stream_message *m)
 	case WEIR_MESSAGE_NEIGHBOURS:
 		rc = weir_neighbour_updates_validate(m->body, length, err, sizeof(err));
 		break;
+	case WEIR_MESSAGE_TRACE_START:
+		rc = weir_trace_start_validate(m->body, length, err, sizeof(err));
+		break;
+	case WEIR_MESSAGE_TRACE_READ:
+	case WEIR_MESSAGE_TRACE_STOP:
+		rc = weir_trace_read_validate(m->body, length, err, sizeof(err));
+		break;
 	default:
 		rc = weir_flow_query_validate(m->body, length, err, sizeof(err));
 		break;

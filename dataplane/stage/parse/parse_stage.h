@@ -26,6 +26,7 @@ static inline void stage_pass_to_kernel(struct stage_core *c, const struct port 
 		stage_drop(c, m, reason);
 		return;
 	}
+	packet_of(m)->flags |= PACKET_F_TO_KERNEL;
 	cell_add(&c->cell->port[port->index].packets_to_kernel, 1);
 	if (c->drop_count == STAGE_BURST)
 		stage_drops_free(c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/stage/trace/trace.h"
 #include "dataplane/stage/transmit/transmit.h"
 
 #include <rte_ring.h>
@@ -95,6 +96,7 @@ static void drop_from(struct transmit *t, struct transmit_lane *lane, uint16_t f
 /* Offer everything to the device; what it does not take moves to the front. */
 static void lane_send(struct transmit *t, struct transmit_lane *lane, uint8_t port)
 {
+	struct trace_core *tc = stage_trace(t->core);
 	struct run runs[STAGE_BURST];
 	uint16_t done = 0;
 
@@ -104,7 +106,8 @@ static void lane_send(struct transmit *t, struct transmit_lane *lane, uint8_t po
 		uint16_t took;
 
 		run_count = note_burst(runs, lane->pkts + done, n);
-		took = lane->queue->tx(lane->queue->handle, lane->pkts + done, n);
+		took = likely(!tc) ? lane->queue->tx(lane->queue->handle, lane->pkts + done, n) :
+				     trace_transmit(t->core, tc, lane->queue, lane->pkts + done, n);
 		if (unlikely(took < n))
 			note_refused(runs, run_count, lane->pkts + done + took, n - took);
 		count_burst(t->core, port, runs, run_count);

@@ -305,6 +305,49 @@ static void any_changed_byte_is_survived(void)
 	CU_ASSERT(accepted > 0);
 }
 
+struct trace_message {
+	struct weir_trace_start start;
+	struct weir_trace_instruction program[2];
+};
+
+static const struct trace_message trace_good = {
+	.start = { .service = "web", .sample = 1, .instruction_count = 2 },
+};
+
+#define TRACE_REFUSED(change, length, text)                                                    \
+	do {                                                                                   \
+		struct trace_message m = trace_good;                                           \
+		char err_[256] = "";                                                           \
+		change;                                                                        \
+		CU_ASSERT_TRUE(weir_trace_start_validate(&m, length, err_, sizeof(err_)) < 0); \
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_, text));                                    \
+	} while (0)
+
+static void traces(void)
+{
+	const struct weir_trace_read read = { .session = 1, .limit = 1 };
+	struct weir_trace_read bad = read;
+	char err[256] = "";
+	size_t length = sizeof(trace_good);
+
+	CU_ASSERT_EQUAL(weir_trace_start_validate(&trace_good, length, err, sizeof(err)), 0);
+	TRACE_REFUSED((void)0, length - 1, "its instructions make");
+	TRACE_REFUSED((void)0, length - 8, "its instructions make");
+	TRACE_REFUSED((void)0, 3, "a trace begins with");
+	TRACE_REFUSED(m.start.instruction_count = UINT32_MAX, length, "at most");
+	TRACE_REFUSED(memset(m.start.service, 'x', WEIR_NAME_SIZE), length, "service name");
+	TRACE_REFUSED(m.start.port[0] = '/', length, "port name");
+	TRACE_REFUSED(m.start.service[0] = 0, length, "neither");
+	TRACE_REFUSED(m.start.sample = 0, length, "sample");
+	TRACE_REFUSED(m.start.snaplen = WEIR_TRACE_MAX_SNAPLEN + 1, length, "snaplen");
+	CU_ASSERT_EQUAL(weir_trace_read_validate(&read, sizeof(read), err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(weir_trace_read_validate(&read, 4, err, sizeof(err)), -EINVAL);
+	bad.limit = 0;
+	CU_ASSERT_EQUAL(weir_trace_read_validate(&bad, sizeof(bad), err, sizeof(err)), -EINVAL);
+	bad.limit = WEIR_TRACE_MAX_READ + 1;
+	CU_ASSERT_EQUAL(weir_trace_read_validate(&bad, sizeof(bad), err, sizeof(err)), -EINVAL);
+}
+
 static const struct tap_case cases[] = {
 	{ "good configurations are accepted", good_messages },
 	{ "the view points at the parts of a message", view_points_at_the_parts },
@@ -322,6 +365,7 @@ static const struct tap_case cases[] = {
 	{ "neighbour updates are checked", neighbour_updates },
 	{ "flow queries are checked", flow_queries },
 	{ "a change of any single byte is survived", any_changed_byte_is_survived },
+	{ "a trace that asks for what cannot be is refused", traces },
 };
 
 TAP_MAIN("validate", cases)
