@@ -5,6 +5,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/flows.h"
+#include "control/daemon/traces.h"
 #include "control/daemon/who.h"
 #include "control/report/report.h"
 
@@ -286,6 +287,14 @@ static void events_list(struct daemon *d, struct rpc_call *call)
 #define READS	true
 #define CHANGES false
 
+static void trace_start(struct daemon *d, struct rpc_call *call)
+{
+	json_t *name = json_object_get(rpc_call_params(call), "service");
+
+	if (!name || json_is_null(name) || service_param(d, call))
+		traces_start(d, call);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct daemon *d, struct rpc_call *call);
@@ -307,6 +316,10 @@ static const struct {
 	{ "service.list", service_list, READS },
 	{ "service.show", service_show, READS },
 	{ "status", status, READS },
+	/* What packets carry is not for those who may only look at figures. */
+	{ "trace.read", traces_read, CHANGES },
+	{ "trace.start", trace_start, CHANGES },
+	{ "trace.stop", traces_stop, CHANGES },
 };
 
 void methods_handle(void *ctx, struct rpc_call *call)
