@@ -400,6 +400,19 @@ static void check_health(struct checker *c, struct model_service *s, struct node
 			"%s is not less than the interval, expected a shorter time", timeout->text);
 }
 
+/* Keys that say something about affinity, where there is none. */
+static void check_affinity(struct checker *c, const struct model_service *s, struct node *service)
+{
+	struct node *map = node_get(service, "affinity");
+	if (!node_is_good(map) || s->affinity.type != MODEL_AFFINITY_NONE)
+		return;
+	for (struct node *n = map->first; n != NULL; n = n->next) {
+		if (!n->bad && strcmp(n->key, "type") != 0)
+			node_complain(c->errors, n, NULL,
+				"is given without type source, expected it to be left out");
+	}
+}
+
 static void check_cores(struct checker *c, const struct model_service *s, struct node *item)
 {
 	struct node *n = node_get(item, "cores");
@@ -449,6 +462,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 			check_sources(&c, s, n);
 			check_backends(&c, s, n);
 			check_health(&c, s, n);
+			check_affinity(&c, s, n);
 			check_cores(&c, s, n);
 		}
 		check_totals(&c);

@@ -89,6 +89,19 @@ struct model_health {
 	uint32_t fall;
 };
 
+enum model_affinity_type {
+	MODEL_AFFINITY_NONE,
+	MODEL_AFFINITY_SOURCE,
+};
+
+struct model_affinity {
+	enum model_affinity_type type;
+	uint16_t prefix4;
+	uint16_t prefix6;
+	uint64_t timeout_ns;
+	uint32_t places;
+};
+
 struct model_service {
 	char name[MODEL_NAME_MAX + 1];
 	struct address address; /* host bits beyond the prefix are zero */
@@ -105,6 +118,7 @@ struct model_service {
 	size_t backend_count;
 	struct model_backend *fallback; /* used while none of `backends` takes new flows */
 	size_t fallback_count;
+	struct model_affinity affinity;
 	struct model_health health;
 };
 

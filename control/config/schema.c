@@ -57,6 +57,19 @@ static const struct schema_choice health_choices[] = {
 	{ 0 },
 };
 
+static const struct schema_choice affinity_choices[] = {
+	{ .name = "none", .value = MODEL_AFFINITY_NONE, .help = "each flow is placed by itself" },
+	{ .name = "source",
+		.value = MODEL_AFFINITY_SOURCE,
+		.help = "all flows of a client's address go to one backend" },
+	{ 0 },
+};
+
+static bool affinity_is_set(const void *object)
+{
+	return ((const struct model_affinity *)object)->type != MODEL_AFFINITY_NONE;
+}
+
 static bool health_is_checked(const void *object)
 {
 	return ((const struct model_health *)object)->type != MODEL_HEALTH_NONE;
@@ -177,6 +190,53 @@ static const struct schema_key backend_keys[] = {
 		.preset = "100",
 		.max = WEIR_MAX_WEIGHT,
 		.help = "Share of new flows, in relation to the other backends. 0 = no new flows." },
+	{ 0 },
+};
+
+static const struct schema_key affinity_keys[] = {
+	{ .name = "type",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_affinity, type),
+		.preset = "none",
+		.choices = affinity_choices,
+		.applies = affinity_is_set,
+		.help = "What flows have in common that stay together." },
+	{ .name = "prefix4",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_affinity, prefix4),
+		.preset = "32",
+		.min = 1,
+		.max = 32,
+		.applies = affinity_is_set,
+		.help = "So many bits of an IPv4 address make a source. Only with type `source`, as "
+			"the keys below." },
+	{ .name = "prefix6",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_affinity, prefix6),
+		.preset = "128",
+		.min = 1,
+		.max = 128,
+		.applies = affinity_is_set,
+		.help = "The same of an IPv6 address." },
+	{ .name = "timeout",
+		.type = SCHEMA_TIME,
+		FIELD(model_affinity, timeout_ns),
+		.preset = "1h",
+		.min = S,
+		.max = WEIR_AFFINITY_MAX_TIMEOUT_NS,
+		.example = "1h",
+		.applies = affinity_is_set,
+		.help = "A source is forgotten when it opened no flow for so long." },
+	{ .name = "places",
+		.type = SCHEMA_NUMBER,
+		FIELD(model_affinity, places),
+		.preset = "65536",
+		.min = WEIR_AFFINITY_MIN_PLACES,
+		.max = WEIR_AFFINITY_MAX_PLACES,
+		.applies = affinity_is_set,
+		.help = "How many sources are remembered, 8 bytes each, rounded up to a power of two. "
+			"Those beyond it are placed by hashing their address: they stay together, but "
+			"some move when the pool or its weights change." },
 	{ 0 },
 };
 
@@ -309,6 +369,14 @@ static const struct schema_key service_keys[] = {
 		.help = "Backends that get new flows only while none of `backends` takes any: all "
 			"down, drained or of weight 0. Checked as those are. Flows that begin on "
 			"one stay on it to their end." },
+	{ .name = "affinity",
+		.type = SCHEMA_MAP,
+		FIELD(model_service, affinity),
+		.children = affinity_keys,
+		.preset_help = "none",
+		.help = "Whether flows of one client stay on one backend, also when weights or the "
+			"pool change. A backend that takes no new flows any more (down, drained, "
+			"weight 0, a fallback that has had its turn) loses its sources to others." },
 	{ .name = "health",
 		.type = SCHEMA_MAP,
 		FIELD(model_service, health),

@@ -113,6 +113,12 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 		.backend_count = (uint32_t)model_backend_total(s),
 		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
 	};
+	if (s->affinity.type == MODEL_AFFINITY_SOURCE) {
+		to->affinity_places = s->affinity.places;
+		to->affinity_prefix =
+			(uint8_t)(s->ipv6 ? s->affinity.prefix6 : s->affinity.prefix4);
+		to->affinity_timeout_ns = s->affinity.timeout_ns;
+	}
 	memcpy(to->name, s->name, sizeof(to->name));
 	memcpy(to->address, s->address.bytes, sizeof(to->address));
 }

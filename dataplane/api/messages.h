@@ -34,6 +34,9 @@
 #define WEIR_UNLIMITED		      UINT64_MAX
 #define WEIR_NO_NEIGHBOUR	      UINT32_MAX
 #define WEIR_PORT_BLOCKS	      256 /* a block is 256 consecutive port numbers */
+#define WEIR_AFFINITY_MIN_PLACES      1024u
+#define WEIR_AFFINITY_MAX_PLACES      16777216u
+#define WEIR_AFFINITY_MAX_TIMEOUT_NS  (UINT64_C(2592000) * 1000000000) /* 30 days */
 
 enum weir_message_type {
 	WEIR_MESSAGE_HELLO = 1, /* weir_hello -> weir_hello_reply + telemetry memfd */
@@ -145,6 +148,10 @@ struct weir_config_service {
 	uint32_t first_source; /* into the source array */
 	uint32_t source_count;
 	uint32_t reserved1;
+	uint64_t affinity_timeout_ns; /* since a source's last new flow */
+	uint32_t affinity_places; /* sources remembered; 0: flows are placed by themselves */
+	uint8_t affinity_prefix; /* bits of the client's address that make a source */
+	uint8_t reserved2[3];
 };
 
 struct weir_config_backend {
@@ -247,7 +254,7 @@ static_assert(sizeof(struct weir_message) == 24, "message header layout");
 static_assert(sizeof(struct weir_hello_reply) == 368, "hello reply layout");
 static_assert(sizeof(struct weir_config) == 32, "config layout");
 static_assert(sizeof(struct weir_config_port) == 136, "config port layout");
-static_assert(sizeof(struct weir_config_service) == 144, "config service layout");
+static_assert(sizeof(struct weir_config_service) == 160, "config service layout");
 static_assert(sizeof(struct weir_config_backend) == 28, "config backend layout");
 static_assert(sizeof(struct weir_config_source) == 48, "config source layout");
 static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layout");

@@ -178,6 +178,21 @@ static int limits_check(const struct weir_config_service *s, const struct compla
 	return 0;
 }
 
+static int affinity_check(const struct weir_config_service *s, const struct complaint *c)
+{
+	if (s->affinity_places == 0)
+		return 0;
+	if (s->affinity_places < WEIR_AFFINITY_MIN_PLACES ||
+		s->affinity_places > WEIR_AFFINITY_MAX_PLACES)
+		return complain(c, "service %s: affinity of %u sources, expected %u to %u", s->name,
+			s->affinity_places, WEIR_AFFINITY_MIN_PLACES, WEIR_AFFINITY_MAX_PLACES);
+	if (s->affinity_prefix < 1 || s->affinity_prefix > (is_ipv4(s->address) ? 32 : 128))
+		return complain(c, "service %s: affinity by %u bits", s->name, s->affinity_prefix);
+	if (s->affinity_timeout_ns > WEIR_AFFINITY_MAX_TIMEOUT_NS)
+		return complain(c, "service %s: affinity for more than 30 days", s->name);
+	return 0;
+}
+
 static bool range_is_good(uint32_t first, uint32_t count, uint32_t limit)
 {
 	return first <= limit && count <= limit - first;
@@ -215,7 +230,8 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 		return complain(c, "service %s: source addresses beyond the array", s->name);
 	if (s->mode == WEIR_MODE_DSR && s->source_count != 0)
 		return complain(c, "service %s: dsr has no use for source addresses", s->name);
-	return limits_check(s, c);
+	rc = limits_check(s, c);
+	return rc < 0 ? rc : affinity_check(s, c);
 }
 
 static int backends_check(const struct weir_config_view *v, const struct weir_config_service *s,

@@ -5,7 +5,6 @@
  */
 
 #include "dataplane/core/core.h"
-#include "dataplane/table/maglev.h"
 #include "dataplane/table/service_table.h"
 
 #include <arpa/inet.h>
@@ -135,10 +134,11 @@ static uint16_t service_of(
 	return service_table_find4(g->table, dst, query->protocol, htons(query->service_port));
 }
 
-/* What a new flow would get: the backend that hashing chooses now. */
-static void record_foretell(const struct service_settings *s, const struct weir_flow_query *query,
-	const struct tuple *t, struct weir_flow_record *r)
+/* What a new flow would get: the backend that its source or hashing chooses now. */
+static void record_foretell(const struct fastpath *fp, const struct service_settings *s,
+	const struct weir_flow_query *query, const struct tuple *t, struct weir_flow_record *r)
 {
+	const struct stage_core *c = &fp->core[0]->stage;
 	memset(r, 0, sizeof(*r));
 	memcpy(r->service, s->service->identity.name, sizeof(r->service));
 	memcpy(r->client_address, query->client_address, 16);
@@ -149,7 +149,8 @@ static void record_foretell(const struct service_settings *s, const struct weir_
 	r->state = WEIR_FLOW_NONE;
 	r->bucket = hash_bucket(t->hash);
 	if (s->maglev) {
-		const struct service_backend *b = &s->backend[maglev_slot(s->maglev, t->hash)];
+		const struct service_backend *b = &s->backend[service_choose(
+			s, t->hash, t->addrs, stage_ns(c, stage_clock(c)), false)];
 
 		r->has_backend = 1;
 		memcpy(r->backend_address, b->address, 16);
@@ -184,6 +185,6 @@ int fastpath_flow_find(struct fastpath *fp, const struct weir_flow_query *query,
 		    &view))
 		record_fill(fp, g->service[slot], &view, ret_record);
 	else
-		record_foretell(g->settings[slot], query, &t, ret_record);
+		record_foretell(fp, g->settings[slot], query, &t, ret_record);
 	return 0;
 }

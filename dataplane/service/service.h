@@ -16,6 +16,7 @@
 
 #include "dataplane/api/messages.h"
 #include "dataplane/net/packet.h"
+#include "dataplane/table/affinity.h"
 #include "dataplane/table/flow_table.h"
 #include "dataplane/table/limiter.h"
 #include "dataplane/table/nat_ports.h"
@@ -41,7 +42,8 @@ struct service_backend {
 	uint8_t state; /* enum weir_backend_state */
 	bool fallback; /* new flows only while none of the others takes any */
 	uint32_t neighbour; /* index into the generation's neighbours */
-	uint32_t reserved1;
+	bool takes_flows; /* it is in the Maglev table */
+	uint8_t reserved[3];
 };
 static_assert(sizeof(struct service_backend) == 32, "two backends to a cache line");
 
@@ -51,6 +53,15 @@ struct service_pool {
 	uint32_t count; /* backends that take new flows */
 	struct maglev_backend *backend; /* owned; [count], in order of the slots */
 	uint16_t *table; /* owned; NULL when nobody takes new flows */
+};
+
+/* Which source goes to which backend; shared while it has the same size and kind of source. */
+struct service_affinity {
+	uint32_t references;
+	uint32_t places; /* as configured */
+	uint8_t prefix;
+	struct hash_seed seed;
+	struct affinity *table; /* owned */
 };
 
 /* Translation source addresses; shared while they and the backends are the same. */
@@ -74,9 +85,11 @@ struct service_settings {
 	bool limits_bits;
 	bool limits_connections;
 	bool source_leaving; /* flows with a source address that went away are placed anew */
+	struct service_affinity *affinity; /* shared; NULL: none */
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter_rate packets;
 	struct limiter_rate bits;
 	struct limiter_rate connections;
+	uint32_t affinity_timeout; /* in the table's units */
 	/* main thread */
 	uint32_t references;
 	struct service_pool *pool; /* shared */
@@ -198,6 +211,24 @@ int service_settings_update(const struct service_settings *old,
 	struct service_settings **ret_settings, char *err, size_t err_size);
 struct service_settings *service_settings_hold(struct service_settings *s);
 void service_settings_release(struct service_settings *s); /* NULL is fine */
+
+/*
+ * affinity.c: give settings the table that their configuration asks for, that of old where it is the same.
+ * Returns 0 or -ENOMEM.
+ */
+int service_affinity_attach(struct service_settings *s, const struct service_settings *old,
+	const struct weir_config_service *config, const struct hash_seed *seed);
+void service_affinity_release(struct service_affinity *a); /* NULL is fine */
+
+/*
+ * Which backend a new flow gets: that of its source where there is affinity and the backend takes new
+ * flows, else by hashing. With a pool that is not empty.
+ *
+ * hash     of the flow
+ * address  of the client, 4 or 16 bytes
+ */
+uint16_t service_choose(const struct service_settings *s, uint64_t hash, const uint8_t *address,
+	uint64_t now_ns, bool remember);
 
 /* Slot of a backend in use, or -1. */
 int service_backend_find(

@@ -11,6 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Which backends are in the pool's table. */
+static void pool_mark(struct service_settings *s)
+{
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		s->backend[i].takes_flows = false;
+	for (uint32_t i = 0; i < s->pool->count; i++)
+		s->backend[s->pool->backend[i].slot].takes_flows = true;
+}
+
 static void pool_release(struct service_pool *p)
 {
 	if (!p || --p->references)
@@ -93,8 +102,10 @@ static int pool_attach(struct service_settings *s, const struct service_settings
 		if (ret)
 			free(list);
 	}
-	if (ret == 0)
+	if (ret == 0) {
 		s->maglev = s->pool->table;
+		pool_mark(s);
+	}
 	return ret;
 }
 
@@ -129,6 +140,7 @@ void service_settings_release(struct service_settings *s)
 	if (!s || --s->references)
 		return;
 	sources_release(s);
+	service_affinity_release(s->affinity);
 	pool_release(s->pool);
 	rte_free(s->backend);
 	rte_free(s);
@@ -146,6 +158,7 @@ static struct service_settings *settings_alloc(
 		*n = *old;
 	n->nat = NULL;
 	n->sources = NULL;
+	n->affinity = NULL;
 	n->pool = NULL;
 	n->maglev = NULL;
 	n->references = 1;
@@ -297,13 +310,16 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		ret = ports_configure(n, sources, config->source_count);
 	if (ret == 0)
 		ret = pool_attach(n, old, seed);
+	if (ret == 0)
+		ret = service_affinity_attach(n, old, config, seed);
 	if (ret == -ENOSPC)
 		snprintf(err, err_size,
 			"service %s: while it runs there is room for %u backends and %u source "
 			"addresses; for more, remove the service first and add it again",
 			config->name, s->cells.slots, NAT_MAX_SOURCES);
 	else if (ret)
-		snprintf(err, err_size, "service %s: no memory for its backends", config->name);
+		snprintf(err, err_size, "service %s: no memory for its backends and sources",
+			config->name);
 	if (ret) {
 		service_settings_release(n);
 		return ret;
@@ -357,6 +373,9 @@ int service_settings_update(const struct service_settings *old,
 		n->sources->references++;
 		n->nat = n->sources->view;
 	}
+	n->affinity = old->affinity;
+	if (n->affinity)
+		n->affinity->references++;
 	ret = backends_update(n, updates, count, err, err_size);
 	if (ret == 0)
 		ret = pool_attach(n, old, seed);

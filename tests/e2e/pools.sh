@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# When backends cannot serve: the fallback pool takes over and gives back.
+# Who serves whom: the fallback pool takes over and gives back; affinity keeps clients where they are.
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -31,6 +31,26 @@ config() {
 		      - {address: "${b}3", port: 8080}
 		END
 	done
+	for family in 4 6; do
+		case $family in
+		4) vip=198.51.100.20 source=10.2.0.100 b=10.2.0.1 ;;
+		6) vip=2001:db8:100::20 source=fd02::100 b=fd02::1 ;;
+		esac
+		cat <<-END
+		  - name: sticky$family
+		    address: "$vip"
+		    port: 80
+		    protocol: tcp
+		    mode: nat
+		    source-addresses: ["$source"]
+		    health: {type: none}
+		    affinity: {type: source}
+		    backends:
+		      - {address: "${b}1", port: 8080, weight: ${1:-100}}
+		      - {address: "${b}2", port: 8080, weight: ${2:-100}}
+		      - {address: "${b}3", port: 8080, weight: ${3:-100}}
+		END
+	done
 }
 
 server_start() { # NS NUMBER
@@ -44,7 +64,7 @@ done
 blob_make 10
 config >"$WORLD/default.yaml"
 require weir_start
-require wait_for 10 backends_up 4
+require wait_for 10 backends_up 10 # and two fallback
 
 HOSTS=(198.51.100.10 '[2001:db8:100::10]')
 
@@ -146,9 +166,68 @@ drained() {
 	only_from b1
 }
 
+# Who answers each of the client's five addresses, in both families, three times: "b1 b3 ..."
+places() {
+	local n host address
+	for n in 2 3 4 5 6; do
+		for host in 198.51.100.20 '[2001:db8:100::20]'; do
+			address=10.1.0.$n
+			[[ $host = 198* ]] || address=fd01::$n
+			for _ in 1 2 3; do
+				fetch --interface "$address" -D - -o /dev/null "http://$host/"
+			done | tr -d '\r' | sed -n 's/^X-Backend: //p' | sort -u | xargs
+		done
+	done
+}
+
+clients_stay() {
+	local before after weights
+	server_start b2 2
+	before=$(places)
+	echo "$before"
+	# Without affinity, 3 connections of each of 10 clients on one backend each: 1 in 3^20.
+	expect_eq "places" "$(wc -w <<<"$before")" 10
+	for weights in "1 60000 100" "60000 1 1" "100 100 100"; do
+		# shellcheck disable=SC2086
+		config $weights >"$WORLD/default.yaml"
+		expect ctl config apply "$WORLD/default.yaml"
+		after=$(places)
+		expect_eq "places with the weights $weights" "$after" "$before"
+	done
+}
+
+leave_and_stay() {
+	local before after n
+	before=$(places)
+	ctl backend drain sticky4 10.2.0.11:8080
+	ctl backend drain sticky6 '[fd02::11]:8080'
+	after=$(places)
+	[[ $after != *b1* ]] || fail "a drained backend gets new flows"
+	for n in {1..10}; do
+		[ "$(sed -n ${n}p <<<"$before")" = b1 ] ||
+			expect_eq "place $n" "$(sed -n ${n}p <<<"$after")" "$(sed -n ${n}p <<<"$before")"
+	done
+	ctl backend enable sticky4 10.2.0.11:8080
+	ctl backend enable sticky6 '[fd02::11]:8080'
+	expect_eq "places afterwards" "$(places)" "$after"
+}
+
+flow_find_knows() {
+	local n
+	for n in 2 3 4; do
+		expect_eq "backend foretold for 10.1.0.$n" \
+			"$(ctl --json flow find tcp "10.1.0.$n:1000" 198.51.100.20:80 | jq -r .backend)" \
+			"10.2.0.1$(fetch --interface 10.1.0.$n -D - -o /dev/null http://198.51.100.20/ |
+				tr -d '\r' | sed -n 's/^X-Backend: b//p'):8080"
+	done
+}
+
 scenario "while backends are up, the fallback pool rests" rests
 scenario "when the last backend is down, the fallback pool serves" takes_over
 scenario "a backend that is back gets all new flows, and flows on the fallback end there" gives_back
 scenario "the fallback pool serves while the others are drained" drained
+scenario "clients stay on their backend when weights change" clients_stay
+scenario "clients of a drained backend go elsewhere and stay there" leave_and_stay
+scenario "the backend that flow find foretells is the client's" flow_find_knows
 scenario "all packets are accounted for" expect_balance
 finish

@@ -41,9 +41,10 @@ static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
 }
 
 /* Choose a backend and, in nat, a source port towards it. Returns false with the reason to drop. */
-static __rte_always_inline bool placement_choose(const struct work *w, const struct packet *p,
+static __rte_always_inline bool placement_choose(const struct work *w, struct rte_mbuf *m,
 	struct placement *to, enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
+	const struct packet *p = packet_of(m);
 	const struct service_settings *s = w->settings;
 	const struct service_backend *b;
 	const size_t size = ipv6 ? 16 : 4;
@@ -54,6 +55,8 @@ static __rte_always_inline bool placement_choose(const struct work *w, const str
 		return false;
 	}
 	to->backend = maglev_slot(s->maglev, p->hash);
+	if (unlikely(s->affinity))
+		to->backend = service_choose(s, p->hash, work_addrs(m, p, ipv6), w->now_ns, true);
 	to->source = 0;
 	b = &s->backend[to->backend];
 	port_be = b->port_be ? b->port_be : p->dport;
@@ -96,16 +99,17 @@ static inline void flow_goes_to(const struct work *w, struct flow *f, const stru
 }
 
 /* A known flow gets another backend, and in nat another translation. */
-static __rte_noinline bool flow_move(const struct work *w, struct packet *p, struct flow *f,
+static __rte_noinline bool flow_move(const struct work *w, struct rte_mbuf *m, struct flow *f,
 	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
+	struct packet *p = packet_of(m);
 	struct weir_backend_cell *cell = flow_backend_cell(w, f);
 	uint16_t old_backend = f->backend_slot;
 	uint16_t old_source = f->source_slot;
 	uint16_t old_port = ntohs(f->tuple[FLOW_SIDE_BACKEND].dport);
 	struct placement to;
 
-	if (!placement_choose(w, p, &to, ret_reason, nat, ipv6))
+	if (!placement_choose(w, m, &to, ret_reason, nat, ipv6))
 		return false;
 	if (!flow_rebind(work_partition(w, p), f, to.addrs, to.ports)) {
 		placement_undo(w, p, &to, nat);
@@ -216,7 +220,7 @@ static __rte_always_inline bool place_new(const struct work *w, struct placing *
 		*ret_reason = WEIR_DROP_LIMIT_CONNECTIONS;
 		return false;
 	}
-	if (!pending->chosen && !placement_choose(w, p, &pending->to, ret_reason, nat, ipv6))
+	if (!pending->chosen && !placement_choose(w, m, &pending->to, ret_reason, nat, ipv6))
 		return false;
 	pending->chosen = false; /* used up, one way or the other */
 	if (!nat && !opener &&
@@ -255,7 +259,7 @@ static __rte_always_inline bool place(const struct work *w, struct placing *all,
 	if (unlikely(p->backend != PACKET_NO_BACKEND))
 		return true;
 	if (unlikely(p->flow != NULL))
-		return flow_move(w, p, p->flow, ret_reason, nat, ipv6);
+		return flow_move(w, m, p->flow, ret_reason, nat, ipv6);
 	return place_new(w, all, pending, m, p, ret_reason, nat, ipv6);
 }
 
@@ -321,12 +325,13 @@ static __rte_always_inline void prepare(
 		return;
 	for (uint16_t i = 0; i < all->count && left; i++) {
 		struct pending *pending = &all->pending[i];
-		const struct packet *p = packet_of(all->pkts[pending->index]);
+		struct rte_mbuf *m = all->pkts[pending->index];
+		const struct packet *p = packet_of(m);
 		enum weir_drop_reason ignored;
 
 		if (p->flow || !opens(w, p))
 			continue;
-		pending->chosen = placement_choose(w, p, &pending->to, &ignored, nat, ipv6);
+		pending->chosen = placement_choose(w, m, &pending->to, &ignored, nat, ipv6);
 		if (!pending->chosen)
 			continue;
 		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);

@@ -334,6 +334,21 @@
 		"    fallback:\n      - {address: \"2001:db8::1\"}\n",                             \
 		"14:19: services[0].fallback[0].address: 2001:db8::1 is an IPv6 address, "         \
 		"expected IPv4 as the service's\n")                                                \
+	X(affinity_without, "keys of an affinity that there is not are refused", 13,               \
+		"    affinity: {timeout: 1m}\n",                                                   \
+		"13:25: services[0].affinity.timeout: is given without type source, expected it "  \
+		"to be left out\n")                                                                \
+	X(affinity_range, "an affinity out of range is refused", 13,                               \
+		"    affinity: {type: source, prefix4: 33, timeout: 10ms, places: 10}\n",          \
+		"13:39: services[0].affinity.prefix4: 33 is out of range, expected a whole "       \
+		"number 1..32\n"                                                                   \
+		"13:52: services[0].affinity.timeout: 10ms is out of range, expected a time "      \
+		"1s..720h such as 1h\n"                                                            \
+		"13:66: services[0].affinity.places: 10 is out of range, expected a whole number " \
+		"1024..16777216\n")                                                                \
+	X(affinity_type, "an unknown affinity is refused", 13, "    affinity: {type: cookie}\n",   \
+		"13:22: services[0].affinity.type: \"cookie\" is unknown, expected none or "       \
+		"source\n")                                                                        \
 	X(backend_loop, "a backend at the service's address is refused", 12,                       \
 		"      - {address: 203.0.113.10}\n",                                               \
 		"12:19: services[0].backends[0].address: 203.0.113.10 is the address of "          \

@@ -156,6 +156,7 @@ static void round_trips(void)
 		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
 		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
+	round_trip(HEAD "services:\n" WEB "    affinity: {type: source, places: 2000}\n");
 	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
 	round_trip(
 		HEAD "services:\n" WEB
@@ -262,6 +263,17 @@ static void diff_fallback(void)
 		"- services.web.fallback.10.0.0.98:80\n"
 		"+ services.web.backends.10.0.0.98:80\n"
 		"~ services.web.fallback.10.0.0.99:81.weight: 100 -> 1\n");
+}
+
+static void diff_affinity(void)
+{
+	expect_diff(HEAD "services:\n" WEB "    affinity: {type: none}\n",
+		HEAD "services:\n" WEB "    affinity: {type: source, prefix4: 24}\n",
+		"+ services.web.affinity.type: source\n"
+		"+ services.web.affinity.prefix4: 24\n"
+		"+ services.web.affinity.prefix6: 128\n"
+		"+ services.web.affinity.timeout: 1h\n"
+		"+ services.web.affinity.places: 65536\n");
 }
 
 static void diff_order(void)
@@ -400,6 +412,7 @@ static const struct tap_case cases[] = {
 	{ "elements come and go by name", diff_elements },
 	{ "the order of elements is no difference", diff_order },
 	{ "a fallback pool is shown as one in differences", diff_fallback },
+	{ "no affinity is no line", diff_affinity },
 	{ "the first configuration is all additions", diff_first },
 	{ "addresses with ports read and print", addresses },
 	{ "units are exact", units },

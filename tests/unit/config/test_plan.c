@@ -205,6 +205,33 @@ static void message_of_fallback(void)
 	plan_ports_destroy(ports);
 }
 
+static void message_of_affinity(void)
+{
+	struct plan_fixture f;
+	struct plan_ports *ports = plan_ports_create();
+	CU_ASSERT_EQUAL(
+		plan_text(&f,
+			HEAD
+			"services:\n"
+			"  - {name: a, address: 203.0.113.1, port: 80, protocol: tcp, mode: dsr,\n"
+			"     affinity: {type: source, prefix4: 24, timeout: 10m}}\n"
+			"  - {name: b, address: \"2001:db8::1\", port: 80, protocol: tcp, mode: dsr,\n"
+			"     affinity: {type: source, prefix6: 56, places: 5000}}\n"
+			"  - {name: c, address: 203.0.113.3, port: 80, protocol: tcp, mode: dsr}\n",
+			NULL, ports, false),
+		0);
+	const struct weir_config_service *s = f.view.services;
+	CU_ASSERT_EQUAL(s[0].affinity_places, 65536);
+	CU_ASSERT_EQUAL(s[0].affinity_prefix, 24);
+	CU_ASSERT_EQUAL(s[0].affinity_timeout_ns, UINT64_C(600000000000));
+	CU_ASSERT_EQUAL(s[1].affinity_places, 5000);
+	CU_ASSERT_EQUAL(s[1].affinity_prefix, 56);
+	CU_ASSERT_EQUAL(s[1].affinity_timeout_ns, UINT64_C(3600000000000));
+	CU_ASSERT_EQUAL(s[2].affinity_places, 0);
+	plan_fixture_fini(&f);
+	plan_ports_destroy(ports);
+}
+
 static void world_is_asked(void)
 {
 	struct plan_fixture f;
@@ -507,6 +534,7 @@ static const struct tap_case cases[] = {
 	{ "replay has captures, static neighbours and backends that are up", message_of_replay },
 	{ "a service's values are in the message", message_of_service },
 	{ "a fallback pool is behind the backends, and marked", message_of_fallback },
+	{ "affinity is by the prefix of the service's family", message_of_affinity },
 	{ "the world says states, routes and link addresses", world_is_asked },
 	{ "a configuration without services is a message", message_empty },
 	{ "the same input gives the same bytes", message_repeats },
