@@ -18,6 +18,7 @@
 #define EVENT_KINDS(X)                                                                 \
 	X(HEALTH, "health", "a backend's checks changed their verdict")                \
 	X(BACKEND, "backend", "an operator drained or enabled a backend")              \
+	X(POOL, "pool", "backends, a fallback pool or nobody serve a service")         \
 	X(LIMIT, "limit", "a limit in force changed")                                  \
 	X(WEIGHT, "weight", "a weight in force changed")                               \
 	X(CORE, "core", "a service's cores changed")                                   \

@@ -2,6 +2,7 @@
 
 #include "control/daemon/serving.h"
 
+#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/pool.h"
 
@@ -52,14 +53,26 @@ static enum who who_serves(const struct pool *p, const struct model_service *s, 
 	return count.usable_fallback ? WHO_FALLBACK : WHO_NOBODY;
 }
 
+/* That backends serve is nothing to talk about, unless somebody else did before. */
 static void say(const struct model_service *s, enum who who, enum who before)
 {
-	if (who == WHO_BACKENDS && before != WHO_UNSAID)
-		log_notice("service %s: its backends serve again", s->name);
-	else if (who == WHO_FALLBACK)
-		log_warning("service %s: no backend can serve, its fallback pool does", s->name);
-	else if (who == WHO_NOBODY)
-		log_warning("service %s: nobody can serve it", s->name);
+	static const struct {
+		const char *label;
+		const char *text;
+	} words[] = {
+		[WHO_BACKENDS] = { "backends", "its backends serve again" },
+		[WHO_FALLBACK] = { "fallback", "no backend can serve, its fallback pool does" },
+		[WHO_NOBODY] = { "nobody", "nobody can serve it" },
+	};
+
+	if (who == WHO_BACKENDS && before == WHO_UNSAID)
+		return;
+	event_emit(EVENT_POOL, s->name, words[who].text,
+		json_pack("{s:s, s:s}", "service", s->name, "serves", words[who].label));
+	if (who == WHO_BACKENDS)
+		log_notice("service %s: %s", s->name, words[who].text);
+	else
+		log_warning("service %s: %s", s->name, words[who].text);
 }
 
 static enum who said_before(const struct serving *v, const char *service, size_t guess)
@@ -82,7 +95,7 @@ void serving_follow(struct serving *v, const struct pool *p, const struct model 
 
 		memcpy(next[i].service, s->name, sizeof(next[i].service));
 		next[i].who = who_serves(p, s, before);
-		if (next[i].who != before)
+		if (next[i].who != before && next[i].who != WHO_UNSAID)
 			say(s, next[i].who, before);
 	}
 	if (!next)

@@ -118,6 +118,8 @@ takes_over() {
 	weights_are "0 0 100"
 	only_from b3
 	expect said "service web4: no backend can serve, its fallback pool does"
+	expect_eq "events of web6" "$(ctl --json events | jq -c \
+		'[.[] | select(.kind == "pool" and .object == "web6") | .inputs.serves]')" '["fallback"]'
 	expect warned "service web6: every backend is down; its fallback pool serves"
 }
 
