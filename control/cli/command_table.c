@@ -37,6 +37,15 @@ static const struct command_option flow_list_options[] = {
 	{ 0 },
 };
 
+static const struct command_option top_options[] = {
+	{ .name = "interval",
+		.value = "SECONDS",
+		.help = "time between two answers, 0.2 to 60 (default 1)" },
+	{ .name = "page", .value = "PAGE", .help = "begin with services, backends or cores" },
+	{ .name = "no-color", .help = "no colours; so does NO_COLOR in the environment" },
+	{ 0 },
+};
+
 static const struct command_option replay_options[] = {
 	{ .name = "in",
 		.value = "PORT=FILE",
@@ -135,7 +144,12 @@ const struct command command_table[] = {
 		"slowly is told how many it lost. With --json a list, with --follow --json one "
 		"document on each line.",
 		command_events, 0, events_options },
-	{ "top", "", "live view of services and backends", PLANNED },
+	{ "top", "", "watch services, backends and cores live",
+		"Pages for services, backends and cores, and histograms of what is selected; the keys "
+		"stand in the last line, and ? explains all. Rates are of the time between two "
+		"answers, percentiles of the last ten seconds. It waits for a daemon that goes away, "
+		"and goes on when it is back.",
+		command_top, 0, top_options },
 	{ "replay", "CONFIG", "run capture files through the data plane",
 		"Needs no root, no daemon and no network card. The packets of the input files go "
 		"through the real stages and tables; time is that of the packets, so limits and "

@@ -135,10 +135,20 @@ void methods_handle(void *ctx, struct rpc_call *call);
 /* The newest snapshot, at most max_age_ms old; NULL without a data plane. Borrowed. */
 const struct snapshot *daemon_snapshot(struct daemon *d, unsigned int max_age_ms);
 json_t *status_document(struct daemon *d);
+/* Parts of it: {state, pid, ...} and the list of warnings; now may be NULL. */
+json_t *status_dataplane(struct daemon *d, const struct snapshot *now);
+json_t *status_warnings(struct daemon *d, const struct snapshot *now);
 /* The backend's entry of `backend list`; NULL when out of memory. */
 json_t *backend_document(struct daemon *d, const struct model_service *s, const struct address *a,
 	uint16_t port, unsigned int max_age_ms);
 json_t *backends_document(struct daemon *d, const struct model_service *s, unsigned int max_age_ms);
+
+/* live.c: for `weirctl top`. Both answer the call. */
+
+void live_show(struct daemon *d, struct rpc_call *call);
+/* b: a backend of s, or NULL for all. */
+void histogram_show(struct daemon *d, struct rpc_call *call, const struct model_service *s,
+	const struct model_backend *b);
 
 /* daemon.c */
 

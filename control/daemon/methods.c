@@ -254,6 +254,32 @@ static void core_list(struct daemon *d, struct rpc_call *call)
 		rpc_call_result(call, report_core_list(d->model, now, history_base(&d->history)));
 }
 
+static void histogram_method(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+	const char *text = json_string_value(json_object_get(rpc_call_params(call), "backend"));
+	struct address a;
+	uint16_t port;
+
+	if (!s)
+		return;
+	if (!text) {
+		histogram_show(d, call, s, NULL);
+		return;
+	}
+	for (size_t i = 0; address_port_parse(text, &a, &port) && i < model_backend_total(s); i++) {
+		const struct model_backend *b = model_backend_at(s, i);
+
+		if (b->port != port || memcmp(&b->address, &a, sizeof(a)) != 0)
+			continue;
+		histogram_show(d, call, s, b);
+		return;
+	}
+	rpc_call_error(call, RPC_REFUSED, NULL,
+		"service %s has no backend %.80s; see `weirctl backend list %s`", s->name, text,
+		s->name);
+}
+
 /* An optional number; answers the call and returns false when it is something else. */
 static bool number_param(
 	struct rpc_call *call, const char *name, double most, double preset, double *ret)
@@ -310,7 +336,9 @@ static const struct {
 	{ "events.list", events_list, READS },
 	{ "flow.find", flow_find, READS },
 	{ "flow.list", flow_list, READS },
+	{ "histogram.show", histogram_method, READS },
 	{ "limit.show", limit_show, READS },
+	{ "live.show", live_show, READS },
 	{ "port.list", port_list, READS },
 	{ "port.show", port_show, READS },
 	{ "service.list", service_list, READS },

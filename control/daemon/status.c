@@ -138,7 +138,7 @@ static void warn_services(struct daemon *d, json_t *list)
 	}
 }
 
-static json_t *warnings_list(struct daemon *d, const struct snapshot *now)
+json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 {
 	json_t *list = json_array();
 
@@ -156,7 +156,7 @@ static double seconds_since(uint64_t then_ns)
 	return (double)(clock_now_ns() - then_ns) / 1e9;
 }
 
-static json_t *dataplane_document(struct daemon *d, const struct snapshot *now)
+json_t *status_dataplane(struct daemon *d, const struct snapshot *now)
 {
 	struct weir_client *client = dataplane_client(d->dataplane);
 	json_t *document = json_pack("{s:s, s:i}", "state",
@@ -207,7 +207,7 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(document, "controld",
 		json_pack("{s:i, s:s, s:b}", "pid", (int)getpid(), "config", d->file,
 			"spawns_dataplane", (int)d->options.spawn_dataplane));
-	json_object_set_new(document, "dataplane", dataplane_document(d, now));
+	json_object_set_new(document, "dataplane", status_dataplane(d, now));
 	json_object_set_new(document, "ports", report_port_list(d->model, now, base));
 	json_object_set_new(
 		document, "cores", now ? report_core_list(d->model, now, base) : json_array());
@@ -217,7 +217,7 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(document, "generation",
 		now ? json_integer((json_int_t)now->generation) : json_null());
 	json_object_set_new(document, "in_step", json_boolean(d->in_step));
-	json_object_set_new(document, "warnings", warnings_list(d, now));
+	json_object_set_new(document, "warnings", status_warnings(d, now));
 	return document;
 }
 
@@ -287,7 +287,7 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 {
 	struct daemon *d = ctx;
 	const struct snapshot *now = daemon_snapshot(d, 100);
-	json_t *warnings = warnings_list(d, now);
+	json_t *warnings = status_warnings(d, now);
 	struct metrics_event events[EVENT_KIND_COUNT];
 
 	for (int i = 0; i < EVENT_KIND_COUNT; i++)

@@ -122,8 +122,8 @@ static bool wants_ipv6(const struct model *m)
 	for (size_t i = 0; i < m->service_count; i++) {
 		if (m->services[i].ipv6)
 			return true;
-		for (size_t j = 0; j < m->services[i].backend_count; j++)
-			if (!address_is_ipv4(&m->services[i].backends[j].address))
+		for (size_t j = 0; j < model_backend_total(&m->services[i]); j++)
+			if (!address_is_ipv4(&model_backend_at(&m->services[i], j)->address))
 				return true;
 	}
 	return false;

@@ -16,8 +16,7 @@ static const char *state_label(const struct weir_backend_entry *e)
 	}
 }
 
-/* Slots mostly have the order of the configuration, so the backend's own index is tried first. */
-static const struct snapshot_backend *find_backend(
+const struct snapshot_backend *report_find_backend(
 	const struct snapshot_service *s, const struct model_backend *b, size_t index)
 {
 	if (s != NULL && index < s->backend_count) {
@@ -61,7 +60,7 @@ static int append_backends(json_t *list, const struct model_service *s, const st
 	const struct snapshot_service *before = report_base_service(now, base, found);
 	for (size_t i = 0; i < model_backend_total(s); i++) {
 		const struct model_backend *of = model_backend_at(s, i);
-		const struct snapshot_backend *b = find_backend(found, of, i);
+		const struct snapshot_backend *b = report_find_backend(found, of, i);
 		json_t *entry = backend_entry(s->name, of, b, report_base_backend(before, b),
 			snapshot_weight_in_force(found, b));
 		if (json_array_append_new(list, entry) != 0)

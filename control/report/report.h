@@ -39,6 +39,14 @@ json_t *report_port_list(
 json_t *report_core_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 json_t *report_limits(const struct model_service *s);
+/*
+ * {service, backend, residence, connect, first_byte}, each {recent, total} of {count, mean, p50, p90, p99,
+ * p999, buckets}, recent since base. buckets has [seconds, count] of those that are not empty, in order.
+ *
+ * backend  one of the service's; NULL: connect and first_byte are of all its backends together
+ */
+json_t *report_histograms(const struct model_service *s, const struct model_backend *backend,
+	const struct snapshot *now, const struct snapshot *base);
 json_t *report_dropped(
 	const uint64_t dropped[WEIR_DROP_COUNT]); /* {reason: count}, non-zero only */
 /*

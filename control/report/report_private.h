@@ -37,6 +37,13 @@ const struct snapshot_service *report_base_service(const struct snapshot *now,
 const struct snapshot_backend *report_base_backend(
 	const struct snapshot_service *base, const struct snapshot_backend *found);
 
+/*
+ * A backend of the configuration in a snapshot's service, or NULL. Slots mostly have the order of the
+ * configuration, so the backend's own index is tried first.
+ */
+const struct snapshot_backend *report_find_backend(
+	const struct snapshot_service *s, const struct model_backend *b, size_t index);
+
 /* One entry of report_service_list(). */
 json_t *report_service_entry(
 	const struct model_service *s, const struct snapshot *now, const struct snapshot *base);

@@ -301,7 +301,7 @@ def _():
 
 @case("planned commands say that they are not supported yet")
 def _():
-    for args in (["top"], ["explain", "web"], ["policy", "load", "web", "x.o"],
+    for args in (["explain", "web"], ["policy", "load", "web", "x.o"],
                  ["limit", "set", "web", "packets", "5"], ["config", "undo"]):
         status, out, err = run(*args)
         assert (status, out) == (1, "") and "not supported yet" in err, (args, err)

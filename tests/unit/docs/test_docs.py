@@ -7,7 +7,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..4")
+print("1..5")
 
 
 def case(number, name, ok, why=""):
@@ -36,7 +36,13 @@ page = page[page.index("## events"):page.index("## config")]
 rows = [row for row in re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M) if row[0] in dict(kinds)]
 case(3, "the events page lists the kinds of the code with their help", kinds and rows == kinds, f"{rows} / {kinds}")
 
+shown = (top / "docs/operators/top.md").read_text()
+view = (top / "control/cli/top/top_view.c").read_text()
+help_block = re.search(r"help_lines\[\] = \{(.*?)\n\};", view, re.S).group(1)
+lost = [line for line in re.findall(r'"((?:[^"\\]|\\.)*)"', help_block) if line and line not in shown]
+case(4, "the page on top shows the keys of the code", not lost, f"scripts/top-captures takes them anew: {lost}")
+
 links = re.findall(r"\]\((?!http)([^)#]+)\)", (top / "README.md").read_text())
 missing = [link for link in links if not (top / link).exists()]
-case(4, "every page that the README links to exists", not missing, missing)
+case(5, "every page that the README links to exists", not missing, missing)
 sys.exit(failed)

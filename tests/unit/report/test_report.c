@@ -399,6 +399,56 @@ static void the_replay_report_balances(void)
 	free(r);
 }
 
+/* The counts of the buckets, and whether they are in order. */
+static double counted(const json_t *histogram)
+{
+	json_t *pair;
+	size_t i;
+	double sum = 0, last = 0;
+	json_array_foreach(json_object_get(histogram, "buckets"), i, pair)
+	{
+		CU_ASSERT(json_real_value(json_array_get(pair, 0)) > last);
+		last = json_real_value(json_array_get(pair, 0));
+		sum += (double)json_integer_value(json_array_get(pair, 1));
+	}
+	return sum;
+}
+
+static void histograms_are_recent_and_total_of_one_backend_or_all(void)
+{
+	struct region *r = start();
+	region_measure(&r->web[1].residence, 5000, 10);
+	region_measure(&r->web_backend_cell[1][0].connect, 1000000, 3);
+	struct snapshot *base = taken(r, 2000);
+	region_measure(&r->web[0].residence, 9000, 2);
+	region_measure(&r->web_backend_cell[1][2].connect, 2000000, 1);
+	struct snapshot *now = taken(r, 3000);
+	json_t *o = report_histograms(&services[0], NULL, now, base);
+	CU_ASSERT_STRING_EQUAL(json_string_value(at(o, "service")), "web");
+	CU_ASSERT(json_is_null(at(o, "backend")));
+	CU_ASSERT_EQUAL(integer_at(o, "residence.total.count"), 12);
+	CU_ASSERT_EQUAL(integer_at(o, "residence.recent.count"), 2);
+	CU_ASSERT_EQUAL(json_array_size(at(o, "residence.total.buckets")), 2);
+	CU_ASSERT_EQUAL(counted(at(o, "residence.total")), 12);
+	CU_ASSERT(near(o, "residence.recent.mean", 9e-6));
+	CU_ASSERT_EQUAL(integer_at(o, "connect.total.count"), 4);
+	CU_ASSERT_EQUAL(integer_at(o, "connect.recent.count"), 1);
+	CU_ASSERT_EQUAL(integer_at(o, "first_byte.total.count"), 0);
+	CU_ASSERT(json_is_null(at(o, "first_byte.total.p99")));
+	json_decref(o);
+	o = report_histograms(&services[0], &web_backends[1], now, NULL);
+	CU_ASSERT_STRING_EQUAL(json_string_value(at(o, "backend")), "203.0.113.11:8080");
+	CU_ASSERT_EQUAL(integer_at(o, "connect.total.count"), 3);
+	CU_ASSERT_EQUAL(integer_at(o, "connect.recent.count"), 3);
+	json_decref(o);
+	o = report_histograms(&services[1], NULL, now, base);
+	CU_ASSERT_EQUAL(integer_at(o, "residence.total.count"), 0);
+	json_decref(o);
+	snapshot_destroy(base);
+	snapshot_destroy(now);
+	free(r);
+}
+
 static const struct tap_case cases[] = {
 	{ "a service has the fields of the interface", a_service_has_the_fields_of_the_interface },
 	{ "a service without data plane shows zeros and nulls",
@@ -415,6 +465,8 @@ static const struct tap_case cases[] = {
 		ports_show_what_is_open_and_what_is_missing },
 	{ "cores show busy share and cycles since the base",
 		cores_show_busy_share_and_cycles_since_the_base },
+	{ "histograms are recent and total, of one backend or all",
+		histograms_are_recent_and_total_of_one_backend_or_all },
 	{ "the replay report balances", the_replay_report_balances },
 };
 
