@@ -361,6 +361,7 @@ static void parts_end(struct daemon *d)
 			event_free(d->signals[i]);
 	told_clear(&d->told);
 	hops_fini(&d->hops);
+	link_hold_fini(&d->links);
 	history_clear(&d->history);
 	json_decref(d->route_warnings);
 	plan_ports_destroy(d->ports);

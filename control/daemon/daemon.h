@@ -16,6 +16,7 @@
 #include "control/daemon/history.h"
 #include "control/daemon/hops.h"
 #include "control/daemon/host_addresses.h"
+#include "control/daemon/link_hold.h"
 #include "control/daemon/options.h"
 #include "control/daemon/pool.h"
 #include "control/daemon/rpc_server.h"
@@ -73,6 +74,7 @@ struct daemon {
 	bool in_step; /* addresses, steering and CONFIG are as the model says */
 	char refusal[512]; /* why CONFIG failed last; "": it did not */
 	struct hops hops;
+	struct link_hold links; /* of the ports' XDP programs */
 	json_t *route_warnings; /* owned; of the last plan */
 	unsigned int backends_open; /* BACKENDS messages without an answer */
 	struct event *push_timer; /* owned; send what differs */

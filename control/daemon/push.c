@@ -259,6 +259,18 @@ void push_timer_run(int fd, short what, void *ctx)
 	daemon_push(ctx);
 }
 
+/* Ports come and go with configurations and interfaces; a data plane that dies finds its links held. */
+static void links_follow(struct daemon *d)
+{
+	uint32_t ifindex[WEIR_MAX_PORTS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < d->model->port_count && count < WEIR_MAX_PORTS; i++)
+		if (d->model->ports[i].kind == MODEL_DEVICE_INTERFACE)
+			ifindex[count++] = world_port_ifindex(d, d->model, i);
+	link_hold_follow(&d->links, port_link_owner(d->run.path), ifindex, count);
+}
+
 /* Time alone can make a next hop due: to be asked for again, or to be given up. */
 void hops_timer_run(int fd, short what, void *ctx)
 {
@@ -266,6 +278,7 @@ void hops_timer_run(int fd, short what, void *ctx)
 	struct timeval step = clock_timeval_ms(HOPS_STEP_MS);
 
 	daemon_push(d);
+	links_follow(d);
 	evtimer_add(d->hops_timer, &step);
 }
 

@@ -10,8 +10,10 @@
  */
 
 #include "dataplane/port/interface.h"
+#include "dataplane/port/orphans.h"
 #include "dataplane/port/port_private.h"
 #include "dataplane/port/xdp_program.h"
+#include "ebpf/kernel/links.h"
 #include "ebpf/kernel/steering.h"
 
 #include <rte_bus_vdev.h>
@@ -228,7 +230,9 @@ static int program_open(struct open_port *p, struct open_port *heir_of,
 
 	if (rc == 0)
 		rc = xdp_program_attach(p->ifindex, pin_dir, p->port.mac,
-			before ? before->program : NULL, &x->program, reason, sizeof(reason));
+			port_link_owner(params->instance_dir), before ? before->program : NULL,
+			port_orphans_find(params->orphans, p->ifindex), &x->program, reason,
+			sizeof(reason));
 	if (rc < 0)
 		return port_refuse(
 			rc, err, err_size, "port %s: interface %s: %s", p->name, p->device, reason);

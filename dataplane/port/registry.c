@@ -3,6 +3,7 @@
 #include "dataplane/port/registry.h"
 
 #include "dataplane/net/packet.h"
+#include "dataplane/port/orphans.h"
 #include "dataplane/port/port_private.h"
 
 #include <rte_mbuf.h>
@@ -133,6 +134,7 @@ void port_registry_destroy(struct port_registry *r)
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
 		if (r->port[i])
 			port_end(r, i);
+	port_orphans_end(r->params.orphans, false);
 	free(r);
 }
 
@@ -240,6 +242,8 @@ void port_registry_commit(struct port_registry *r)
 			p->fresh = false;
 		}
 	}
+	port_orphans_end(r->params.orphans, true);
+	r->params.orphans = NULL;
 }
 
 void port_registry_rollback(struct port_registry *r)

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct port_orphans;
 struct port_registry;
 
 typedef void (*port_event_fn)(
@@ -26,6 +27,8 @@ typedef void (*port_event_fn)(
 struct port_registry_params {
 	struct weir_telemetry *telemetry; /* borrowed; its port entries are written */
 	const char *instance_dir; /* borrowed; pins lie under its bpf/ */
+	struct port_orphans
+		*orphans; /* NULL or owned from now on: taken over by ports of their interfaces */
 	uint64_t memory_bytes; /* of the whole process; a port's buffers are a share of it */
 	int default_node; /* for devices that lie on none */
 	port_event_fn event;

@@ -3,6 +3,7 @@
 #include "dataplane/port/xdp_program.h"
 
 #include "dataplane/port/port_private.h"
+#include "ebpf/kernel/links.h"
 #include "ebpf/kernel/steering.h"
 #include "ebpf/kernel/steering_keys.h"
 
@@ -32,6 +33,7 @@ struct xdp_program {
 	struct bpf_object *object; /* owned */
 	int link_fd; /* owned; the program is detached when the last one is closed */
 	bool generic;
+	uint64_t owner;
 	char pin_dir[PATH_MAX];
 };
 
@@ -63,11 +65,31 @@ static int pins_make(struct xdp_program *x)
 	return 0;
 }
 
+static bool mode_is_generic(uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return bpf_xdp_query((int)ifindex, 0, &query) == 0 && query.attach_mode == XDP_ATTACHED_SKB;
+}
+
+/* Between two packets: none of them meets the interface without a program. */
+static int link_take_over(struct xdp_program *x, struct port_link *orphan)
+{
+	const struct bpf_program *program = bpf_object__next_program(x->object, NULL);
+
+	if (!program)
+		return -ENOENT;
+	if (bpf_link_update(orphan->fd, bpf_program__fd(program), NULL) < 0)
+		return -errno;
+	x->link_fd = orphan->fd;
+	orphan->fd = -1;
+	return 0;
+}
+
 static int link_create(struct xdp_program *x, uint32_t ifindex)
 {
 	const struct bpf_program *program = bpf_object__next_program(x->object, NULL);
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 
 	if (!program)
 		return -ENOENT;
@@ -79,14 +101,12 @@ static int link_create(struct xdp_program *x, uint32_t ifindex)
 	if (fd < 0)
 		return -errno;
 	x->link_fd = fd;
-	x->generic = bpf_xdp_query((int)ifindex, 0, &query) == 0 &&
-		query.attach_mode == XDP_ATTACHED_SKB;
 	return 0;
 }
 
 int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6])
 {
-	struct steering_port port = { .check_mac = 1 };
+	struct steering_port port = { .check_mac = 1, .owner = x->owner };
 	const uint32_t zero = 0;
 	int fd = bpf_object__find_map_fd_by_name(x->object, STEERING_MAP_PORT);
 
@@ -94,14 +114,19 @@ int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6])
 	return bpf_map_update_elem(fd, &zero, &port, BPF_ANY) < 0 ? -errno : 0;
 }
 
-/* Steering stays what it was: the daemon need not notice that the interface was away. */
-static int maps_inherit(struct xdp_program *x, const struct xdp_program *heir_of)
+/* Steering stays what it was: the daemon need not notice that the interface, or we, were away. */
+static int maps_inherit(
+	struct xdp_program *x, const struct xdp_program *heir_of, const struct port_link *orphan)
 {
-	static const char *const inherited[] = { STEERING_MAP_SERVICES, STEERING_MAP_PREFIXES,
-		STEERING_MAP_SOURCES };
+	static const char *const inherited[LINK_MAP_COUNT] = {
+		[LINK_MAP_SERVICES] = STEERING_MAP_SERVICES,
+		[LINK_MAP_PREFIXES] = STEERING_MAP_PREFIXES,
+		[LINK_MAP_SOURCES] = STEERING_MAP_SOURCES,
+	};
 
-	for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
-		int fd = bpf_object__find_map_fd_by_name(heir_of->object, inherited[i]);
+	for (size_t i = 0; i < LINK_MAP_COUNT; i++) {
+		int fd = orphan ? orphan->map[i] :
+				  bpf_object__find_map_fd_by_name(heir_of->object, inherited[i]);
 		struct bpf_map *map = bpf_object__find_map_by_name(x->object, inherited[i]);
 
 		if (fd < 0 || !map || bpf_map__reuse_fd(map, fd) < 0)
@@ -110,7 +135,8 @@ static int maps_inherit(struct xdp_program *x, const struct xdp_program *heir_of
 	return 0;
 }
 
-static int program_load(struct xdp_program *x, const struct xdp_program *heir_of)
+static int program_load(
+	struct xdp_program *x, const struct xdp_program *heir_of, const struct port_link *orphan)
 {
 	size_t size;
 	const void *bytes = steering_object(&size);
@@ -118,24 +144,26 @@ static int program_load(struct xdp_program *x, const struct xdp_program *heir_of
 	x->object = bpf_object__open_mem(bytes, size, NULL);
 	if (!x->object)
 		return -errno;
-	if (heir_of) {
-		int rc = maps_inherit(x, heir_of);
+	if (heir_of || orphan) {
+		int rc = maps_inherit(x, heir_of, orphan);
 		if (rc < 0)
 			return rc;
 	}
 	return bpf_object__load(x->object) < 0 ? -errno : 0;
 }
 
-int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
-	struct xdp_program *heir_of, struct xdp_program **ret_program, char *err, size_t err_size)
+int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6], uint64_t owner,
+	struct xdp_program *heir_of, struct port_link *orphan, struct xdp_program **ret_program,
+	char *err, size_t err_size)
 {
 	struct xdp_program *x = calloc(1, sizeof(*x));
 
 	if (!x)
 		return port_refuse(-ENOMEM, err, err_size, "out of memory");
 	x->link_fd = -1;
+	x->owner = owner;
 	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", pin_dir);
-	int rc = program_load(x, heir_of);
+	int rc = program_load(x, heir_of, orphan);
 	if (rc < 0) {
 		(void)port_refuse(rc, err, err_size, "cannot load the XDP program: %s%s",
 			strerror(-rc),
@@ -150,7 +178,7 @@ int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[
 			rc, err, err_size, "cannot pin maps in %s: %s", pin_dir, strerror(-rc));
 		goto fail;
 	}
-	rc = link_create(x, ifindex);
+	rc = orphan ? link_take_over(x, orphan) : link_create(x, ifindex);
 	if (rc < 0) {
 		(void)port_refuse(rc, err, err_size,
 			rc == -EBUSY ?
@@ -160,6 +188,9 @@ int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[
 			strerror(-rc));
 		goto fail;
 	}
+	x->generic = mode_is_generic(ifindex);
+	if (orphan)
+		port_link_release(orphan);
 	if (heir_of)
 		heir_of->pin_dir[0] = 0; /* they are the new one's now */
 	*ret_program = x;
@@ -173,8 +204,10 @@ void xdp_program_detach(struct xdp_program *x)
 {
 	if (!x)
 		return;
-	if (x->link_fd >= 0)
+	if (x->link_fd >= 0) {
+		(void)bpf_link_detach(x->link_fd);
 		close(x->link_fd);
+	}
 	xdp_program_unpin(x);
 	bpf_object__close(x->object);
 	free(x);

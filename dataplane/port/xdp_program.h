@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The XDP program on an interface: loaded, attached by a link that ends with this process, its maps
- * pinned for the daemon. Main thread.
+ * The XDP program on an interface: loaded, attached by a link that ends with its last holder
+ * (ebpf/kernel/links.h), its maps pinned for the daemon. Main thread.
  */
 
 #ifndef WEIR_PORT_XDP_PROGRAM_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct port_link;
 struct xdp_program;
 
 /*
@@ -20,15 +21,19 @@ struct xdp_program;
  *
  * heir_of  NULL, or the program of an interface that is gone: its maps, as they are filled, and its
  *          pins become the new one's
+ * orphan   NULL, or the link that a killed predecessor left on this interface: the new program takes the
+ *          old one's place in one step, with its maps; the descriptors are taken over on success
+ * owner    port_link_owner() of this instance
  * pin_dir  folder for the pins, in a bpffs; what an earlier process left there is replaced
  * mac      frames to other addresses are the kernel's
  *
  * Returns 0 or -errno with the reason in err (-EBUSY: another program is there).
  */
-int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6],
-	struct xdp_program *heir_of, struct xdp_program **ret_program, char *err, size_t err_size);
+int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6], uint64_t owner,
+	struct xdp_program *heir_of, struct port_link *orphan, struct xdp_program **ret_program,
+	char *err, size_t err_size);
 
-/* Detach, unpin, close. NULL is fine. */
+/* Detach, whoever else holds the link; unpin, close. NULL is fine. */
 void xdp_program_detach(struct xdp_program *x);
 
 bool xdp_program_is_generic(const struct xdp_program *x); /* not native: slower */

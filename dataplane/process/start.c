@@ -4,6 +4,7 @@
 
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
+#include "dataplane/port/orphans.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/process/eal.h"
 #include "dataplane/process/hugepages.h"
@@ -287,6 +288,7 @@ static int ports_prepare(struct process *p, char *err, size_t err_size)
 	const struct port_registry_params params = {
 		.telemetry = p->telemetry,
 		.instance_dir = p->arguments.instance_dir,
+		.orphans = p->instance ? port_orphans_collect(p->arguments.instance_dir) : NULL,
 		.memory_bytes = p->memory_bytes,
 		.default_node = cpu_node(p->cores.cpu[0]),
 		.event = process_event,

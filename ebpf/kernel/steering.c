@@ -417,5 +417,7 @@ int steering_counters_read(const char *directory, struct steering_counters *ret_
 	ret_counters->redirected_bytes = sum[STEERING_REDIRECTED][1];
 	ret_counters->passed_packets = sum[STEERING_PASSED][0];
 	ret_counters->passed_bytes = sum[STEERING_PASSED][1];
+	ret_counters->no_socket_packets = sum[STEERING_NO_SOCKET][0];
+	ret_counters->no_socket_bytes = sum[STEERING_NO_SOCKET][1];
 	return 0;
 }

@@ -41,6 +41,8 @@ struct steering_counters {
 	uint64_t redirected_bytes;
 	uint64_t passed_packets; /* to the kernel */
 	uint64_t passed_bytes;
+	uint64_t no_socket_packets; /* of services, dropped while no data plane was there */
+	uint64_t no_socket_bytes;
 };
 
 /* The folder of a port's pins: INSTANCE_DIR/bpf/PORT, with PORT made fit for bpffs (no dots). */

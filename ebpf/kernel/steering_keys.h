@@ -65,11 +65,13 @@ struct steering_port {
 	__u8 mac[6];
 	__u8 check_mac;
 	__u8 reserved;
+	__u64 owner; /* which instance's: links.h */
 };
 
 enum steering_counter_index {
 	STEERING_REDIRECTED,
 	STEERING_PASSED,
+	STEERING_NO_SOCKET, /* a service's, but no data plane was there to take it */
 	STEERING_COUNTER_COUNT
 };
 
@@ -82,7 +84,7 @@ _Static_assert(sizeof(struct steering_service_key) == 20, "service key layout");
 _Static_assert(sizeof(struct steering_prefix_key) == 24, "prefix key layout");
 _Static_assert(sizeof(struct steering_source_key) == 20, "source key layout");
 _Static_assert(sizeof(struct steering_blocks) == 32, "blocks layout");
-_Static_assert(sizeof(struct steering_port) == 8, "port layout");
+_Static_assert(sizeof(struct steering_port) == 16, "port layout");
 _Static_assert(sizeof(struct steering_counter) == 16, "counter layout");
 
 #endif

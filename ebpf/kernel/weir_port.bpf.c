@@ -2,8 +2,9 @@
 
 /*
  * What of a kernel interface's traffic is Weir's: packets to a configured service, and TCP and UDP to
- * a translation source address whose destination port lies in a block of ours. Everything else, and
- * all of it while no socket is there, goes up the kernel's stack untouched.
+ * a translation source address whose destination port lies in a block of ours. Everything else goes up
+ * the kernel's stack untouched. A packet of ours that finds no socket, as the data plane was killed and
+ * the next is not there yet, is dropped and counted: the host's stack would answer it with a reset.
  *
  * It must agree with dataplane/net/parse.h on how far headers are followed. Where that would find a
  * packet malformed or a fragment, the packet is still Weir's when it certainly belongs to a service,
@@ -305,8 +306,13 @@ int xsk_def_prog(struct xdp_md *ctx)
 	int action = XDP_PASS;
 
 	if (is_weirs(ctx, data, end))
-		action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
-	__u32 index = action == XDP_PASS ? STEERING_PASSED : STEERING_REDIRECTED;
+		action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
+	__u32 index = STEERING_REDIRECTED;
+
+	if (action == XDP_PASS)
+		index = STEERING_PASSED;
+	else if (action == XDP_DROP)
+		index = STEERING_NO_SOCKET;
 	struct steering_counter *c = bpf_map_lookup_elem(&weir_counters, &index);
 	if (c) {
 		c->packets++;
