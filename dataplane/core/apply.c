@@ -81,6 +81,7 @@ static void service_retire(struct fastpath *fp, struct service *s)
 	if (beside)
 		fp->retired[s->slot].abandoned = beside->dropped[WEIR_DROP_SHUTDOWN];
 	fp->service[s->slot] = NULL;
+	journal_close(fp, s);
 	service_destroy(s);
 	free(beside);
 	free(c);
@@ -312,6 +313,7 @@ static void applying_undo(struct fastpath *fp, struct applying *a)
 		struct service *s = a->service[a->fresh[i]];
 		struct service_cells cells = s->cells;
 
+		journal_close(fp, s);
 		service_destroy(s);
 		directory_cells_free(fp, &cells);
 	}
@@ -324,6 +326,7 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 	for (uint32_t i = 0; i < a->fresh_count; i++) {
 		struct service *s = a->service[a->fresh[i]];
 
+		journal_begin(fp, s, a->settings[s->slot]);
 		fp->service[s->slot] = s;
 		for (uint32_t j = 0; j < fp->core_count; j++)
 			fp->core[j]->stage.service_cell[s->slot] = s->cells.cell[j];

@@ -163,6 +163,10 @@ int generation_shared_create(const struct fastpath *fp, const struct weir_config
 	struct service *const *service_of, struct generation_shared **ret_shared);
 void generation_shared_release(struct generation_shared *s);
 
+/* journal.c: give a new service its journal, and let a predecessor's flows go on; and take it back. */
+void journal_begin(struct fastpath *fp, struct service *s, struct service_settings *settings);
+void journal_close(struct fastpath *fp, struct service *s);
+
 /* directory.c: the services' part of telemetry */
 int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
 	const uint8_t *core, uint32_t count, struct service_cells *ret_cells);

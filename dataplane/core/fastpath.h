@@ -27,6 +27,25 @@ struct fastpath_core_params {
 	int node;
 };
 
+/*
+ * Memory that outlives the process, for copies of the services' flows: what was left under the same name
+ * is read when a service is made, and replaced once the configuration that made it is in force. Main
+ * thread.
+ */
+struct fastpath_journal {
+	void *ctx;
+	/*
+	 * bytes    of zeros, on a node (-1: any), in *ret_memory
+	 * ret_old  what a predecessor left, or NULL; readable until commit or close
+	 * Returns a handle, or NULL: go on without.
+	 */
+	void *(*open)(void *ctx, const char *name, size_t bytes, int node, void **ret_memory,
+		const void **ret_old, size_t *ret_old_bytes);
+	void (*commit)(void *ctx, void *handle); /* the new memory replaces the old one */
+	void (*close)(void *ctx, void *handle); /* uncommitted: the old one stays */
+	void (*adopted)(void *ctx, const char *name, uint32_t flows, uint32_t refused);
+};
+
 struct fastpath_params {
 	struct arena *arena; /* borrowed until fastpath_destroy() */
 	/*
@@ -45,6 +64,7 @@ struct fastpath_params {
 	 * Without threads (replay, tests): configurations take effect at once, with no grace period.
 	 */
 	bool single_threaded;
+	struct fastpath_journal journal; /* open NULL: no flow outlives the process */
 };
 
 int fastpath_create(const struct fastpath_params *params, struct fastpath **ret_fp);

@@ -14,6 +14,7 @@
 
 struct arena;
 struct fastpath;
+struct flow_store;
 struct instance;
 struct port_registry;
 struct server;
@@ -26,6 +27,7 @@ struct process {
 	uint64_t memory_bytes; /* in use; may be less than asked for */
 	bool hugepages;
 	struct instance *instance; /* owned; NULL in replay */
+	struct flow_store *flow_store; /* owned; NULL: flows end with the process */
 	struct arena *arena; /* owned */
 	struct weir_telemetry *telemetry; /* borrowed from arena */
 	struct fastpath *fastpath; /* owned */

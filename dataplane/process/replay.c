@@ -81,7 +81,7 @@ static int moment_run(struct process *p, uint64_t ns, uint64_t now, char *err, s
 		capture_set_time(p->port[i], ns);
 	while (fastpath_core_step(p->fastpath, 0, now) > 0)
 		continue;
-	uint64_t next;
+	uint64_t next = 0;
 	if (next_time(p, &next, err, err_size) == 1 && next == ns) {
 		snprintf(err, err_size,
 			"out of packet buffers: more packets of one moment than fit");

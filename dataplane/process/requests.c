@@ -6,6 +6,7 @@
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
 #include "dataplane/port/registry.h"
+#include "dataplane/process/flow_store.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
 #include "dataplane/process/requests_trace.h"
@@ -70,6 +71,7 @@ static int config_apply(
 		return rc;
 	}
 	port_registry_commit(p->ports);
+	flow_store_sweep(p->flow_store);
 	memcpy(p->port, ports, sizeof(ports));
 	p->port_count = view.header->port_count;
 	return 0;

@@ -7,6 +7,7 @@
 #include "dataplane/port/orphans.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/process/eal.h"
+#include "dataplane/process/flow_store.h"
 #include "dataplane/process/hugepages.h"
 #include "dataplane/process/instance.h"
 #include "dataplane/process/log.h"
@@ -265,7 +266,12 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 		.single_threaded = p->arguments.replay,
 	};
 
-	if (!p->arguments.replay && !p->arguments.seed_given &&
+	if (p->instance)
+		(void)flow_store_create(p->arguments.instance_dir, &p->flow_store);
+	params.journal = flow_store_journal(p->flow_store);
+	if (p->flow_store && !p->arguments.seed_given)
+		params.seed = flow_store_seed(p->flow_store);
+	else if (!p->arguments.replay && !p->arguments.seed_given &&
 		getrandom(&params.seed, sizeof(params.seed), 0) != sizeof(params.seed))
 		params.seed = process_now_ns() ^ (uint64_t)getpid() << 32;
 	if (!p->arguments.replay &&
@@ -384,6 +390,7 @@ void process_end(struct process *p)
 			rte_eal_mp_wait_lcore();
 		fastpath_destroy(p->fastpath);
 	}
+	flow_store_destroy(p->flow_store);
 	port_registry_destroy(p->ports);
 	server_destroy(p->server);
 	free(p->config);

@@ -138,6 +138,7 @@ struct service {
 	alignas(RTE_CACHE_LINE_SIZE) struct flow_table *flows; /* owned */
 	struct nat_ports *ports; /* owned; NULL in dsr */
 	size_t flow_bytes; /* taken from the budget */
+	void *journal; /* handle of struct fastpath_journal; NULL: its flows end with the process */
 	uint32_t flow_capacity;
 	uint16_t slot;
 	uint16_t cores_wanted;

@@ -2,6 +2,7 @@
 
 /* How flows wait for their end: queues of transient states, the wheel of the others, and ageing. */
 
+#include "dataplane/table/flow_journal.h"
 #include "dataplane/table/flow_private.h"
 #include "dataplane/table/flow_table.h"
 
@@ -96,12 +97,18 @@ void flow_touch_slow(struct flow_partition *part, struct flow *f, uint32_t now_m
 void flow_set_state(
 	struct flow_partition *part, struct flow *f, enum flow_state state, uint32_t now_ms)
 {
+	const bool was_assured = !flow_state_transient(f->state);
+
 	if (f->state == state)
 		return;
 	flow_list_unlink(part, f);
 	f->last_seen_ms = now_ms;
 	__atomic_store_n(&f->state, (uint8_t)state, __ATOMIC_RELAXED);
 	flow_list_add(part, f, flow_index(part, f));
+	if (!flow_state_transient((uint8_t)state))
+		flow_journal_write(part, f);
+	else if (was_assured && part->journal)
+		flow_journal_clear(part, f);
 }
 
 /* ---- ageing ---- */

@@ -2,6 +2,7 @@
 
 #include "dataplane/table/flow_table.h"
 
+#include "dataplane/table/flow_journal.h"
 #include "dataplane/table/flow_private.h"
 
 #include <rte_common.h>
@@ -209,6 +210,8 @@ void flow_remove(struct flow_partition *part, struct flow *f)
 		index_remove(
 			part, side_hash(part, f, FLOW_SIDE_BACKEND), FLOW_SIDE_BACKEND, record);
 	flow_list_unlink(part, f);
+	if (part->journal && !flow_state_transient(f->state))
+		flow_journal_clear(part, f);
 	identity_begin(f);
 	f->state = FLOW_FREE;
 	identity_end(f);
@@ -419,5 +422,7 @@ bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backen
 	identity_begin(f);
 	side_set(part, f, FLOW_SIDE_BACKEND, backend_addrs, backend_ports, to);
 	identity_end(f);
+	if (!flow_state_transient(f->state))
+		flow_journal_write(part, f);
 	return true;
 }

@@ -158,6 +158,7 @@ struct flow_partition {
 	uint64_t evicted; /* by inserts, since creation */
 	flow_release_fn release;
 	void *release_ctx;
+	uint8_t *journal; /* borrowed; a copy for each record (flow_journal.h), or NULL */
 	alignas(RTE_CACHE_LINE_SIZE) uint16_t wheel[FLOW_WHEEL_SLOTS]; /* heads */
 	struct flow_timeouts timeouts;
 } __rte_cache_aligned;

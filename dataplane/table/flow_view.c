@@ -97,7 +97,7 @@ static void view_fill(
 
 bool flow_read(const struct flow_partition *part, uint32_t record, struct flow_view *ret_view)
 {
-	struct record_copy copy;
+	struct record_copy copy = { .head = { .state = FLOW_FREE } };
 
 	if (!record_copy(part, record, &copy) || copy.head.state == FLOW_FREE)
 		return false;
@@ -111,7 +111,7 @@ static bool line_peek(const struct flow_partition *part, uint32_t line_index, ui
 {
 	const struct flow_line *line = &part->lines[line_index];
 	uint16_t used = __atomic_load_n(&line->used, __ATOMIC_ACQUIRE);
-	struct record_copy copy;
+	struct record_copy copy = { .head = { .state = FLOW_FREE } };
 
 	for (uint32_t i = 0; i < FLOW_LINE_ENTRIES; i++) {
 		if (!(used >> i & 1) || __atomic_load_n(&line->tag[i], __ATOMIC_RELAXED) != tag)

@@ -300,6 +300,25 @@ bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backen
 	return false;
 }
 
+bool nat_ports_claim(
+	const struct nat_view *view, uint16_t backend_slot, uint16_t source_slot, uint16_t port)
+{
+	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
+		return false;
+	struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + source_slot];
+	const uint64_t bit = UINT64_C(1) << ((port >> 8) % 64);
+	const uint32_t word = port >> 14;
+
+	if (chunk == NULL || !(view->source[source_slot].usable[word] & bit))
+		return false;
+	struct nat_set *set = &chunk->bucket[port & 0xff];
+
+	if (set->taken[word] & bit)
+		return false;
+	set->taken[word] |= bit;
+	return true;
+}
+
 void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
 	uint16_t source_slot, uint16_t port)
 {

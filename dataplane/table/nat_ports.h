@@ -108,6 +108,13 @@ void nat_ports_prefetch_set(
 bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
 	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port);
 
+/*
+ * Take this very port, for a flow that had it before a restart. Worker that has the bucket, or the main
+ * thread before any has. False: it is not the service's, or is taken.
+ */
+bool nat_ports_claim(
+	const struct nat_view *view, uint16_t backend_slot, uint16_t source_slot, uint16_t port);
+
 /* Give back what nat_ports_take() gave, from the flow table's release function. */
 void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
 	uint16_t source_slot, uint16_t port);

@@ -40,6 +40,7 @@ require topology_two_armed
 for n in 1 2 3; do
 	require nginx_start "b$n" "10.2.0.1$n:8080" "[fd02::1$n]:8080"
 done
+blob_make 12
 config >"$WORLD/default.yaml"
 traces >"$WORLD/traces.before"
 require weir_start
@@ -128,6 +129,44 @@ dataplane_killed() {
 	expect_balance
 }
 
+# Slow enough to be in the middle of it when the data plane dies.
+download_start() { # NAME HOST
+	start_at client curl -sS --fail --max-time 30 --limit-rate 4M -o "$WORLD/$1" \
+		-w '%{local_port} %{num_connects}' "http://$2/blob" >"$WORLD/$1.curl" 2>&1 &
+	download[$1]=$!
+}
+
+download_is_at() { # NAME BYTES
+	[ "$(stat -c %s "$WORLD/$1")" -ge "$2" ]
+}
+
+download_ends() { # NAME
+	wait "${download[$1]}" || fail "curl of $1: $(cat "$WORLD/$1.curl")"
+	cmp "$WORLD/www/blob" "$WORLD/$1" || fail "$1 is not what the server sent"
+}
+
+declare -A download
+downloads_go_on() {
+	local name dataplane
+	dataplane=$(dataplane_pid)
+	download_start four 198.51.100.10
+	download_start six '[fd01::100]'
+	for name in four six; do
+		expect wait_for 5 download_is_at $name 1000000
+	done
+	kill -KILL "$dataplane"
+	for name in four six; do
+		expect_not download_is_at $name 11000000
+		download_ends $name
+	done
+	expect_not test "$(dataplane_pid)" = "$dataplane"
+	# They are known flows again, and not just packets that happened to arrive.
+	expect_number "flows of web" "$(service_field web .new_flows)" -ge 1
+	expect_eq "packets of unknown flows" "$(drops_of web6 no_flow)" 0
+	expect_within 5 backends_up 4
+	expect_balance
+}
+
 dataplane_killed_often() {
 	local n
 	for n in 1 2 3; do
@@ -190,6 +229,7 @@ killed_then_stopped() {
 scenario "a killed weir-controld costs no request, and the next one adopts the data plane" daemon_killed
 scenario "a backend that dies meanwhile is noticed by the next weir-controld" death_during_absence
 scenario "a killed weir-dataplane serves again within a second" dataplane_killed
+scenario "downloads go on after the data plane was killed in the middle of them" downloads_go_on
 scenario "a weir-dataplane that is killed again and again leaves nothing behind" dataplane_killed_often
 scenario "both can be killed, and the next start is as the first" both_killed
 scenario "a second weir-controld of the same name is refused" second_daemon_is_refused

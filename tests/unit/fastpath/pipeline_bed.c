@@ -144,6 +144,8 @@ static void memory_port_stop(struct bed_port *p)
 
 /* life of a bed */
 
+struct fastpath_journal bed_journal;
+
 void bed_start_with(
 	struct bed *b, uint32_t core_count, uint16_t tx_queues, uint64_t memory_bytes, bool threads)
 {
@@ -154,6 +156,7 @@ void bed_start_with(
 		.seed = 1,
 		.tsc_hz = threads ? rte_get_tsc_hz() : BED_HZ,
 		.single_threaded = !threads,
+		.journal = bed_journal,
 	};
 
 	eal_start();

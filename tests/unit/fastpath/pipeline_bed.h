@@ -92,6 +92,9 @@ void bed_address(const char *text, uint8_t ret_address[16]);
 /* A TCP SYN. */
 struct bed_packet bed_client(const char *from, uint16_t sport, const char *to, uint16_t dport);
 
+/* Where flows of the beds that start from now on outlive them; open NULL (as at first): nowhere. */
+extern struct fastpath_journal bed_journal;
+
 /* Start with core_count cores and ports of tx_queues queues each; aborts the test program on failure. */
 void bed_start(struct bed *b, uint32_t core_count, uint16_t tx_queues);
 void bed_start_with(struct bed *b, uint32_t core_count, uint16_t tx_queues, uint64_t memory_bytes,
