@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/cli/command.h"
+#include "control/cli/format.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
 #include "control/config/model.h"
+#include "control/config/units.h"
 #include "control/plan/plan.h"
 
 #include <errno.h>
@@ -91,21 +93,28 @@ int command_config_check(struct cli *cli)
 	return status;
 }
 
-/* Send the file to the daemon. */
-static int send_file(struct cli *cli, const char *method, json_t **ret_result)
+/* Send the file to the daemon. extra: further parameters, stolen; NULL: none. */
+static int send_file(struct cli *cli, const char *method, json_t *extra, json_t **ret_result)
 {
 	char *text;
 	size_t length;
 	int status = read_argument(cli, &text, &length);
-	if (status != CLI_DONE)
+	if (status != CLI_DONE) {
+		json_decref(extra);
 		return status;
+	}
 	const char *file = cli_file_label(cli->arguments[0]);
 	json_t *content = json_stringn(text, length);
 	free(text);
-	if (content == NULL)
+	if (content == NULL) {
+		json_decref(extra);
 		return cli_fail(cli, CLI_FAILED, "%s is not UTF-8 text", file);
-	return rpc_call(cli, method, json_pack("{s:s, s:o}", "file", file, "text", content),
-		RPC_LONG_TIMEOUT_MS, ret_result);
+	}
+	json_t *params = json_pack("{s:s, s:o}", "file", file, "text", content);
+	if (extra != NULL)
+		json_object_update(params, extra);
+	json_decref(extra);
+	return rpc_call(cli, method, params, RPC_LONG_TIMEOUT_MS, ret_result);
 }
 
 /* Text ends with one newline, or is empty. */
@@ -116,28 +125,112 @@ static void print_text(struct cli *cli, const char *text)
 		fprintf(cli->out, "%s%s", text, text[length - 1] == '\n' ? "" : "\n");
 }
 
+/* What apply and undo have done. */
+static void print_applied(struct cli *cli, const json_t *result)
+{
+	bool changed = json_is_true(json_object_get(result, "changed"));
+	double within = json_number_value(json_object_get(result, "confirm_within"));
+	char time[32];
+	print_text(cli, json_string_value(json_object_get(result, "diff")));
+	fprintf(cli->out,
+		changed ? "applied: generation %" JSON_INTEGER_FORMAT "\n" :
+			  "nothing to change: generation %" JSON_INTEGER_FORMAT " stays\n",
+		json_integer_value(json_object_get(result, "generation")));
+	if (within > 0)
+		fprintf(cli->out, "goes back in %s unless \"weirctl config confirm\" follows\n",
+			format_seconds(within, time, sizeof(time)));
+}
+
+#define CONFIRM_MIN_NS UINT64_C(100000000)
+#define CONFIRM_MAX_NS (UINT64_C(86400) * 1000000000)
+
 int command_config_apply(struct cli *cli)
 {
-	json_t *result;
-	int status = send_file(cli, "config.apply", &result);
+	json_t *result, *extra = NULL;
+	const char *confirm = cli_value(cli, "confirm", 0);
+	if (confirm != NULL) {
+		uint64_t ns = 0;
+		const char *wrong = unit_parse(UNIT_TIME, confirm, &ns);
+		if (wrong == NULL && (ns < CONFIRM_MIN_NS || ns > CONFIRM_MAX_NS))
+			wrong = "is out of range";
+		if (wrong != NULL)
+			return cli_fail(cli, CLI_USAGE,
+				"--confirm: \"%s\" %s; it takes a time from 100ms to 24h, such as 60s",
+				confirm, wrong);
+		extra = json_pack("{s:f}", "confirm", (double)ns / 1e9);
+	}
+	int status = send_file(cli, "config.apply", extra, &result);
 	if (status != CLI_DONE)
 		return status;
-	if (!printer_json(cli, result)) {
-		bool changed = json_is_true(json_object_get(result, "changed"));
-		print_text(cli, json_string_value(json_object_get(result, "diff")));
-		fprintf(cli->out,
-			changed ? "applied: generation %" JSON_INTEGER_FORMAT "\n" :
-				  "nothing to change: generation %" JSON_INTEGER_FORMAT " stays\n",
-			json_integer_value(json_object_get(result, "generation")));
-	}
+	if (!printer_json(cli, result))
+		print_applied(cli, result);
 	json_decref(result);
 	return CLI_DONE;
+}
+
+int command_config_confirm(struct cli *cli)
+{
+	json_t *result;
+	int status = rpc_call(cli, "config.confirm", NULL, RPC_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result))
+		fprintf(cli->out, "confirmed: configuration %" JSON_INTEGER_FORMAT " stays\n",
+			json_integer_value(json_object_get(result, "number")));
+	json_decref(result);
+	return CLI_DONE;
+}
+
+int command_config_undo(struct cli *cli)
+{
+	json_t *result, *params = NULL;
+	if (cli->argument_count > 0) {
+		char *end;
+		unsigned long number = strtoul(cli->arguments[0], &end, 10);
+		if (end == cli->arguments[0] || *end != '\0' || cli->arguments[0][0] == '-' ||
+			number == 0 || number > INT32_MAX)
+			return cli_fail(cli, CLI_USAGE,
+				"NUMBER is one of \"config history\", not \"%s\"",
+				cli->arguments[0]);
+		params = json_pack("{s:i}", "number", (int)number);
+	}
+	int status = rpc_call(cli, "config.undo", params, RPC_LONG_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result))
+		print_applied(cli, result);
+	json_decref(result);
+	return CLI_DONE;
+}
+
+static const struct printer_column history_table[] = {
+	{ "NUMBER", "number", PRINT_TEXT },
+	{ "TIME", "time", PRINT_TIME },
+	{ "HOW", "how", PRINT_TEXT },
+	{ "OF", "of", PRINT_TEXT },
+	{ "USER", "by.user", PRINT_TEXT },
+	{ "PID", "by.pid", PRINT_TEXT },
+	{ "CHANGES", "changes", PRINT_TEXT },
+	{ "STATE", "state", PRINT_TEXT },
+	{ "FILE", "file", PRINT_TEXT },
+};
+
+int command_config_history(struct cli *cli)
+{
+	json_t *list;
+	int status = rpc_call(cli, "config.history", NULL, RPC_TIMEOUT_MS, &list);
+	if (status != CLI_DONE)
+		return status;
+	status = printer_list(cli, list, history_table, PRINTER_COUNT(history_table),
+		"nothing is kept; see the log of weir-controld");
+	json_decref(list);
+	return status;
 }
 
 int command_config_diff(struct cli *cli)
 {
 	json_t *result;
-	int status = send_file(cli, "config.diff", &result);
+	int status = send_file(cli, "config.diff", NULL, &result);
 	if (status != CLI_DONE)
 		return status;
 	if (!printer_json(cli, result)) {

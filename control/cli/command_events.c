@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/cli/command.h"
+#include "control/cli/format.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define FOLLOW_WAIT_S 30 /* for news; then the question is asked again */
 
@@ -16,12 +16,8 @@ static void print_event(struct cli *cli, const json_t *e)
 	const char *object = json_string_value(json_object_get(e, "object"));
 	const char *kind = json_string_value(json_object_get(e, "kind"));
 	const char *text = json_string_value(json_object_get(e, "text"));
-	time_t seconds = (time_t)when;
-	struct tm tm;
 	char stamp[32];
-	localtime_r(&seconds, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
-	fprintf(cli->out, "%s.%03d  %-9s  %s%s%s\n", stamp, (int)((when - (double)seconds) * 1000),
+	fprintf(cli->out, "%s  %-9s  %s%s%s\n", format_time(when, true, stamp, sizeof(stamp)),
 		kind != NULL ? kind : "?", object != NULL ? object : "",
 		object != NULL && object[0] != '\0' ? " " : "", text != NULL ? text : "");
 }

@@ -21,8 +21,8 @@ const struct command_option command_globals[] = {
 static const struct command_option apply_options[] = {
 	{ .name = "confirm",
 		.value = "TIME",
-		.help = "go back by itself unless \"config confirm\" follows in time",
-		.planned = true },
+		.help = "go back by itself unless \"config confirm\" follows in this time, such as "
+			"60s" },
 	{ 0 },
 };
 
@@ -91,8 +91,16 @@ const struct command command_table[] = {
 	{ "config show", "", "print the running configuration as YAML",
 		"The text that was applied last, as it was written; \"config apply\" takes it back.",
 		command_config_show, 0, NULL },
-	{ "config undo", "", "go back to the configuration before this one", PLANNED },
-	{ "config confirm", "", "keep what was applied with --confirm", PLANNED },
+	{ "config confirm", "", "keep what was applied with --confirm", NULL,
+		command_config_confirm, 0, NULL },
+	{ "config undo", "[NUMBER]", "go back to the configuration before this one",
+		"With NUMBER to that one of \"config history\". Undo after undo goes further back. While "
+		"a configuration waits for \"config confirm\", it goes back to the one before at once.",
+		command_config_undo, 0, NULL },
+	{ "config history", "", "list the last 20: when, how, by whom",
+		"Newest first. OF is the one that an undo or a rollback went back to, CHANGES how many "
+		"lines its difference had. All of it is kept over restarts of weir-controld.",
+		command_config_history, 0, NULL },
 	{ "service list", "", "list services: traffic, flows, drops, times",
 		"The times are percentiles of how long packets were in Weir, from receive to "
 		"transmit.",

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 /* Three digits that count: 1.23, 12.3, 123. */
 static void three_digits(double value, char *buf, size_t size)
@@ -87,5 +88,17 @@ const char *format_seconds(double value, char *buf, size_t size)
 const char *format_share(double value, char *buf, size_t size)
 {
 	snprintf(buf, size, "%.1f %%", value * 100);
+	return buf;
+}
+
+const char *format_time(double value, bool with_ms, char *buf, size_t size)
+{
+	time_t seconds = (time_t)value;
+	struct tm tm;
+	localtime_r(&seconds, &tm);
+	size_t length = strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm);
+	if (with_ms)
+		snprintf(buf + length, size - length, ".%03d",
+			(int)((value - (double)seconds) * 1000));
 	return buf;
 }

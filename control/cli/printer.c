@@ -59,6 +59,9 @@ static char *figure_of(const json_t *value, enum printer_format format)
 	case PRINT_SECONDS:
 		format_seconds(v, buf, sizeof(buf));
 		break;
+	case PRINT_TIME:
+		format_time(v, false, buf, 32);
+		break;
 	case PRINT_SHARE:
 		format_share(v, buf, sizeof(buf));
 		break;

@@ -23,6 +23,7 @@ enum printer_format {
 	PRINT_BITS, /* 1.50 Gbit/s */
 	PRINT_SECONDS, /* 3.40 ms */
 	PRINT_SHARE, /* 25.0 % */
+	PRINT_TIME, /* seconds since 1970 as local time, 2026-11-25 22:13:20 */
 	PRINT_LIST, /* an array's items, with commas */
 	PRINT_SUM, /* the sum of an object's counters */
 	PRINT_COUNTERS, /* an object's counters, "no_flow 3, fragment 1" */

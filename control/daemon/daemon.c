@@ -187,6 +187,7 @@ static void stop_signal(evutil_socket_t number, short what, void *ctx)
 
 static void reload_signal(evutil_socket_t number, short what, void *ctx)
 {
+	struct config_change c = { .how = REVISION_RELOAD };
 	struct daemon *d = ctx;
 	size_t length;
 	char *text;
@@ -197,8 +198,7 @@ static void reload_signal(evutil_socket_t number, short what, void *ctx)
 		return;
 	}
 	log_notice("reading %s again", d->options.config);
-	d->start_mark = text_mark(text, length);
-	daemon_apply(d, d->options.config, text, length, NULL);
+	daemon_apply(d, d->options.config, text, length, &c, NULL);
 	free(text);
 }
 
@@ -222,8 +222,11 @@ static int timers_create(struct daemon *d)
 	d->push_timer = evtimer_new(d->base, push_timer_run, d);
 	d->hops_timer = evtimer_new(d->base, hops_timer_run, d);
 	d->replan_timer = evtimer_new(d->base, replan, d);
-	if (!d->history_timer || !d->push_timer || !d->hops_timer || !d->replan_timer)
+	d->confirm_timer = evtimer_new(d->base, config_timer_run, d);
+	if (!d->history_timer || !d->push_timer || !d->hops_timer || !d->replan_timer ||
+		!d->confirm_timer)
 		return -ENOMEM;
+	config_arm(d);
 	timer_arm(d->history_timer, HISTORY_STEP_MS);
 	timer_arm(d->hops_timer, REPLAN_DELAY_MS);
 	return 0;
@@ -238,23 +241,6 @@ static void descriptors_raise(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int metrics_begin(struct daemon *d)
-{
-	char text[80];
-
-	if (!d->model->has_metrics)
-		return 0;
-	int rc = metrics_server_start(d->base, &d->model->metrics_address, d->model->metrics_port,
-		daemon_metrics, d, &d->metrics);
-
-	if (rc)
-		log_error("metrics.listen: cannot listen on %s: %s",
-			address_port_print(&d->model->metrics_address, d->model->metrics_port, text,
-				sizeof(text)),
-			strerror(-rc));
-	return rc;
 }
 
 /* ret_what: the one that cannot be had. */
@@ -341,8 +327,8 @@ static void traces_remove(struct daemon *d)
 
 static void parts_end(struct daemon *d)
 {
-	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer,
-		d->replan_timer };
+	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer, d->replan_timer,
+		d->confirm_timer };
 
 	events_stop();
 	rpc_server_stop(d->server);
@@ -368,6 +354,7 @@ static void parts_end(struct daemon *d)
 	model_destroy(d->model);
 	free(d->text);
 	free(d->file);
+	revision_store_close(&d->revisions);
 	if (d->base)
 		event_base_free(d->base);
 }

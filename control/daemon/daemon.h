@@ -12,6 +12,7 @@
 #ifndef WEIR_DAEMON_DAEMON_H
 #define WEIR_DAEMON_DAEMON_H
 
+#include "control/daemon/config_history.h"
 #include "control/daemon/dataplane.h"
 #include "control/daemon/history.h"
 #include "control/daemon/hops.h"
@@ -19,6 +20,7 @@
 #include "control/daemon/link_hold.h"
 #include "control/daemon/options.h"
 #include "control/daemon/pool.h"
+#include "control/daemon/revision_store.h"
 #include "control/daemon/rpc_server.h"
 #include "control/daemon/rundir.h"
 #include "control/daemon/serving.h"
@@ -63,7 +65,10 @@ struct daemon {
 	size_t text_length;
 	char *file; /* owned; where the operator had it */
 	double applied_at; /* seconds since 1970 */
-	uint64_t start_mark; /* of the text of --config when it was last taken from there */
+	uint64_t start_mark; /* of the content of --config when it came into force */
+	struct revision_store revisions; /* the newest is the one in force, or about to be */
+	struct event *confirm_timer; /* owned; go back unless it is confirmed */
+	bool going_back; /* that is under way */
 	struct plan_ports *ports; /* owned */
 	struct serving serving; /* who serves each service, as it was said last */
 	bool pool_ready; /* the pool follows the model; not before we know whom we adopt */
@@ -88,9 +93,9 @@ struct daemon {
 
 /* transaction.c: configurations, one after another. */
 
-/* Apply a text; answers call, or logs when call is NULL. Text is copied. */
-void daemon_apply(
-	struct daemon *d, const char *file, const char *text, size_t length, struct rpc_call *call);
+/* Apply a text because of c; answers call, or logs when call is NULL. Everything is copied. */
+void daemon_apply(struct daemon *d, const char *file, const char *text, size_t length,
+	const struct config_change *c, struct rpc_call *call);
 /* Bring the data plane, addresses and steering in step with the configuration in force. */
 void daemon_sync(struct daemon *d);
 /* A data plane has connected: go on with what waited for that. */
@@ -98,11 +103,22 @@ void transactions_resume(struct daemon *d);
 /* At the end: refuse what has not been done. */
 void transactions_drop(struct daemon *d);
 
+/* metrics_listen.c: where the exporter listens. Both return 0 or -errno. */
+
+/* As the configuration in force says, at the start; a failure has been logged. */
+int metrics_begin(struct daemon *d);
+/*
+ * As m says, before anything else is touched. ret_changed: ret_server (NULL: none) is to take the place of
+ * the one in force; on errors a sentence is in err.
+ */
+int metrics_prepare(struct daemon *d, const struct model *m, struct metrics_server **ret_server,
+	bool *ret_changed, char *err, size_t err_size);
+
 /* startup.c */
 
 /* {errors: ["FILE:LINE:COLUMN: text", ...]}; NULL when out of memory. */
 json_t *config_errors_document(const char *file, const struct model_errors *e);
-/* Remember the configuration in force for the daemon after this one. */
+/* Remember the port blocks in use for the daemon after this one. */
 void daemon_save(struct daemon *d);
 
 /* push.c: BACKENDS and NEIGHBOURS. */

@@ -57,14 +57,36 @@ static const struct snapshot *snapshot_or_error(struct daemon *d, struct rpc_cal
 	return now;
 }
 
+/* An optional number; answers the call and returns false when it is something else. */
+static bool number_param(
+	struct rpc_call *call, const char *name, double most, double preset, double *ret)
+{
+	json_t *value = json_object_get(rpc_call_params(call), name);
+
+	*ret = preset;
+	if (!value || json_is_null(value))
+		return true;
+	*ret = json_number_value(value);
+	if (json_is_number(value) && *ret >= 0 && *ret <= most)
+		return true;
+	rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "%s: expected a number 0..%.0f", name, most);
+	return false;
+}
+
+#define CONFIRM_MAX_S 86400
+
 static void config_apply(struct daemon *d, struct rpc_call *call)
 {
 	const char *file = string_param(call, "file");
 	const char *text = file ? string_param(call, "text") : NULL;
+	struct config_change c = { .how = REVISION_APPLY, .who = who_asks(call) };
+	double confirm_s;
 
-	if (text)
-		daemon_apply(d, file, text,
-			json_string_length(json_object_get(rpc_call_params(call), "text")), call);
+	if (!text || !number_param(call, "confirm", CONFIRM_MAX_S, 0, &confirm_s))
+		return;
+	c.confirm_ms = (uint64_t)(confirm_s * 1000);
+	daemon_apply(d, file, text,
+		json_string_length(json_object_get(rpc_call_params(call), "text")), &c, call);
 }
 
 static void config_diff(struct daemon *d, struct rpc_call *call)
@@ -280,22 +302,6 @@ static void histogram_method(struct daemon *d, struct rpc_call *call)
 		s->name);
 }
 
-/* An optional number; answers the call and returns false when it is something else. */
-static bool number_param(
-	struct rpc_call *call, const char *name, double most, double preset, double *ret)
-{
-	json_t *value = json_object_get(rpc_call_params(call), name);
-
-	*ret = preset;
-	if (!value || json_is_null(value))
-		return true;
-	*ret = json_number_value(value);
-	if (json_is_number(value) && *ret >= 0 && *ret <= most)
-		return true;
-	rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "%s: expected a number 0..%.0f", name, most);
-	return false;
-}
-
 #define EVENTS_WAIT_MAX_S 60
 #define EVENTS_LIMIT_MAX  EVENT_RING_SIZE
 
@@ -330,8 +336,11 @@ static const struct {
 	{ "backend.enable", backend_enable, CHANGES },
 	{ "backend.list", backend_list, READS },
 	{ "config.apply", config_apply, CHANGES },
+	{ "config.confirm", config_confirm, CHANGES },
 	{ "config.diff", config_diff, READS },
+	{ "config.history", config_history_list, READS },
 	{ "config.show", config_show, READS },
+	{ "config.undo", config_undo, CHANGES },
 	{ "core.list", core_list, READS },
 	{ "events.list", events_list, READS },
 	{ "flow.find", flow_find, READS },

@@ -12,7 +12,7 @@
 
 static const char usage[] =
 	"usage: weir-controld --config FILE [--instance NAME] [--spawn-dataplane] [--socket PATH]\n"
-	"                     [--group GROUP] [--read-only-group GROUP]\n"
+	"                     [--group GROUP] [--read-only-group GROUP] [--state-dir DIR]\n"
 	"\n"
 	"The control daemon of Weir.\n"
 	"\n"
@@ -23,6 +23,8 @@ static const char usage[] =
 	"  --group GROUP       who may change things beside root: may use control.sock\n"
 	"  --read-only-group GROUP\n"
 	"                      who may look: may use RUN/NAME/control-ro.sock\n"
+	"  --state-dir DIR     keep the history of configurations in DIR/NAME;\n"
+	"                      default RUN/NAME/history, which a reboot forgets\n"
 	"  --help, --version\n"
 	"\n"
 	"RUN is /run/weir, or $WEIR_RUN_DIR.\n";
@@ -60,6 +62,7 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		{ "socket", required_argument, NULL, 's' },
 		{ "group", required_argument, NULL, 'g' },
 		{ "read-only-group", required_argument, NULL, 'r' },
+		{ "state-dir", required_argument, NULL, 't' },
 		{ "spawn-dataplane", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -87,6 +90,9 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		case 'r':
 			if (!group_find("--read-only-group", optarg, &o.read_only_group))
 				return 2;
+			break;
+		case 't':
+			o.state_dir = optarg;
 			break;
 		case 'd':
 			o.spawn_dataplane = true;

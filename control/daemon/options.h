@@ -12,6 +12,7 @@ struct options {
 	const char *config;
 	const char *instance;
 	const char *socket; /* NULL: RUN/NAME/control.sock */
+	const char *state_dir; /* NULL: beside the sockets */
 	/* Groups whose members may use the sockets; -1: that of the process. */
 	int64_t group;
 	int64_t read_only_group;

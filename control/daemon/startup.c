@@ -3,29 +3,24 @@
 /*
  * Which configuration to begin with, and what is left for the daemon that comes next.
  *
- * The file given by --config counts. There is one exception: when a data plane goes on running what an
- * operator applied later, and the file has not been touched since it was last taken, the daemon that
- * comes back (after a crash, an update of the package) goes on with what was applied.
+ * What was changed last counts. The history has the configuration that was in force, and the content that
+ * the file of --config had when it came into force: when the file still has it, the operator's last word
+ * was in the history, and that goes on (after a crash, a reboot, an update of the package). When the file
+ * has another content, it has been edited since, and is taken.
  */
 
 #include "control/daemon/startup.h"
 
-#include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
 #include "control/daemon/log.h"
-#include "control/daemon/state_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <time.h>
 
-#define TEXT_NAME  "config.yaml"
-#define ABOUT_NAME "config.json"
 #define PORTS_NAME "ports.plan"
 
 json_t *config_errors_document(const char *file, const struct model_errors *e)
@@ -59,25 +54,12 @@ uint64_t text_mark(const char *text, size_t length)
 	return h;
 }
 
-/* Is somebody listening there? Says nothing about whether it would answer. */
-static bool dataplane_listens(const struct rundir *run)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/dataplane.sock", run->path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return false;
-	bool listens = n > 0 && (size_t)n < sizeof(a.sun_path) &&
-		(!connect(fd, (const struct sockaddr *)&a, sizeof(a)) || errno == EAGAIN);
-
-	close(fd);
-	return listens;
-}
-
 static void take(struct daemon *d, struct model *m, char *text, size_t length, const char *file,
 	double applied_at)
 {
+	model_destroy(d->model);
+	free(d->text);
+	free(d->file);
 	d->model = m;
 	d->text = text;
 	d->text_length = length;
@@ -85,43 +67,101 @@ static void take(struct daemon *d, struct model *m, char *text, size_t length, c
 	d->applied_at = applied_at;
 }
 
-/* Go on with what an operator applied? */
-static bool take_applied(struct daemon *d, uint64_t mark)
+/* Go on with an entry of the history? It says so when that is not what the file has. */
+static bool take_revision(struct daemon *d, size_t index, bool expired)
 {
 	struct model_errors errors = { 0 };
+	uint64_t number = d->revisions.list[index].number;
+	struct revision r;
 	struct model *m;
-	size_t length;
-	char *text;
-	json_t *about = state_read(&d->run, ABOUT_NAME);
-	const char *file = json_string_value(json_object_get(about, "file"));
-	const char *seen = json_string_value(json_object_get(about, "start_mark"));
-	bool taken = false;
+	char why[256];
 
-	if (!file || !seen || strtoull(seen, NULL, 16) != mark || !dataplane_listens(&d->run) ||
-		rundir_read(&d->run, TEXT_NAME, &text, &length))
-		goto out;
-	if (text_mark(text, length) == mark || model_parse(text, length, &m, &errors)) {
-		model_errors_fini(&errors);
-		free(text);
-		goto out;
+	if (revision_store_read(&d->revisions, number, &r, why, sizeof(why))) {
+		log_warning(
+			"configuration %" PRIu64 " of the history is not used: %s", number, why);
+		return false;
 	}
-	take(d, m, text, length, file, json_number_value(json_object_get(about, "applied_at")));
-	taken = true;
-	if (strcmp(file, d->options.config))
-		log_warning(
-			"going on with %s, which was applied after %s", file, d->options.config);
-	else
-		log_warning(
-			"going on with an older content of %s, which the data plane runs", file);
-out:
-	json_decref(about);
-	return taken;
+	if (model_parse(r.text, r.length, &m, &errors)) {
+		log_warning("configuration %" PRIu64 " of the history is not used: %s", number,
+			errors.count ? errors.items[0].text : "out of memory");
+		model_errors_fini(&errors);
+		revision_fini(&r);
+		return false;
+	}
+	if (expired)
+		log_warning("configuration %" PRIu64
+			    " was not confirmed in time: going back to %" PRIu64 " (%s)",
+			config_number(d), number, r.file);
+	else if (r.length != d->text_length || memcmp(r.text, d->text, r.length) != 0)
+		log_warning("going on with configuration %" PRIu64
+			    " of the history (%s), which was applied after %s; to go back to that: "
+			    "weirctl config apply %s",
+			number, r.file, d->options.config, d->options.config);
+	take(d, m, r.text, r.length, r.file, (double)r.time_ms / 1000);
+	r.text = NULL;
+	revision_fini(&r);
+	return true;
+}
+
+static double time_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Is the newest entry what the file has? Then there is nothing to note. */
+static bool newest_is_the_file(struct daemon *d)
+{
+	struct revision r;
+	char why[256];
+
+	if (!d->revisions.count || config_waits(d) ||
+		revision_store_read(&d->revisions, config_number(d), &r, why, sizeof(why)))
+		return false;
+	bool same = r.length == d->text_length && !memcmp(r.text, d->text, r.length);
+
+	revision_fini(&r);
+	return same;
+}
+
+/* Choose between the history and the file, which has been read; note what is new. */
+static void choose(struct daemon *d)
+{
+	struct revision_store *s = &d->revisions;
+	struct boot_time now = boot_time_now();
+	struct config_change c = { .how = REVISION_START };
+	bool expired, taken = false;
+	int index = -1;
+
+	while (!taken) {
+		index = revision_choose(s->list, s->count, d->start_mark, &now, &expired);
+		if (index < 0)
+			break;
+		struct revision *r = &s->list[index];
+
+		c.of = r->of ? r->of : r->number;
+		taken = take_revision(d, (size_t)index, expired);
+		if (!taken)
+			revision_store_skip(s, (size_t)index);
+	}
+	if (taken && !expired)
+		return;
+	if (taken) {
+		c.how = REVISION_ROLLBACK;
+		d->applied_at = time_now();
+		config_note(d, &c, 0, true);
+		config_emit(d->file, &c, "rolled back", config_number(d), "");
+	} else if (!newest_is_the_file(d)) {
+		c.of = 0;
+		config_note(d, &c, 0, true);
+	}
 }
 
 int startup_load(struct daemon *d)
 {
 	struct model_errors errors = { 0 };
-	struct timespec now;
 	struct model *m;
 	size_t length;
 	char *text;
@@ -143,25 +183,18 @@ int startup_load(struct daemon *d)
 		free(text);
 		return 1;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
 	d->start_mark = text_mark(text, length);
-	take(d, m, text, length, d->options.config, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+	take(d, m, text, length, d->options.config, time_now());
 	return 0;
 }
 
 int startup_continue(struct daemon *d)
 {
-	struct model *m = d->model;
-	char *text = d->text;
-	char *file = d->file;
 	size_t length;
 	char *ports;
 
-	if (take_applied(d, d->start_mark)) {
-		model_destroy(m);
-		free(text);
-		free(file);
-	}
+	config_history_open(d);
+	choose(d);
 	if (!rundir_read(&d->run, PORTS_NAME, &ports, &length)) {
 		d->ports = plan_ports_load(ports);
 		if (!d->ports)
@@ -176,26 +209,15 @@ int startup_continue(struct daemon *d)
 
 void daemon_save(struct daemon *d)
 {
-	char mark[24];
 	char *ports = plan_ports_save(d->ports);
 	int rc = ports ? rundir_write(&d->run, PORTS_NAME, ports, strlen(ports)) : -ENOMEM;
 
 	free(ports);
-	if (!rc)
-		rc = rundir_write(&d->run, TEXT_NAME, d->text, d->text_length);
 	if (rc)
-		log_error(
-			"the configuration cannot be noted in %s: %s", d->run.path, strerror(-rc));
-	snprintf(mark, sizeof(mark), "%llx", (unsigned long long)d->start_mark);
-	state_write(&d->run, ABOUT_NAME,
-		json_pack("{s:s, s:f, s:s}", "file", d->file, "applied_at", d->applied_at,
-			"start_mark", mark));
+		log_error("the port blocks cannot be noted in %s: %s", d->run.path, strerror(-rc));
 }
 
 void startup_forget(struct daemon *d)
 {
-	static const char *const names[] = { TEXT_NAME, ABOUT_NAME, PORTS_NAME };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		rundir_unlink(&d->run, names[i]);
+	rundir_unlink(&d->run, PORTS_NAME);
 }

@@ -19,7 +19,7 @@ int startup_load(struct daemon *d);
  */
 int startup_continue(struct daemon *d);
 
-/* The data plane has ended with us: nothing is to be gone on with. */
+/* The data plane has ended with us: there are no flows whose ports have to stay. The history stays. */
 void startup_forget(struct daemon *d);
 
 /* A mark of a file's content. */

@@ -47,6 +47,14 @@ static void warn_dataplane(struct daemon *d, json_t *list)
 	if (state != DATAPLANE_RUNNING)
 		warn(list, "the data plane is %s%s%s", dataplane_state_name(state),
 			*dataplane_error(d->dataplane) ? ": " : "", dataplane_error(d->dataplane));
+	if (config_waits(d)) {
+		struct boot_time boot = boot_time_now();
+
+		warn(list,
+			"the configuration goes back by itself in %.0f s: weirctl config confirm "
+			"keeps it",
+			(double)revision_left_ms(&d->revisions.list[0], &boot) / 1000);
+	}
 	if (d->refusal[0])
 		warn(list, "the configuration is not in force: %s", d->refusal);
 	if (client &&
@@ -207,6 +215,10 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(document, "controld",
 		json_pack("{s:i, s:s, s:b}", "pid", (int)getpid(), "config", d->file,
 			"spawns_dataplane", (int)d->options.spawn_dataplane));
+	json_object_set_new(document, "configuration",
+		json_pack("{s:I, s:s, s:f, s:o}", "number", (json_int_t)config_number(d), "file",
+			d->file, "applied_at", d->applied_at, "confirm_within",
+			config_confirm_within(d)));
 	json_object_set_new(document, "dataplane", status_dataplane(d, now));
 	json_object_set_new(document, "ports", report_port_list(d->model, now, base));
 	json_object_set_new(

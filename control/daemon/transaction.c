@@ -13,11 +13,9 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
-#include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/steer.h"
-#include "control/daemon/who.h"
 #include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>
@@ -36,6 +34,7 @@ struct transaction {
 	TAILQ_ENTRY(transaction) link;
 	struct daemon *daemon;
 	struct rpc_call *call; /* NULL: nobody waits */
+	struct config_change change;
 	char *file; /* owned */
 	char *text; /* owned */
 	size_t length;
@@ -81,20 +80,6 @@ static void transaction_free(struct transaction *t)
 	free(t);
 }
 
-static void apply_emit(const struct transaction *t, const char *what, const char *why)
-{
-	struct who who = { .known = false };
-	char text[512], by[64];
-
-	if (t->call)
-		who = who_asks(t->call);
-	snprintf(text, sizeof(text), "%s by %s%s%.400s", what, who_print(&who, by, sizeof(by)),
-		*why ? ": " : "", why);
-	event_emit(EVENT_CONFIG, t->file, text,
-		json_pack(
-			"{s:s, s:o, s:s}", "what", what, "by", who_document(&who), "reason", why));
-}
-
 /* The transaction has been answered; on to the next. */
 static void finish(struct transaction *t)
 {
@@ -103,6 +88,7 @@ static void finish(struct transaction *t)
 	TAILQ_REMOVE(&d->transactions, t, link);
 	transaction_free(t);
 	d->busy = false;
+	d->going_back = false;
 	daemon_push_soon(d);
 	waiters_check(d);
 	transactions_run(d);
@@ -118,7 +104,7 @@ __attribute__((format(printf, 4, 5))) static void fail(
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (is_apply(t))
-		apply_emit(t, "refused", text);
+		config_emit(t->file, &t->change, "refused", 0, text);
 	if (t->call) {
 		log_warning("configuration %s is not applied: %s", t->file, text);
 		rpc_call_error(t->call, code, data, "%s", text);
@@ -147,19 +133,38 @@ static json_t *apply_result(const struct transaction *t, bool changed, bool pend
 	uint64_t generation = client ?
 		__atomic_load_n(&weir_client_telemetry(client)->generation, __ATOMIC_RELAXED) :
 		0;
-	json_t *result = json_pack("{s:b, s:I, s:s}", "changed", changed, "generation",
-		(json_int_t)generation, "diff", t->diff);
+	json_t *result = json_pack("{s:b, s:I, s:s, s:I, s:o}", "changed", changed, "generation",
+		(json_int_t)generation, "diff", t->diff, "number",
+		(json_int_t)config_number(t->daemon), "confirm_within",
+		config_confirm_within(t->daemon));
 
 	if (pending)
 		json_object_set_new(result, "pending", json_true());
 	return result;
 }
 
+static uint32_t lines_count(const char *text)
+{
+	uint32_t lines = 0;
+
+	while ((text = strchr(text, '\n'))) {
+		lines++;
+		text++;
+	}
+	return lines;
+}
+
 /* The new model takes effect in everything that is ours alone. */
 static void commit_model(struct transaction *t)
 {
+	static const char *const what[] = { [REVISION_START] = "applied",
+		[REVISION_APPLY] = "applied",
+		[REVISION_RELOAD] = "applied",
+		[REVISION_UNDO] = "undone",
+		[REVISION_ROLLBACK] = "rolled back" };
 	struct daemon *d = t->daemon;
 	struct timespec now;
+	bool differs = t->length != d->text_length || memcmp(t->text, d->text, t->length) != 0;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (pool_set_model(d->pool, t->model, NULL))
@@ -181,6 +186,9 @@ static void commit_model(struct transaction *t)
 	t->model = NULL;
 	t->text = NULL;
 	t->file = NULL;
+	config_note(d, &t->change, lines_count(t->diff), differs);
+	if (*t->diff || t->change.of)
+		config_emit(d->file, &t->change, what[t->change.how], config_number(d), "");
 }
 
 static void commit(struct transaction *t, bool pending)
@@ -199,8 +207,6 @@ static void commit(struct transaction *t, bool pending)
 	if (apply) {
 		log_notice("configuration %s is %s%s", t->file, changed ? "in force" : "as before",
 			pending ? ", as soon as a data plane runs" : "");
-		if (changed)
-			apply_emit(t, "applied", "");
 		commit_model(t);
 	}
 	if (!pending) {
@@ -233,6 +239,7 @@ static void restore(struct transaction *t, const char *why)
 	}
 	t->failure = strdup(why);
 	log_warning("configuration %s is not applied: %s", t->file, why);
+	config_emit(t->file, &t->change, "refused", 0, why);
 	model_destroy(t->model);
 	free(t->text);
 	free(t->diff);
@@ -401,36 +408,18 @@ void transactions_resume(struct daemon *d)
 	plan_and_send(t);
 }
 
-/* Listen where the new model says before anything else is touched. Returns 0 or -errno. */
-static int metrics_prepare(struct transaction *t, char *err, size_t err_size)
-{
-	const struct model *before = t->daemon->model;
-	const struct model *m = t->model;
-	char text[80];
-
-	t->metrics_changed = m->has_metrics != (t->daemon->metrics != NULL) ||
-		(m->has_metrics &&
-			(before->metrics_port != m->metrics_port ||
-				memcmp(&before->metrics_address, &m->metrics_address,
-					sizeof(m->metrics_address))));
-	if (!t->metrics_changed || !m->has_metrics)
-		return 0;
-	int rc = metrics_server_start(t->daemon->base, &m->metrics_address, m->metrics_port,
-		daemon_metrics, t->daemon, &t->metrics);
-
-	if (rc)
-		snprintf(err, err_size, "metrics.listen: cannot listen on %s: %s",
-			address_port_print(
-				&m->metrics_address, m->metrics_port, text, sizeof(text)),
-			strerror(-rc));
-	return rc;
-}
-
 static void apply_begin(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
 	struct model_errors errors = { 0 };
 	char text[512];
+
+	/* Confirmed, or replaced for good, while this waited for its turn. */
+	if (t->change.how == REVISION_ROLLBACK && !config_waits(d)) {
+		finish(t);
+		return;
+	}
+	d->going_back = t->change.how == REVISION_ROLLBACK;
 	int rc = model_parse(t->text, t->length, &t->model, &errors);
 
 	if (rc == -EINVAL) {
@@ -455,7 +444,7 @@ static void apply_begin(struct transaction *t)
 			text);
 		return;
 	}
-	if (metrics_prepare(t, text, sizeof(text))) {
+	if (metrics_prepare(d, t->model, &t->metrics, &t->metrics_changed, text, sizeof(text))) {
 		fail(t, RPC_REFUSED, NULL, "%s", text);
 		return;
 	}
@@ -482,8 +471,8 @@ static void transactions_run(struct daemon *d)
 	running = false;
 }
 
-void daemon_apply(
-	struct daemon *d, const char *file, const char *text, size_t length, struct rpc_call *call)
+void daemon_apply(struct daemon *d, const char *file, const char *text, size_t length,
+	const struct config_change *c, struct rpc_call *call)
 {
 	struct transaction *t = calloc(1, sizeof(*t));
 	char *copy = malloc(length + 1);
@@ -501,6 +490,7 @@ void daemon_apply(
 	copy[length] = 0;
 	t->daemon = d;
 	t->call = call;
+	t->change = *c;
 	t->file = name;
 	t->text = copy;
 	t->length = length;

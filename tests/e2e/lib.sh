@@ -212,7 +212,8 @@ traces() {
 	echo "routes:"
 	ip -n "$ns" route show table all type unicast | grep -v '^fe80'
 	echo "files:"
-	find "$RUN" -mindepth 2 ! -name '*.log' 2>/dev/null | sort
+	# The history of configurations is meant to stay.
+	find "$RUN" -mindepth 2 ! -name '*.log' ! -path '*/history*' 2>/dev/null | sort
 	echo "mounts:"
 	grep -F "$RUN" /proc/self/mounts
 	echo "processes:"

@@ -75,6 +75,11 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		{ "weirctl port list", "port list", 0 },
 		{ "weirctl port show front", "port show", 1 },
 		{ "weirctl core list", "core list", 0 },
+		{ "weirctl config apply c.yaml --confirm 60s", "config apply", 1 },
+		{ "weirctl config confirm", "config confirm", 0 },
+		{ "weirctl config undo", "config undo", 0 },
+		{ "weirctl config undo 3", "config undo", 1 },
+		{ "weirctl config history", "config history", 0 },
 		{ "weirctl events --follow --since 5", "events", 0 },
 		{ "weirctl replay c.yaml --in a=b", "replay", 1 },
 		{ "weirctl top --interval 2 --no-color", "top", 0 },
@@ -105,7 +110,7 @@ static void every_usable_command_is_tried_above(void)
 	size_t usable = 0;
 	for (size_t i = 0; i < command_count; i++)
 		usable += !(command_table[i].flags & COMMAND_F_PLANNED);
-	CU_ASSERT_EQUAL(usable, 21);
+	CU_ASSERT_EQUAL(usable, 24);
 }
 
 static void global_options_stand_anywhere(void)
@@ -186,7 +191,7 @@ static void a_near_miss_gets_a_proposal(void)
 static void planned_commands_are_refused_whatever_follows(void)
 {
 	static const char *const lines[] = { "weirctl explain web --last 5",
-		"weirctl policy map get web m 1 2 3", "weirctl config apply x.yaml --confirm 60s" };
+		"weirctl policy map get web m 1 2 3", "weirctl limit set web packets 5" };
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		int status;
 		free(run(lines[i], &status));

@@ -46,6 +46,11 @@ EVENTS = [{"sequence": 7, "time": 1700000000.25, "kind": "health", "object": "we
            "text": "is down: HTTP 503", "inputs": {"verdict": "bad"}},
           {"sequence": 8, "time": 1700000001.5, "kind": "config", "object": "a.yaml",
            "text": "applied by root (pid 5)", "inputs": {}}]
+HISTORY = [{"number": 2, "time": 1700000000.0, "how": "apply", "of": None, "changes": 3,
+            "by": {"uid": 0, "user": "root", "pid": 77}, "state": "in force", "file": "b.yaml",
+            "confirm_within": None},
+           {"number": 1, "time": 1600000000.0, "how": "start", "of": None, "changes": 0, "by": None,
+            "state": "past", "file": "a.yaml", "confirm_within": None}]
 STATUS = {"instance": "default", "generation": 7, "uptime": 125.0, "in_step": True,
           "controld": {"pid": 41, "config": "/etc/weir/weir.yaml", "spawns_dataplane": True},
           "dataplane": {"state": "running", "pid": 42, "uptime": 7200.0}, "ports": [PORT],
@@ -61,7 +66,10 @@ def answer(method, params):
         "flow.find": dict(FLOW, existing=True), "limit.show": LIMITS, "port.list": [PORT],
         "port.show": PORT, "core.list": [CORE],
         "config.show": {"text": RUNNING, "file": "a.yaml", "applied_at": 1},
-        "events.list": EVENTS,
+        "events.list": EVENTS, "config.history": HISTORY,
+        "config.confirm": {"number": 5, "file": "a.yaml", "confirmed": True},
+        "config.undo": {"changed": True, "generation": 9, "diff": "~ services.web\n", "number": 6,
+                        "confirm_within": None},
         "config.diff": {"diff": "+ services.web\n"},
         "service.show": dict(SERVICE, backends=[BACKEND], limits=LIMITS, rates=None),
     }
@@ -71,7 +79,8 @@ def answer(method, params):
         if params["text"] == "bad":
             raise ValueError(1, "refused", {"errors": ["%s:1:1: version: is missing" %
                                                        params["file"], "second"]})
-        return {"changed": params["text"] != "same", "generation": 8, "diff": "~ services.web\n"}
+        return {"changed": params["text"] != "same", "generation": 8, "diff": "~ services.web\n",
+                "number": 5, "confirm_within": params.get("confirm")}
     if method == "core.list" and MODE == "old":
         raise ValueError(-32601, "method not found", None)
     return results[method]
@@ -149,6 +158,9 @@ def _():
     assert document("core", "list") == [CORE]
     assert document("config", "show")["text"] == RUNNING
     assert document("events") == EVENTS
+    assert document("config", "history") == HISTORY
+    assert document("config", "confirm")["confirmed"] is True
+    assert document("config", "undo")["number"] == 6
     assert document("service", "show", "web")["backends"] == [BACKEND]
 
 
@@ -159,7 +171,8 @@ def _():
                  ["backend", "enable", "web", "10.0.0.11:8080"], ["flow", "list", "web"],
                  ["flow", "list", "web", "--limit", "5"],
                  ["flow", "find", "udp", "192.0.2.1:4000", "[2001:db8::1]:53"],
-                 ["port", "show", "front"], ["events"], ["events", "--since", "41"]):
+                 ["port", "show", "front"], ["events"], ["events", "--since", "41"],
+                 ["config", "undo"], ["config", "undo", "3"], ["config", "confirm"]):
         REQUESTS.clear()
         assert run(*args)[0] == 0
         sent.append((REQUESTS[0]["method"], REQUESTS[0].get("params")))
@@ -174,6 +187,9 @@ def _():
         ("port.show", {"port": "front"}),
         ("events.list", {"since": 0}),
         ("events.list", {"since": 41}),
+        ("config.undo", None),
+        ("config.undo", {"number": 3}),
+        ("config.confirm", None),
     ], sent
 
 
@@ -302,7 +318,7 @@ def _():
 @case("planned commands say that they are not supported yet")
 def _():
     for args in (["explain", "web"], ["policy", "load", "web", "x.o"],
-                 ["limit", "set", "web", "packets", "5"], ["config", "undo"]):
+                 ["limit", "set", "web", "packets", "5"]):
         status, out, err = run(*args)
         assert (status, out) == (1, "") and "not supported yet" in err, (args, err)
 
@@ -340,6 +356,24 @@ def _():
     found = json.loads(out)
     assert err == "" and found["configuration"] is None, (found, err)
     assert any(f["check"] == "daemon" and f["level"] == "note" for f in found["findings"]), found
+@case("apply --confirm says what it waits for, and takes a time with its unit")
+def _():
+    REQUESTS.clear()
+    status, out, err = run("config", "apply", "-", "--confirm", "90s", stdin="version: 1")
+    assert status == 0 and 'goes back in 90.0 s unless "weirctl config confirm"' in out, (out, err)
+    assert REQUESTS[0]["params"]["confirm"] == 90, REQUESTS
+    assert "goes back" not in run("config", "apply", "-", stdin="version: 1")[1]
+    for bad in ("60", "0s", "x", "25h", "-1s"):
+        status, out, err = run("config", "apply", "-", "--confirm=" + bad, stdin="version: 1")
+        assert status == 2 and "such as 60s" in err, (bad, status, err)
+    for bad in ("x", "0", "-1", "1.5"):
+        assert run("config", "undo", "--", bad)[0] == 2, bad
+    out = run("config", "history", env={"TZ": "UTC"})[1].splitlines()
+    assert out[1].split() == ["2", "2023-11-14", "22:13:20", "apply", "-", "root", "77", "3", "in",
+                              "force", "b.yaml"], out
+    assert run("config", "confirm")[1] == "confirmed: configuration 5 stays\n"
+
+
 @case("events are lines, and a follower goes on behind the last one")
 def _():
     global MODE
