@@ -5,6 +5,7 @@
 #include "control/cli/command.h"
 #include "control/cli/help.h"
 #include "control/cli/shell.h"
+#include "control/config/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,16 @@ int cli_socket_path(const struct cli *cli, char *buf, size_t size)
 		length = snprintf(buf, size, "%s/%s/control.sock",
 			run != NULL && run[0] != '\0' ? run : "/run/weir", cli->instance);
 	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+int cli_check_endpoint(struct cli *cli, const char *text)
+{
+	struct address address;
+	uint16_t port;
+	if (address_port_parse(text, &address, &port))
+		return CLI_DONE;
+	return cli_fail(cli, CLI_USAGE,
+		"\"%s\" is not ADDRESS:PORT, such as 10.0.0.1:80 or [2001:db8::1]:80", text);
 }
 
 const char *cli_file_label(const char *path)

@@ -72,6 +72,9 @@ int cli_fail(struct cli *cli, enum cli_status status, const char *format, ...)
 /* Path of the daemon's socket. Returns 0 or -ENAMETOOLONG. */
 int cli_socket_path(const struct cli *cli, char *buf, size_t size);
 
+/* CLI_DONE when text is ADDRESS:PORT, else it says so and returns CLI_USAGE. */
+int cli_check_endpoint(struct cli *cli, const char *text);
+
 /*
  * Read a whole file; "-" is standard input. ret_text is malloc'ed and has a NUL behind its end.
  * Returns 0, -EFBIG, -ENOMEM or another -errno of reading.

@@ -18,6 +18,7 @@ enum command_flag {
 	COMMAND_F_PLANNED = 1u << 0, /* refused with "not supported yet" */
 	COMMAND_F_WATCH = 1u << 1, /* --watch repeats it */
 	COMMAND_F_NO_DAEMON = 1u << 2, /* works without weir-controld */
+	COMMAND_F_NO_JSON = 1u << 3, /* for people only: its help does not offer --json */
 };
 
 struct command_option {

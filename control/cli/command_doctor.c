@@ -49,12 +49,14 @@ static int take_file(struct cli *cli, struct facts *f)
 	return err == 0 ? CLI_DONE : CLI_FAILED;
 }
 
-/* A result of the daemon's, or NULL; *ret_err as of rpc_request(). */
-static json_t *ask(const struct facts *f, const char *method, int *ret_err)
+/* A result of the daemon's, or NULL; *ret_err as of rpc_ask(). */
+static json_t *ask(const struct cli *cli, struct facts *f, const char *method, int *ret_err)
 {
+	char path[RPC_PATH_SIZE];
 	json_t *reply = NULL;
-	*ret_err = rpc_request(f->run.socket, method, NULL, ASK_TIMEOUT_MS, &reply);
+	*ret_err = rpc_ask(cli, method, NULL, ASK_TIMEOUT_MS, path, sizeof(path), &reply);
 	json_t *result = *ret_err == 0 ? json_incref(json_object_get(reply, "result")) : NULL;
+	f->run.read_only = result != NULL && strcmp(path, f->run.socket) != 0;
 	json_decref(reply);
 	return result;
 }
@@ -74,13 +76,13 @@ static void take_status(struct facts *f, const json_t *status)
 }
 
 /* What runs; with its configuration, unless a file was given. */
-static void take_daemon(struct facts *f)
+static void take_daemon(const struct cli *cli, struct facts *f)
 {
 	int err;
-	json_t *status = ask(f, "status", &f->run.error);
+	json_t *status = ask(cli, f, "status", &f->run.error);
 	if (status == NULL)
 		return;
-	json_t *shown = f->wanted.known ? NULL : ask(f, "config.show", &err);
+	json_t *shown = f->wanted.known ? NULL : ask(cli, f, "config.show", &err);
 	const char *text = json_string_value(json_object_get(shown, "text"));
 	/* A daemon of another version may have one that we do not understand: then we go on without. */
 	if (text != NULL)
@@ -99,10 +101,13 @@ static int take_all(struct cli *cli, struct facts *f)
 	snprintf(f->run.path, sizeof(f->run.path), "%.*s",
 		slash != NULL ? (int)(slash - f->run.socket) : 1,
 		slash != NULL ? f->run.socket : ".");
+	if (cli->socket == NULL)
+		snprintf(f->run.read_only_socket, sizeof(f->run.read_only_socket),
+			"%s/control-ro.sock", f->run.path);
 	int status = cli->argument_count > 0 ? take_file(cli, f) : CLI_DONE;
 	if (status != CLI_DONE)
 		return status;
-	take_daemon(f);
+	take_daemon(cli, f);
 	facts_read_run(f);
 	facts_read_interfaces(f);
 	facts_read_files(f, "");

@@ -3,7 +3,6 @@
 #include "control/cli/command.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
-#include "control/config/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,15 +66,9 @@ int command_flow_find(struct cli *cli)
 	const char *protocol = cli->arguments[0];
 	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
 		return cli_fail(cli, CLI_USAGE, "the protocol is tcp or udp, not \"%s\"", protocol);
-	for (size_t i = 1; i <= 2; i++) {
-		struct address address;
-		uint16_t port;
-		if (!address_port_parse(cli->arguments[i], &address, &port))
-			return cli_fail(cli, CLI_USAGE,
-				"\"%s\" is not ADDRESS:PORT, such as 10.0.0.1:80 or "
-				"[2001:db8::1]:80",
-				cli->arguments[i]);
-	}
+	for (size_t i = 1; i <= 2; i++)
+		if (cli_check_endpoint(cli, cli->arguments[i]) != CLI_DONE)
+			return CLI_USAGE;
 	json_t *result;
 	json_t *tuple = json_pack("{s:s, s:s, s:s}", "protocol", protocol, "client",
 		cli->arguments[1], "service", cli->arguments[2]);

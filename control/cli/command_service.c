@@ -170,6 +170,8 @@ int command_limit_show(struct cli *cli)
 static int change_backend(struct cli *cli, const char *method, const char *done)
 {
 	json_t *result;
+	if (cli_check_endpoint(cli, cli->arguments[1]) != CLI_DONE)
+		return CLI_USAGE;
 	int status = rpc_call(cli, method,
 		json_pack("{s:s, s:s}", "service", cli->arguments[0], "backend", cli->arguments[1]),
 		RPC_TIMEOUT_MS, &result);

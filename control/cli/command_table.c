@@ -157,7 +157,7 @@ const struct command command_table[] = {
 		"stand in the last line, and ? explains all. Rates are of the time between two "
 		"answers, percentiles of the last ten seconds. It waits for a daemon that goes away, "
 		"and goes on when it is back.",
-		command_top, 0, top_options },
+		command_top, COMMAND_F_NO_JSON, top_options },
 	{ "replay", "CONFIG", "run capture files through the data plane",
 		"Needs no root, no daemon and no network card. The packets of the input files go "
 		"through the real stages and tables; time is that of the packets, so limits and "

@@ -151,7 +151,9 @@ static void help_command(FILE *to, const struct command *c)
 		bool watch = strcmp(o->name, "watch") == 0;
 		bool daemon = strcmp(o->name, "instance") == 0 || strcmp(o->name, "socket") == 0;
 		bool version = strcmp(o->name, "version") == 0;
+		bool json = strcmp(o->name, "json") == 0;
 		if (version || (watch && !(c->flags & COMMAND_F_WATCH)) ||
+			(json && (c->flags & COMMAND_F_NO_JSON)) ||
 			(daemon && (c->flags & COMMAND_F_NO_DAEMON)))
 			continue;
 		print_options(to, (const struct command_option[]){ *o, { 0 } });

@@ -99,14 +99,10 @@ static void offer_words(FILE *to, const char *const *words, size_t count, const 
 static void offer_names(FILE *to, const struct line *l, const char *method, json_t *params,
 	const struct printer_column *column, const char *last)
 {
-	char path[4096];
+	char path[RPC_PATH_SIZE];
 	json_t *reply = NULL, *item;
 	size_t i;
-	if (cli_socket_path(&l->cli, path, sizeof(path)) != 0) {
-		json_decref(params);
-		return;
-	}
-	if (rpc_request(path, method, params, COMPLETE_TIMEOUT_MS, &reply) != 0)
+	if (rpc_ask(&l->cli, method, params, COMPLETE_TIMEOUT_MS, path, sizeof(path), &reply) != 0)
 		return;
 	json_array_foreach(json_object_get(reply, "result"), i, item)
 	{

@@ -209,21 +209,28 @@ static int refused(struct cli *cli, const char *method, const json_t *error)
 		cli, CLI_FAILED, "%s", json_string_value(json_object_get(error, "message")));
 }
 
+int rpc_ask(const struct cli *cli, const char *method, json_t *params, int timeout_ms, char *path,
+	size_t size, json_t **ret_reply)
+{
+	int err = cli_socket_path(cli, path, size);
+	if (err == 0)
+		err = rpc_request(path, method, json_incref(params), timeout_ms, ret_reply);
+	/* Who may not change things may still look. */
+	char *end = err == -EACCES && cli->socket == NULL ? strrchr(path, '.') : NULL;
+	if (end != NULL && (size_t)(end - path) + sizeof("-ro.sock") <= size) {
+		strcpy(end, "-ro.sock");
+		err = rpc_request(path, method, json_incref(params), timeout_ms, ret_reply);
+	}
+	json_decref(params);
+	return err;
+}
+
 int rpc_call(
 	struct cli *cli, const char *method, json_t *params, int timeout_ms, json_t **ret_result)
 {
-	char path[4096];
+	char path[RPC_PATH_SIZE];
 	json_t *reply = NULL;
-	int err = cli_socket_path(cli, path, sizeof(path));
-	if (err == 0)
-		err = rpc_request(path, method, json_incref(params), timeout_ms, &reply);
-	/* Who may not change things may still look. */
-	char *end = err == -EACCES && cli->socket == NULL ? strrchr(path, '.') : NULL;
-	if (end != NULL && (size_t)(end - path) + sizeof("-ro.sock") <= sizeof(path)) {
-		strcpy(end, "-ro.sock");
-		err = rpc_request(path, method, json_incref(params), timeout_ms, &reply);
-	}
-	json_decref(params);
+	int err = rpc_ask(cli, method, params, timeout_ms, path, sizeof(path), &reply);
 	if (err != 0)
 		return cannot_reach(cli, path, err, timeout_ms);
 	int status = CLI_DONE;

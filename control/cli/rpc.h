@@ -16,6 +16,7 @@
 
 #define RPC_TIMEOUT_MS	    5000
 #define RPC_LONG_TIMEOUT_MS 60000 /* applying builds tables */
+#define RPC_PATH_SIZE	    4096
 
 /*
  * Ask, and wait timeout_ms at most for everything together.
@@ -28,6 +29,14 @@
  */
 int rpc_request(const char *socket_path, const char *method, json_t *params, int timeout_ms,
 	json_t **ret_reply);
+
+/*
+ * The same on the socket of cli's instance; where that may not be opened, on the read-only one beside it.
+ *
+ * path  of the socket that was asked last, RPC_PATH_SIZE bytes
+ */
+int rpc_ask(const struct cli *cli, const char *method, json_t *params, int timeout_ms, char *path,
+	size_t size, json_t **ret_reply);
 
 /*
  * The same for a command: prints what went wrong. Returns CLI_DONE with *ret_result set (new

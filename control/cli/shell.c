@@ -127,8 +127,9 @@ static int edit_open(struct shell *s)
 	el_set(s->edit, EL_PROMPT, prompt);
 	el_set(s->edit, EL_EDITOR, "emacs");
 	history_open(s);
-	el_set(s->edit, EL_ADDFN, "weir-complete", "complete commands and names", complete);
-	el_set(s->edit, EL_ADDFN, "weir-drop", "drop the line", drop_line);
+	/* The wide form: the other one copies these texts and never frees them. */
+	el_wset(s->edit, EL_ADDFN, L"weir-complete", L"complete commands and names", complete);
+	el_wset(s->edit, EL_ADDFN, L"weir-drop", L"drop the line", drop_line);
 	el_source(s->edit, NULL); /* ~/.editrc */
 	/* Keys, not signals, while a line is edited. */
 	el_set(s->edit, EL_SETTY, "-d", "-isig", NULL);

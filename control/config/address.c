@@ -52,6 +52,10 @@ bool address_parse(const char *text, struct address *ret_address)
 static bool port_parse(const char *text, uint16_t *ret_port)
 {
 	unsigned int value = 0;
+	if (strcmp(text, "any") == 0) {
+		*ret_port = 0;
+		return true;
+	}
 	if (*text == '\0' || (*text == '0' && text[1] != '\0'))
 		return false;
 	for (; *text != '\0'; text++) {

@@ -206,7 +206,7 @@ const char *address_print(const struct address *a, char *buf, size_t size);
 /* "10.0.0.1:80", "[2001:db8::1]:80". */
 const char *address_port_print(const struct address *a, uint16_t port, char *buf, size_t size);
 bool address_parse(const char *text, struct address *ret_address);
-/* Both forms above; the port is required. */
+/* Both forms above; the port is required, and may be "any", which is 0. */
 bool address_port_parse(const char *text, struct address *ret_address, uint16_t *ret_port);
 bool address_is_ipv4(const struct address *a);
 

@@ -122,7 +122,8 @@ static void check_answer(const struct facts *f, struct findings *to)
 	if (r->error == 0) {
 		bool runs = strcmp(r->dataplane_state, "running") == 0;
 		find(to, runs ? FINDING_OK : FINDING_PROBLEM, "daemon", NULL,
-			"weir-controld (pid %d) answers; the data plane is %s", (int)r->daemon_pid,
+			"weir-controld (pid %d) answers%s; the data plane is %s",
+			(int)r->daemon_pid, r->read_only ? " on its read-only socket" : "",
 			r->dataplane_state[0] != '\0' ? r->dataplane_state : "in an unknown state");
 		if (!runs)
 			mend(to,
@@ -153,25 +154,27 @@ static void check_answer(const struct facts *f, struct findings *to)
 	}
 }
 
-void check_run(const struct facts *f, struct findings *to)
+static void check_folder(const struct facts_run *r, struct findings *to)
 {
-	const struct facts_run *r = &f->run;
-	if (r->instance[0] == '\0')
+	if (!r->folder_exists)
 		return;
-	check_answer(f, to);
-	if (r->folder_exists && (r->folder_mode & 0022) != 0) {
+	if ((r->folder_mode & 0022) != 0) {
 		find(to, FINDING_WARNING, "run directory", NULL,
 			"others than its owner may change %s (mode %04o), and so put sockets of "
 			"theirs in place of Weir's",
 			r->path, (unsigned int)r->folder_mode);
 		mend(to, "chmod 755 %s", r->path);
-	} else if (r->folder_exists && r->folder_uid != 0) {
+	} else if (r->folder_uid != 0) {
 		find(to, FINDING_NOTE, "run directory", NULL, "%s belongs to user %u, not to root",
 			r->path, (unsigned int)r->folder_uid);
-	} else if (r->folder_exists) {
+	} else {
 		find(to, FINDING_OK, "run directory", NULL, "%s is its owner's alone to change",
 			r->path);
 	}
+}
+
+static void check_sockets(const struct facts_run *r, struct findings *to)
+{
 	if (r->socket_exists && (r->socket_mode & 0002) != 0) {
 		find(to, FINDING_WARNING, "control socket", NULL,
 			"everybody on this host may change Weir: %s has mode %04o", r->socket,
@@ -182,4 +185,24 @@ void check_run(const struct facts *f, struct findings *to)
 			"only its owner and group may use %s (mode %04o)", r->socket,
 			(unsigned int)r->socket_mode);
 	}
+	if (r->read_only_exists && (r->read_only_mode & 0002) != 0) {
+		find(to, FINDING_WARNING, "read-only socket", NULL,
+			"everybody on this host may see clients' addresses and the configuration: %s "
+			"has mode %04o",
+			r->read_only_socket, (unsigned int)r->read_only_mode);
+		mend(to, "chmod 660 %s", r->read_only_socket);
+	} else if (r->read_only_exists) {
+		find(to, FINDING_OK, "read-only socket", NULL,
+			"only its owner and group may use %s (mode %04o)", r->read_only_socket,
+			(unsigned int)r->read_only_mode);
+	}
+}
+
+void check_run(const struct facts *f, struct findings *to)
+{
+	if (f->run.instance[0] == '\0')
+		return;
+	check_answer(f, to);
+	check_folder(&f->run, to);
+	check_sockets(&f->run, to);
 }

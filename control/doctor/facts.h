@@ -92,6 +92,10 @@ struct facts_run {
 	char socket[256];
 	bool socket_exists;
 	mode_t socket_mode;
+	char read_only_socket[300]; /* "": none is known */
+	bool read_only_exists;
+	mode_t read_only_mode;
+	bool read_only; /* the daemon answered there, and not on the other */
 	int error; /* of asking the daemon: 0, or a negative errno */
 	pid_t daemon_pid;
 	char dataplane_state[32]; /* "running"; "" when the daemon did not tell */

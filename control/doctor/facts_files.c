@@ -352,4 +352,8 @@ void facts_read_run(struct facts *f)
 		f->run.socket_exists = true;
 		f->run.socket_mode = st.st_mode & 07777;
 	}
+	if (stat(f->run.read_only_socket, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		f->run.read_only_exists = true;
+		f->run.read_only_mode = st.st_mode & 07777;
+	}
 }

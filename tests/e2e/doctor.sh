@@ -81,6 +81,7 @@ beside_a_running_weir() {
 	expect finds ok daemon "" "the data plane is running"
 	expect finds note offload front "completes them in software"
 	expect finds ok "control socket" "" "mode 0660"
+	expect finds ok "read-only socket" "" "mode 0660"
 	expect finds ok "run directory" "" "$RUN/default"
 	expect finds ok memlock "" "the data plane"
 	expect finds ok cpus "" "packets have CPU 0 of"

@@ -9,7 +9,6 @@
 
 #include <curses.h>
 #include <errno.h>
-#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <poll.h>
@@ -28,7 +27,6 @@
 
 struct top {
 	struct cli *cli;
-	char socket[PATH_MAX];
 	struct top_state state;
 	struct top_data data;
 	struct top_poll *poll;
@@ -184,7 +182,7 @@ static int live(struct top *t)
 		cli_fail(t->cli, CLI_FAILED, "cannot wait for signals: %s", strerror(errno)) :
 		screen_open(t);
 	if (status == CLI_DONE) {
-		int err = top_poll_start(t->socket, &ask, &t->poll);
+		int err = top_poll_start(t->cli, &ask, &t->poll);
 		if (err == 0)
 			run(t);
 		endwin();
@@ -215,8 +213,6 @@ int command_top(struct cli *cli)
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return cli_fail(cli, CLI_FAILED,
 			"top needs a terminal; without one: weirctl service list --watch 1");
-	if (cli_socket_path(cli, t.socket, sizeof(t.socket)) != 0)
-		return cli_fail(cli, CLI_FAILED, "the path of the socket is too long");
 	/* Who calls the wrong instance should hear of it, and not wait for it. */
 	status = rpc_call(cli, "live.show", NULL, RPC_TIMEOUT_MS, &first);
 	if (status != CLI_DONE)

@@ -16,7 +16,7 @@
 #define ANSWER_TIMEOUT_MS 2000
 
 struct top_poll {
-	const char *path; /* borrowed */
+	const struct cli *cli; /* borrowed */
 	int fd; /* an eventfd: there is an answer */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below */
@@ -46,10 +46,11 @@ static void explain(int err, const json_t *error, const char *path, char *buf, s
 
 /* The result, or NULL with the reason in error. */
 static json_t *ask_for(
-	const char *path, const char *method, json_t *params, char *error, size_t size)
+	const struct cli *cli, const char *method, json_t *params, char *error, size_t size)
 {
+	char path[RPC_PATH_SIZE];
 	json_t *reply = NULL;
-	int err = rpc_request(path, method, params, ANSWER_TIMEOUT_MS, &reply);
+	int err = rpc_ask(cli, method, params, ANSWER_TIMEOUT_MS, path, sizeof(path), &reply);
 	json_t *result = err == 0 ? json_incref(json_object_get(reply, "result")) : NULL;
 	if (result == NULL)
 		explain(err, json_object_get(reply, "error"), path, error, size);
@@ -57,19 +58,19 @@ static json_t *ask_for(
 	return result;
 }
 
-static void fetch(const char *path, const struct top_ask *ask, struct top_answer *ret)
+static void fetch(const struct cli *cli, const struct top_ask *ask, struct top_answer *ret)
 {
 	char nobody[512];
 	*ret = (struct top_answer){ 0 };
 	json_t *params = json_pack("{s:b, s:s?}", "backends", (int)ask->backends, "service",
 		ask->of_service[0] != '\0' ? ask->of_service : NULL);
-	ret->live = ask_for(path, "live.show", params, ret->error, sizeof(ret->error));
+	ret->live = ask_for(cli, "live.show", params, ret->error, sizeof(ret->error));
 	if (ret->live == NULL || ask->service[0] == '\0')
 		return;
 	/* A service or backend that has just been removed has none; the lists show that. */
 	params = json_pack("{s:s, s:s?}", "service", ask->service, "backend",
 		ask->backend[0] != '\0' ? ask->backend : NULL);
-	ret->histogram = ask_for(path, "histogram.show", params, nobody, sizeof(nobody));
+	ret->histogram = ask_for(cli, "histogram.show", params, nobody, sizeof(nobody));
 }
 
 static void answer_free(struct top_answer *a)
@@ -108,7 +109,7 @@ static void *run(void *arg)
 		struct top_answer answer;
 		pthread_mutex_unlock(&p->lock);
 		clock_gettime(CLOCK_MONOTONIC, &last);
-		fetch(p->path, &ask, &answer);
+		fetch(p->cli, &ask, &answer);
 		pthread_mutex_lock(&p->lock);
 		answer_free(&p->answer);
 		p->answer = answer;
@@ -119,13 +120,13 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int top_poll_start(const char *socket_path, const struct top_ask *ask, struct top_poll **ret_poll)
+int top_poll_start(const struct cli *cli, const struct top_ask *ask, struct top_poll **ret_poll)
 {
 	struct top_poll *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attributes;
 	if (p == NULL)
 		return -ENOMEM;
-	p->path = socket_path;
+	p->cli = cli;
 	p->ask = *ask;
 	p->at_once = true;
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

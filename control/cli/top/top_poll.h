@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+struct cli;
 struct top_poll;
 
 /* What to ask for. */
@@ -31,10 +32,10 @@ struct top_answer {
 /*
  * Start asking at once.
  *
- * socket_path  borrowed until top_poll_stop()
+ * cli  says whom to ask; borrowed until top_poll_stop()
  * Returns 0 or -errno.
  */
-int top_poll_start(const char *socket_path, const struct top_ask *ask, struct top_poll **ret_poll);
+int top_poll_start(const struct cli *cli, const struct top_ask *ask, struct top_poll **ret_poll);
 /* Ends the thread; may take as long as an answer that is waited for (2 s). NULL is fine. */
 void top_poll_stop(struct top_poll *p);
 

@@ -309,7 +309,8 @@ def _():
 def _():
     for args in ([], ["service"], ["service", "show"], ["lost"], ["status", "--lost"],
                  ["flow", "list", "web", "--limit", "0"], ["flow", "find", "icmp", "1", "2"],
-                 ["flow", "find", "tcp", "1.2.3.4", "1.2.3.4:80"]):
+                 ["flow", "find", "tcp", "1.2.3.4", "1.2.3.4:80"],
+                 ["backend", "drain", "web", "10.0.0.11"], ["backend", "enable", "web", "x:1"]):
         status, out, err = run(*args)
         assert (status, out) == (2, "") and "weirctl" in err, (args, status, err)
     assert "usage: weirctl service show SERVICE" in run("service", "show")[2]
@@ -578,6 +579,21 @@ def _():
             text = f.read().replace("\\-", "-")
         missing = {o for o in options if o not in text}
         assert not missing, (program, missing)
+
+
+@case("every manual page is rendered without a warning")
+def _():
+    manuals = os.path.join(os.path.dirname(REFERENCE), "..", "man")
+    pages = [os.path.join(manuals, f) for f in os.listdir(manuals) if f[-2:] in (".1", ".5", ".8")]
+    assert len(pages) >= 3, pages
+    with tempfile.TemporaryDirectory() as folder:
+        own = folder + "/weirctl.1"
+        with open(own, "w") as f:
+            f.write(run("--generate", "manual")[1])
+        for page in pages + [own]:
+            p = subprocess.run(["man", "--warnings", "-l", page], capture_output=True, text=True,
+                               timeout=30, env=dict(os.environ, LC_ALL="C.UTF-8", MANWIDTH="80"))
+            assert p.returncode == 0 and p.stderr == "" and "NAME" in p.stdout, (page, p.stderr)
 
 
 @case("the completion works in a shell")

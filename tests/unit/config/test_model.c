@@ -316,6 +316,7 @@ static void addresses(void)
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		CU_ASSERT_FALSE(address_port_parse(bad[i], &a, &port));
+	CU_ASSERT_TRUE(address_port_parse("10.0.0.1:any", &a, &port) && port == 0);
 }
 
 static void units(void)

@@ -399,6 +399,10 @@ static void the_daemon_and_its_folder_are_judged(void)
 	machine_init(&f);
 	f.run.socket_mode = 0666;
 	expect(&f, "control socket", FINDING_WARNING, "mode 0666", "chmod 660");
+	machine_init(&f);
+	f.run.read_only_exists = true;
+	f.run.read_only_mode = 0666;
+	expect(&f, "read-only socket", FINDING_WARNING, "clients' addresses", "chmod 660");
 }
 
 static const struct tap_case cases[] = {
