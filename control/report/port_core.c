@@ -42,7 +42,7 @@ static json_t *open_port(const char *name, const struct snapshot_port *p)
 	const struct weir_port_entry *e = &p->entry;
 	const struct weir_port_cell *c = &p->sum;
 	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:b, s:o, s:i, s:o, s:{s:i, s:i}, s:s,"
-			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"name", name, "device", report_text(e->device), "kind", kind_label(e->kind),
 		"driver", report_text(e->driver), "node", known(e->node, e->node >= 0), "link",
 		e->link_up != 0, "mac", mac_text(e->mac), "mtu", (int)e->mtu, "speed",
@@ -54,20 +54,21 @@ static json_t *open_port(const char *name, const struct snapshot_port *p)
 		report_count(c->bytes_received), "bytes_transmitted",
 		report_count(c->bytes_transmitted), "passed_to_kernel",
 		report_count(c->packets_to_kernel), "originated", report_count(c->originated),
-		"dropped", report_dropped(c->dropped));
+		"originated_dropped", report_count(c->originated_dropped), "dropped",
+		report_dropped(c->dropped));
 }
 
 static json_t *missing_port(const struct model_port *p)
 {
 	static const uint64_t nothing[WEIR_DROP_COUNT];
 	return json_pack("{s:s, s:s, s:s, s:n, s:n, s:b, s:n, s:n, s:n, s:{s:i, s:i}, s:n,"
-			 " s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
+			 " s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
 		"name", p->name, "device", p->device, "kind",
 		p->kind == MODEL_DEVICE_PCI ? "pci" : "kernel", "driver", "node", "link", 0, "mac",
 		"mtu", "speed", "queues", "receive", 0, "transmit", 0, "steering",
 		"packets_received", 0, "packets_transmitted", 0, "bytes_received", 0,
-		"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0, "dropped",
-		report_dropped(nothing));
+		"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0,
+		"originated_dropped", 0, "dropped", report_dropped(nothing));
 }
 
 static const struct snapshot_port *find_port(const struct snapshot *s, const char *name)

@@ -33,6 +33,7 @@ static const char *const parses[] = {
 	[WEIR_TRACE_PARSE_FRAGMENT] = "fragment",
 	[WEIR_TRACE_PARSE_MALFORMED] = "malformed",
 	[WEIR_TRACE_PARSE_UNREADABLE] = "unreadable",
+	[WEIR_TRACE_PARSE_ICMP_ERROR] = "icmp_error",
 };
 
 static const char *const flows[] = {

@@ -13,7 +13,7 @@
 /* X(NAME, label, one line of help for an operator) */
 #define WEIR_DROP_REASONS(X)                                                                       \
 	X(MALFORMED, "malformed", "headers of a service's packet are truncated or contradict")     \
-	X(FRAGMENT, "fragment", "a fragment sent to a service, which has no port to place it by")  \
+	X(FRAGMENT, "fragment", "a later fragment of a datagram whose first one did not come")     \
 	X(NO_SERVICE, "no_service", "steered to Weir, but no service has this address and port")   \
 	X(TTL_EXPIRED, "ttl_expired", "time to live (hop limit) would reach zero here")            \
 	X(LIMIT_PACKETS, "limit_packets", "over the service's limit of packets per second")        \
@@ -29,7 +29,8 @@
 	X(TRANSMIT_FULL, "transmit_full", "the outgoing port's queue is full")                     \
 	X(PORT_DOWN, "port_down", "the outgoing port is gone or its link is down")                 \
 	X(TOO_BIG, "too_big", "larger than the outgoing port's MTU")                               \
-	X(SHUTDOWN, "shutdown", "still queued when the data plane, a service or a port ended")
+	X(SHUTDOWN, "shutdown", "still queued when the data plane, a service or a port ended")     \
+	X(FRAGMENT_OVERLAP, "fragment_overlap", "a fragment that overlaps its datagram's first one")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

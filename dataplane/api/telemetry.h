@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 1u
+#define WEIR_TELEMETRY_VERSION 2u
 
 #define WEIR_MAX_CORES	  64
 #define WEIR_MAX_PORTS	  16
@@ -104,6 +104,7 @@ struct weir_port_cell {
 	uint64_t bytes_transmitted;
 	uint64_t packets_to_kernel;
 	uint64_t originated; /* packets that Weir made itself, inside packets_transmitted */
+	uint64_t originated_dropped; /* the same, but could not be sent; in nothing else */
 	uint64_t dropped[WEIR_DROP_COUNT]; /* only those that no service could be blamed for */
 };
 

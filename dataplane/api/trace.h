@@ -107,6 +107,7 @@ enum weir_trace_parse {
 	WEIR_TRACE_PARSE_FRAGMENT = 2,
 	WEIR_TRACE_PARSE_MALFORMED = 3, /* the addresses are known */
 	WEIR_TRACE_PARSE_UNREADABLE = 4,
+	WEIR_TRACE_PARSE_ICMP_ERROR = 5, /* protocol is that of the quoted packet */
 };
 
 /* Both ends of a packet; zeros where they are not known. */

@@ -10,6 +10,7 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/table/fragment_table.h"
 
 #include <rte_malloc.h>
 #include <rte_ring.h>
@@ -117,6 +118,14 @@ static void retired_reap(struct fastpath *fp)
 	}
 }
 
+static void held_drain(struct stage_core *c)
+{
+	struct rte_mbuf *m;
+
+	while (c->fragments && (m = fragment_table_drop(c->fragments)) != NULL)
+		stage_drop(c, m, WEIR_DROP_SHUTDOWN);
+}
+
 void fastpath_drain(struct fastpath *fp)
 {
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
@@ -127,6 +136,7 @@ void fastpath_drain(struct fastpath *fp)
 			ring_drain(&fp->core[0]->stage, fp->core[i]->handover[port]);
 			transmit_abandon(&fp->core[i]->transmit, port, WEIR_DROP_SHUTDOWN);
 		}
+		held_drain(&fp->core[i]->stage);
 		stage_drops_free(&fp->core[i]->stage);
 	}
 }

@@ -2,6 +2,7 @@
 
 #include "dataplane/core/core.h"
 #include "dataplane/core/fastpath_check.h"
+#include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>
 
@@ -31,8 +32,10 @@ __attribute__((format(printf, 3, 4))) static int unbalanced(
 
 static void queue_count(struct rte_mbuf *const *pkts, uint32_t n, uint64_t *queued)
 {
+	/* What Weir made itself counts when it is sent. */
 	for (uint32_t i = 0; i < n; i++)
-		queued[packet_of(pkts[i])->service]++;
+		queued[packet_of(pkts[i])->service] +=
+			!(packet_of(pkts[i])->flags & PACKET_F_ORIGINATED);
 }
 
 /* Look at what waits in a ring by turning it round once. */
@@ -60,6 +63,7 @@ static void count_queued(struct fastpath *fp, uint64_t queued[UINT16_MAX + 1])
 				c->transmit.lane[port].pkts, c->transmit.lane[port].count, queued);
 		}
 	}
+	queued[PACKET_NO_SERVICE] += fragment_table_held(fp->core[0]->stage.fragments);
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count; i++)
 			ring_count(fp->service[slot]->worker[i]->ring, queued);

@@ -8,6 +8,8 @@
 
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
+#include "dataplane/stage/service/service_stage.h"
+#include "dataplane/table/fragment_table.h"
 
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
@@ -36,6 +38,12 @@ static int core_create(struct fastpath *fp, uint32_t index)
 		(uint64_t)(((unsigned __int128)1000000000 << 32) / fp->params.tsc_hz);
 	c->stage.cell = arena_alloc(fp->arena, sizeof(*c->stage.cell));
 	if (!c->stage.cell)
+		return -ENOMEM;
+	limiter_rate_init(
+		&c->stage.made_rate, STAGE_MADE_PER_SECOND, STAGE_MADE_BURST_NS, fp->params.tsc_hz);
+	if (index == 0 &&
+		fragment_table_create(
+			&fp->seed, &table_memory_eal, params->node, &c->stage.fragments))
 		return -ENOMEM;
 	entry->cpu = params->cpu;
 	entry->node = params->node;
@@ -96,6 +104,7 @@ static void core_destroy(struct fastpath *fp, struct core *c)
 {
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
 		rte_free(c->handover[i]);
+	fragment_table_destroy(c->stage.fragments);
 	if (c->stage.cell)
 		arena_free(fp->arena, c->stage.cell, sizeof(*c->stage.cell));
 	fp->telemetry->core[c->index].cell_offset = 0;
@@ -114,6 +123,15 @@ void fastpath_destroy(struct fastpath *fp)
 			core_destroy(fp, fp->core[i]);
 	rte_free(fp->qsbr);
 	rte_free(fp);
+}
+
+void fastpath_settle(struct fastpath *fp)
+{
+	struct stage_core *c = &fp->core[0]->stage;
+
+	if (fp->generation)
+		service_stage_give_up(c, fp->generation->table);
+	stage_drops_free(c);
 }
 
 void fastpath_age(struct fastpath *fp, uint64_t now_tsc)

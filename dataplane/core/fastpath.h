@@ -135,5 +135,7 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 
 /* Age flows of all services up to now, without bound. Replay between far-apart packets. */
 void fastpath_age(struct fastpath *fp, uint64_t now_tsc);
+/* Nothing comes any more: drop what waits for a packet that is to come. The end of a replay. */
+void fastpath_settle(struct fastpath *fp);
 
 #endif

@@ -7,6 +7,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/dispatch/dispatch.h"
 #include "dataplane/stage/flow/flow_stage.h"
@@ -17,6 +18,7 @@
 #include "dataplane/stage/rewrite/rewrite_stage.h"
 #include "dataplane/stage/service/service_stage.h"
 #include "dataplane/stage/trace/trace.h"
+#include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>
 
@@ -67,6 +69,24 @@ static inline void lap(struct laps *laps, enum weir_stage stage, uint16_t in,
 		lap_watched(laps, stage, in, pkts, left);
 }
 
+/* What had to wait until the burst was on its way: what was laid aside, then what Weir made of it. */
+static __rte_noinline void late_side(struct core *c, const struct work *w)
+{
+	struct rte_mbuf *pkts[STAGE_BURST];
+	struct laps laps = laps_start(c, w);
+	uint16_t in = (uint16_t)c->stage.aside_count;
+	uint16_t n = aside_burst(w, pkts);
+
+	lap(&laps, WEIR_STAGE_FLOW, in, pkts, n);
+	lap(&laps, WEIR_STAGE_REWRITE, n, pkts, n);
+	in = n;
+	n = neighbour_burst(w, pkts, n);
+	lap(&laps, WEIR_STAGE_NEIGHBOUR, in, pkts, n);
+	transmit_burst(&c->transmit, pkts, n);
+	transmit_burst(&c->transmit, c->stage.made, (uint16_t)c->stage.made_count);
+	c->stage.made_count = 0;
+}
+
 static void work_side(struct core *c, const struct generation *g, struct service_worker *worker,
 	struct rte_mbuf **pkts, uint16_t n)
 {
@@ -102,13 +122,44 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	lap(&laps, WEIR_STAGE_NEIGHBOUR, in, pkts, n);
 	transmit_burst(&c->transmit, pkts, n);
 	lap(&laps, WEIR_STAGE_TRANSMIT, n, pkts, 0);
+	if (unlikely(c->stage.aside_count + c->stage.made_count != 0))
+		late_side(c, &w);
+}
+
+/* Hand packets to their workers, and do what is this core's own. */
+static void dispatch_side(struct core *c, const struct generation *g, struct rte_mbuf **pkts,
+	uint16_t n, struct laps *laps)
+{
+	struct dispatch own;
+
+	dispatch_burst(&c->stage, g->service, pkts, n, &own);
+	lap(laps, WEIR_STAGE_DISPATCH, n, pkts, 0);
+	for (uint32_t i = 0; i < own.count; i++) {
+		struct service_worker *worker = own.worker[i];
+
+		work_side(c, g, worker, worker->stage, (uint16_t)worker->staged);
+		worker->staged = 0;
+	}
+}
+
+/* Fragments that were held: they come behind the burst that their first one came in. */
+static __rte_noinline void ready_side(
+	const struct fastpath *fp, struct core *c, const struct generation *g)
+{
+	struct rte_mbuf *pkts[STAGE_BURST];
+	struct laps laps = laps_start(c, NULL);
+	uint16_t n;
+
+	while ((n = service_stage_ready(&c->stage, g->table, &fp->seed, g->port, pkts)) != 0) {
+		lap(&laps, WEIR_STAGE_SERVICE, n, pkts, n);
+		dispatch_side(c, g, pkts, n, &laps);
+	}
 }
 
 /* The way of one burst as far as the receiving core goes, and on where that is the worker as well. */
 static void burst_side(const struct fastpath *fp, struct core *c, const struct generation *g,
 	const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct dispatch own;
 	struct laps laps = laps_start(c, NULL);
 	uint16_t in = n;
 
@@ -121,15 +172,9 @@ static void burst_side(const struct fastpath *fp, struct core *c, const struct g
 	in = n;
 	n = service_stage_burst(&c->stage, g->table, &fp->seed, port, pkts, n);
 	lap(&laps, WEIR_STAGE_SERVICE, in, pkts, n);
-	dispatch_burst(&c->stage, g->service, pkts, n, &own);
-	lap(&laps, WEIR_STAGE_DISPATCH, n, pkts, 0);
-
-	for (uint32_t i = 0; i < own.count; i++) {
-		struct service_worker *worker = own.worker[i];
-
-		work_side(c, g, worker, worker->stage, (uint16_t)worker->staged);
-		worker->staged = 0;
-	}
+	dispatch_side(c, g, pkts, n, &laps);
+	if (unlikely(fragment_table_held(c->stage.fragments) != 0))
+		ready_side(fp, c, g);
 }
 
 /* While more waits than one burst, the next is taken before the one at hand is worked on. */
@@ -203,9 +248,12 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	const struct generation_core *mine = &g->core[c->index];
 	uint32_t found = 0;
 
-	if (c->index == 0)
+	if (c->index == 0) {
+		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
+			service_stage_expire(&c->stage, g->table);
 		for (uint32_t i = 0; i < g->receive_count; i++)
 			found += receive_side(fp, c, g, &g->receive[i]);
+	}
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		if (mine->worker[i].worker->ring)
 			found += ring_side(c, g, mine->worker[i].worker);

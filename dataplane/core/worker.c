@@ -6,6 +6,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/stage/service/service_stage.h"
 
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
@@ -13,29 +14,39 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-/* What still waits for a port that is replaced or gone can only have been meant for the old one. */
-static void lane_take_over(struct core *c, const struct generation *g, uint8_t index)
+/*
+ * What still waits for a port that is replaced or gone can only have been meant for the old one. Returns
+ * true when packets that came by it must not be kept.
+ */
+static bool lane_take_over(struct core *c, const struct generation *g, uint8_t index)
 {
 	struct transmit_lane *lane = &c->transmit.lane[index];
 	const struct port *port = g->port[index];
 	const struct port_queue *queue = g->core[c->index].queue[index];
 
+	const bool replaced = lane->port && lane->port != port;
+
 	if (lane->port == port && lane->queue == queue)
-		return;
+		return false;
 	if (lane->count)
 		transmit_abandon(&c->transmit, index, WEIR_DROP_SHUTDOWN);
 	lane->port = port;
 	lane->queue = queue;
 	lane->handover = c->handover[index];
 	lane->rounds = 0;
+	return replaced;
 }
 
 void core_take_over(struct core *c, const struct generation *g)
 {
 	const struct generation_core *mine = &g->core[c->index];
 
+	bool replaced = false;
+
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
-		lane_take_over(c, g, i);
+		replaced |= lane_take_over(c, g, i);
+	if (replaced)
+		service_stage_give_up(&c->stage, g->table);
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
 	c->seen = g->number;

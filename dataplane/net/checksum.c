@@ -104,6 +104,10 @@ static uint64_t segments_sum(const struct rte_mbuf *m, uint32_t offset, uint32_t
 bool checksum_complete_partial(struct rte_mbuf *m)
 {
 	const struct packet *p = packet_of(m);
+
+	/* Who cuts a datagram into fragments has nobody after him to complete it. */
+	if (p->flags & PACKET_F_FRAGMENT)
+		return false;
 	const uint8_t *l3 = packet_at(m, p->l3_offset);
 	uint8_t *field = packet_at(m, p->l4_offset + field_offset(p->l4_proto));
 	uint32_t l4_bytes = (uint32_t)(p->payload_offset - p->l4_offset) + p->payload_length;

@@ -32,12 +32,15 @@ enum packet_flag {
 	PACKET_F_ORIGINATED = 1u << 8, /* made by Weir itself, not received */
 	PACKET_F_TO_KERNEL = 1u << 9, /* not ours: counted as passed to the kernel */
 	PACKET_F_MARKED = 1u << 10, /* followed by a trace: stage/trace/trace.h */
+	PACKET_F_MORE_FRAGMENTS = 1u << 11, /* parse; with FRAGMENT: not the last one */
+	PACKET_F_ASIDE = 1u << 12, /* service: not for the stages of whole packets, see aside.h */
 };
 
 enum parse_verdict {
 	PARSE_OK = 0, /* TCP or UDP of one whole datagram: everything below is set */
 	PARSE_NOT_OURS, /* not IP, another protocol, ICMP, group address: the kernel's */
-	PARSE_FRAGMENT, /* TCP or UDP in fragments: addresses and l4_proto are known, ports not */
+	PARSE_FRAGMENT, /* TCP or UDP in fragments: of the first one all is known, of others no ports */
+	PARSE_ICMP_ERROR, /* about a TCP or UDP packet from the address that it is sent to */
 	PARSE_MALFORMED_L4, /* addresses and l4_proto are known, the rest contradicts: see parse.h */
 	PARSE_MALFORMED_L3, /* not certainly anybody's: the kernel's */
 	PARSE_VERDICT_COUNT
@@ -50,14 +53,28 @@ enum parse_verdict {
 struct packet {
 	uint64_t rx_tsc; /* receive: TSC of the burst it came with */
 	struct flow *flow; /* flow: borrowed from the flow table, or NULL */
-	uint64_t hash; /* service: of the 5-tuple as it lies in the packet (hash.h) */
+	union {
+		uint64_t hash; /* service: of the 5-tuple as it lies in the packet (hash.h) */
+		struct { /* parse, for the service stage: of a fragment */
+			uint32_t fragment_id; /* as it lies in the header */
+			uint16_t fragment_offset; /* bytes of the datagram before this one's */
+			uint16_t fragment_bytes; /* of the datagram in this one */
+		};
+	};
 	uint16_t l3_offset;
 	uint16_t l4_offset; /* TCP or UDP header */
-	uint16_t payload_offset; /* first byte behind the L4 header */
-	uint16_t payload_length; /* bytes of L4 payload by the IP header; padding is not payload */
+	uint16_t
+		payload_offset; /* first byte behind the L4 header; ICMP error: the quoted packet */
+	union {
+		uint16_t payload_length; /* bytes of L4 payload by the IP header, without padding */
+		uint16_t quoted_l4_offset; /* ICMP error: L4 header of the quoted packet */
+	};
 	union {
 		struct {
-			uint16_t sport; /* parse; network order, as received, kept over rewrite */
+			/* parse; network order, as received, kept over rewrite. Of an ICMP error those
+			 * that an answer to the quoted packet would have; of later fragments the
+			 * service stage writes those of the first. */
+			uint16_t sport;
 			uint16_t dport;
 		};
 		uint32_t ports; /* both as they lie in the L4 header */
@@ -66,9 +83,9 @@ struct packet {
 	uint16_t backend; /* balance: slot, or PACKET_NO_BACKEND */
 	uint16_t flags; /* enum packet_flag */
 	uint8_t verdict; /* parse: enum parse_verdict */
-	uint8_t l4_proto; /* parse: IPPROTO_TCP or IPPROTO_UDP, valid for OK, FRAGMENT, MALFORMED_L4 */
+	uint8_t l4_proto; /* parse: IPPROTO_TCP or IPPROTO_UDP, but of NOT_OURS and MALFORMED_L3 */
 	uint8_t tcp_flags; /* parse: byte 13 of the TCP header; 0 for UDP */
-	uint8_t drop; /* enum weir_drop_reason, when a stage refused it */
+	uint8_t drop; /* enum weir_drop_reason when it was dropped; service: 1 + it for a moment */
 	uint8_t bucket; /* service: 0..255 */
 	uint8_t port_in; /* receive: index of the port */
 	uint8_t port_out; /* neighbour */

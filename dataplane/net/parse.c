@@ -3,6 +3,7 @@
 #include "dataplane/net/parse.h"
 
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/parse_private.h"
 
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
@@ -14,29 +15,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define IPV4_FRAGMENT_BITS 0x3fffu /* more-fragments and the offset */
-#define IPV4_OFFSET_BITS   0x1fffu
-#define IPV6_OFFSET_BITS   0xfff8u
-#define IPV6_MORE_BIT	   0x0001u
-
-/* One frame on its way through the layers; offsets from the start of the first segment. */
-struct cursor {
-	const uint8_t *data;
-	uint32_t data_bytes; /* in the first segment */
-	uint32_t frame_bytes; /* in all */
-	uint32_t at; /* next header */
-	uint32_t end; /* end of the IP datagram, by its header; at most frame_bytes */
-};
-
-static inline uint16_t load_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline bool is_ours(uint8_t l4_proto)
-{
-	return l4_proto == IPPROTO_TCP || l4_proto == IPPROTO_UDP;
-}
+#define IPV6_OFFSET_BITS 0xfff8u
+#define IPV6_MORE_BIT	 0x0001u
 
 /* c->at is at the L4 header of a whole datagram. */
 static inline enum parse_verdict parse_l4(const struct cursor *c, struct packet *p)
@@ -61,14 +41,58 @@ static inline enum parse_verdict parse_l4(const struct cursor *c, struct packet 
 			return PARSE_MALFORMED_L4;
 		uint16_t udp_bytes = load_be16(l4 + 4);
 
-		if (unlikely(udp_bytes < header_bytes || udp_bytes > l4_bytes))
+		/* What a first fragment has is a part of what the length says. */
+		if (unlikely(udp_bytes < header_bytes ||
+			    (udp_bytes > l4_bytes && !(p->flags & PACKET_F_FRAGMENT))))
 			return PARSE_MALFORMED_L4;
-		l4_bytes = udp_bytes;
+		l4_bytes = RTE_MIN(l4_bytes, udp_bytes);
 	}
 	memcpy(&p->ports, l4, 4);
 	p->payload_offset = (uint16_t)(c->at + header_bytes);
 	p->payload_length = (uint16_t)(l4_bytes - header_bytes);
 	return PARSE_OK;
+}
+
+/*
+ * From start on is what the fragment has of the datagram, at c->at the L4 header of a first one. Nobody but its sender can take the header of a first
+ * fragment apart or put a later one over it, so that ports which decide here are not those that count at
+ * the end: RFC 1858, RFC 3128.
+ */
+static __rte_noinline enum parse_verdict parse_fragment(
+	const struct cursor *c, struct packet *p, uint32_t start)
+{
+	uint32_t bytes = c->end - start;
+	uint32_t header_bytes = p->l4_proto == IPPROTO_TCP ? sizeof(struct rte_tcp_hdr) :
+							     sizeof(struct rte_udp_hdr);
+
+	p->fragment_bytes = (uint16_t)bytes;
+	if (bytes == 0 || p->fragment_offset + bytes > UINT16_MAX)
+		return PARSE_MALFORMED_L4;
+	if ((p->flags & PACKET_F_MORE_FRAGMENTS) && bytes % 8 != 0)
+		return PARSE_MALFORMED_L4;
+	if (p->flags & PACKET_F_FIRST_FRAGMENT) {
+		enum parse_verdict v = parse_l4(c, p);
+
+		return v == PARSE_OK ? PARSE_FRAGMENT : v;
+	}
+	return p->fragment_offset < header_bytes ? PARSE_MALFORMED_L4 : PARSE_FRAGMENT;
+}
+
+static __rte_noinline enum parse_verdict parse_fragment4(
+	const struct cursor *c, struct packet *p, const uint8_t *l3)
+{
+	uint16_t field = load_be16(l3 + 6);
+	uint16_t id;
+
+	memcpy(&id, l3 + 4, sizeof(id));
+	p->fragment_id = id;
+	p->fragment_offset = (uint16_t)((field & IPV4_OFFSET_BITS) * 8);
+	p->flags |= PACKET_F_FRAGMENT;
+	if (field & IPV4_MORE_BIT)
+		p->flags |= PACKET_F_MORE_FRAGMENTS;
+	if (p->fragment_offset == 0)
+		p->flags |= PACKET_F_FIRST_FRAGMENT;
+	return parse_fragment(c, p, c->at);
 }
 
 static inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
@@ -88,8 +112,8 @@ static inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
 	p->l3_offset = (uint16_t)c->at;
 	p->ttl = l3[8];
 	p->l4_proto = l3[9];
-	if (!is_ours(p->l4_proto))
-		return PARSE_NOT_OURS;
+	if (unlikely(!parse_is_ours(p->l4_proto)))
+		return parse_icmp4(c, p);
 	if (header_bytes > sizeof(struct rte_ipv4_hdr))
 		p->flags |= PACKET_F_EXTENSIONS;
 	if (unlikely(!checksum_ipv4_ok(l3, header_bytes) || total_bytes < header_bytes ||
@@ -97,20 +121,10 @@ static inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
 		return PARSE_MALFORMED_L4;
 	c->end = c->at + total_bytes;
 	c->at += header_bytes;
-	if (unlikely(fragment & IPV4_FRAGMENT_BITS)) {
-		p->flags |= PACKET_F_FRAGMENT;
-		if ((fragment & IPV4_OFFSET_BITS) == 0)
-			p->flags |= PACKET_F_FIRST_FRAGMENT;
-		return PARSE_FRAGMENT;
-	}
+	if (unlikely(fragment & (IPV4_MORE_BIT | IPV4_OFFSET_BITS)))
+		return parse_fragment4(c, p, l3);
 	return parse_l4(c, p);
 }
-
-/* What the walk along the extension headers found. */
-struct chain {
-	uint8_t next; /* protocol behind the last header walked */
-	bool fragment;
-};
 
 /* Length of the extension header at x, whose first 8 bytes are there; by RFC 8200 and RFC 4302. */
 static inline uint32_t extension_bytes(uint8_t type, const uint8_t *x)
@@ -122,21 +136,15 @@ static inline uint32_t extension_bytes(uint8_t type, const uint8_t *x)
 	return (uint32_t)(x[1] + 1) * 8;
 }
 
-static inline bool is_extension(uint8_t type)
-{
-	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_DSTOPTS ||
-		type == IPPROTO_FRAGMENT || type == IPPROTO_AH;
-}
-
 /*
  * Walk the extension headers, c->at to the first that is none. Returns PARSE_OK with the chain, or
  * the verdict. Cold: extension headers are rare.
  */
-static __rte_noinline enum parse_verdict walk_extensions(
+__rte_noinline enum parse_verdict parse_extensions(
 	struct cursor *c, struct packet *p, struct chain *chain)
 {
 	p->flags |= PACKET_F_EXTENSIONS;
-	for (unsigned int i = 0; is_extension(chain->next); i++) {
+	for (unsigned int i = 0; parse_is_extension(chain->next); i++) {
 		const uint8_t *x = c->data + c->at;
 
 		if (i == PARSE_MAX_EXTENSIONS || c->at + 8 > c->data_bytes || c->at + 8 > c->end)
@@ -153,9 +161,14 @@ static __rte_noinline enum parse_verdict walk_extensions(
 			if (field & (IPV6_OFFSET_BITS | IPV6_MORE_BIT)) {
 				chain->fragment = true;
 				p->flags |= PACKET_F_FRAGMENT;
+				p->fragment_offset = field & IPV6_OFFSET_BITS;
+				memcpy(&p->fragment_id, x + 4, sizeof(p->fragment_id));
+				if (field & IPV6_MORE_BIT)
+					p->flags |= PACKET_F_MORE_FRAGMENTS;
 			}
 			chain->next = x[0];
 			c->at += bytes;
+			chain->fragment_start = c->at;
 			if (field & IPV6_OFFSET_BITS)
 				return PARSE_OK; /* what follows is no header */
 			if (chain->fragment)
@@ -187,21 +200,21 @@ static inline enum parse_verdict parse_ipv6(struct cursor *c, struct packet *p)
 
 	if (unlikely(cut_off))
 		c->end = c->frame_bytes;
-	if (unlikely(is_extension(chain.next))) {
+	if (unlikely(parse_is_extension(chain.next))) {
 		if (payload_bytes == 0)
 			return PARSE_NOT_OURS; /* a jumbogram, if anything */
-		enum parse_verdict v = walk_extensions(c, p, &chain);
+		enum parse_verdict v = parse_extensions(c, p, &chain);
 
 		if (v != PARSE_OK)
 			return v;
 	}
 	p->l4_proto = chain.next;
-	if (!is_ours(p->l4_proto))
-		return PARSE_NOT_OURS;
+	if (unlikely(!parse_is_ours(p->l4_proto)))
+		return cut_off || chain.fragment ? PARSE_NOT_OURS : parse_icmp6(c, p);
 	if (unlikely(cut_off || c->at - l3_at > UINT16_MAX))
 		return PARSE_MALFORMED_L4;
 	if (unlikely(chain.fragment))
-		return PARSE_FRAGMENT;
+		return parse_fragment(c, p, chain.fragment_start);
 	return parse_l4(c, p);
 }
 

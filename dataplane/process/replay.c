@@ -112,6 +112,7 @@ int replay_run(struct process *p, char *err, size_t err_size)
 		if (rc < 0)
 			return rc;
 	}
+	fastpath_settle(p->fastpath);
 	for (uint32_t i = 0; rc == 0 && i < p->port_count; i++) {
 		rc = capture_flush(p->port[i]);
 		if (rc < 0)

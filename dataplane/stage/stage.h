@@ -13,6 +13,7 @@
 #include "dataplane/api/telemetry.h"
 #include "dataplane/net/packet.h"
 #include "dataplane/service/cell.h"
+#include "dataplane/table/limiter.h"
 
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
@@ -21,9 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fragment_table;
+
 #define STAGE_BURST 64u /* packets in a burst, at most */
 
 struct trace_core;
+
+/* Packets that Weir makes itself, each kind with a limit of its own: one flood must not use up all. */
+#define STAGE_MADE_KINDS      2u
+#define STAGE_MADE_PER_SECOND 1000u /* of each kind, on each core */
+#define STAGE_MADE_BURST_NS   UINT64_C(100000000)
 
 struct stage_core {
 	uint64_t now; /* TSC of this round */
@@ -35,8 +43,16 @@ struct stage_core {
 	/* By slot; NULL where this core never touches the service. Set by the main thread before the
 	 * service is published, cleared after nothing of it is queued any more. */
 	struct weir_service_cell *service_cell[WEIR_MAX_SERVICES];
+	struct fragment_table *fragments; /* owned; NULL on cores that do not receive */
 	uint32_t drop_count;
 	struct rte_mbuf *drops[STAGE_BURST]; /* counted already, to be freed in one go */
+	/* Of the burst at hand: what waits until its other packets are on their way. */
+	uint32_t aside_count;
+	struct rte_mbuf *aside[STAGE_BURST]; /* PACKET_F_ASIDE: see aside.h */
+	uint32_t made_count;
+	struct rte_mbuf *made[STAGE_BURST]; /* by Weir itself; port_out is set: see answer.h */
+	struct limiter_rate made_rate;
+	struct limiter made_limit[STAGE_MADE_KINDS];
 };
 
 static inline uint64_t stage_ns(const struct stage_core *c, uint64_t ticks)
@@ -81,19 +97,28 @@ static inline void stage_drops_free(struct stage_core *c)
 }
 
 /*
- * The one way to drop a packet: count it where it belongs and let it go. To the service that it was
- * attributed to, or else to the port that it came in by.
+ * Count a drop where it belongs: to the service that the packet was attributed to, or else to the port
+ * that it came in by. What Weir made itself was never received, so it must not count as dropped.
  */
+static inline void stage_count_drop(
+	struct stage_core *c, const struct packet *p, enum weir_drop_reason reason)
+{
+	if (p->service != PACKET_NO_SERVICE)
+		cell_add(&c->service_cell[p->service]->dropped[reason], 1);
+	else if (p->flags & PACKET_F_ORIGINATED)
+		cell_add(&c->cell->port[p->port_out].originated_dropped, 1);
+	else
+		cell_add(&c->cell->port[p->port_in].dropped[reason], 1);
+}
+
+/* The one way to drop a packet: count it and let it go. */
 static inline void stage_drop(
 	struct stage_core *c, struct rte_mbuf *m, enum weir_drop_reason reason)
 {
 	struct packet *p = packet_of(m);
 
 	p->drop = (uint8_t)reason;
-	if (p->service != PACKET_NO_SERVICE)
-		cell_add(&c->service_cell[p->service]->dropped[reason], 1);
-	else
-		cell_add(&c->cell->port[p->port_in].dropped[reason], 1);
+	stage_count_drop(c, p, reason);
 	if (c->drop_count == STAGE_BURST)
 		stage_drops_free(c);
 	c->drops[c->drop_count++] = m;

@@ -184,6 +184,22 @@ uint16_t service_table_find_source6(
 	return find_source(t, &t->sources[1], a, protocol, port_be);
 }
 
+bool service_table_has_source4(const struct service_table *t, uint32_t dst, uint8_t protocol)
+{
+	uint64_t a[2];
+
+	words4(dst, a);
+	return space_find(t, &t->sources[0], a, tail_make(protocol, 0)) != SERVICE_NONE;
+}
+
+bool service_table_has_source6(const struct service_table *t, const void *dst, uint8_t protocol)
+{
+	uint64_t a[2];
+
+	words6(dst, a);
+	return space_find(t, &t->sources[1], a, tail_make(protocol, 0)) != SERVICE_NONE;
+}
+
 /* ---- building ---- */
 
 static void class_add(const struct service_table *t, struct class *class, const struct item *item)

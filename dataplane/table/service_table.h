@@ -18,6 +18,7 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/table/memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SERVICE_NONE UINT16_MAX
@@ -76,5 +77,9 @@ uint16_t service_table_find_source4(
 	const struct service_table *t, uint32_t dst, uint8_t protocol, uint16_t port_be);
 uint16_t service_table_find_source6(
 	const struct service_table *t, const void *dst, uint8_t protocol, uint16_t port_be);
+
+/* Do services of this protocol translate to the address, whatever the port? */
+bool service_table_has_source4(const struct service_table *t, uint32_t dst, uint8_t protocol);
+bool service_table_has_source6(const struct service_table *t, const void *dst, uint8_t protocol);
 
 #endif

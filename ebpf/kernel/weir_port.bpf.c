@@ -2,13 +2,18 @@
 
 /*
  * What of a kernel interface's traffic is Weir's: packets to a configured service, and TCP and UDP to
- * a translation source address whose destination port lies in a block of ours. Everything else goes up
- * the kernel's stack untouched. A packet of ours that finds no socket, as the data plane was killed and
+ * a translation source address whose destination port lies in a block of ours; their fragments; ICMP
+ * errors about packets that were sent from such an address and port. Everything else goes up the
+ * kernel's stack untouched. A packet of ours that finds no socket, as the data plane was killed and
  * the next is not there yet, is dropped and counted: the host's stack would answer it with a reset.
  *
  * It must agree with dataplane/net/parse.h on how far headers are followed. Where that would find a
- * packet malformed or a fragment, the packet is still Weir's when it certainly belongs to a service,
- * so that it is counted there.
+ * packet malformed, the packet is still Weir's when it certainly belongs to a service, so that it is
+ * counted there.
+ *
+ * Only the first fragment of a datagram has ports. One that is the kernel's, on an address that Weir
+ * shares with it, is remembered, so that those after it are the kernel's too; all others on such an address
+ * are Weir's, which holds them when they come too early.
  */
 
 #include "steering_keys.h"
@@ -25,15 +30,23 @@
 #define MAX_VLAN_TAGS  2
 #define MAX_EXTENSIONS 8
 #define MAX_QUEUES     64
-#define IP_FRAGMENT    0x3fff /* more fragments, or an offset */
-#define IP6_FRAGMENT   0xfff9
+#define IP_MORE	       0x2000 /* fragments */
+#define IP_OFFSET      0x1fff
+#define IP6_MORE       0x0001
+#define IP6_OFFSET     0xfff8
 #define PROTO_HOPOPTS  0
+#define PROTO_ICMP     1
 #define PROTO_TCP      6
 #define PROTO_UDP      17
 #define PROTO_ROUTING  43
 #define PROTO_FRAGMENT 44
 #define PROTO_AUTH     51
+#define PROTO_ICMPV6   58
 #define PROTO_DSTOPTS  60
+
+#define ICMP_HEADER_BYTES 8
+#define MAX_FRAGMENTED	  4096 /* datagrams of the kernel's that are remembered */
+#define FRAGMENTED_NS	  30000000000ULL /* as long as the kernel waits for the rest of one */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -64,6 +77,22 @@ struct {
 	__type(value, struct steering_blocks);
 } weir_sources SEC(".maps");
 
+/* What identifies a datagram in fragments. */
+struct fragmented {
+	__u8 destination[16];
+	__u8 source[16];
+	__u32 id;
+	__u32 protocol;
+};
+
+/* The kernel's on addresses that are also Weir's -> when the first fragment came. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FRAGMENTED);
+	__type(key, struct fragmented);
+	__type(value, __u64);
+} weir_fragmented SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -86,9 +115,17 @@ struct vlan_header {
 /* Where a packet goes, as far as its headers say. */
 struct destination {
 	__u8 address[16];
+	__u8 source[16];
+	__u32 id; /* of a fragment */
 	__u16 port; /* host order; 0 when it cannot be known */
 	__u8 protocol;
-	__u8 is_fragment;
+	__u8 fragment; /* enum fragment_kind */
+};
+
+enum fragment_kind {
+	FRAGMENT_NONE,
+	FRAGMENT_FIRST,
+	FRAGMENT_LATER,
 };
 
 static __always_inline int frame_is_ours(const struct ethhdr *eth)
@@ -115,18 +152,44 @@ static __always_inline void port_read(struct destination *to, const void *l4, co
 		to->port = bpf_ntohs(ports[1]);
 }
 
+static __always_inline void mapped(__u8 address[16], const __be32 *ipv4)
+{
+	address[10] = 0xff;
+	address[11] = 0xff;
+	__builtin_memcpy(address + 12, ipv4, 4);
+}
+
+/* There is no memcmp(). */
+static __always_inline int differ(const void *a, const void *b, int words)
+{
+	const __u32 *x = a, *y = b;
+	__u32 bits = 0;
+
+	for (int i = 0; i < words; i++)
+		bits |= x[i] ^ y[i];
+	return bits != 0;
+}
+
+static __always_inline int is_tcp_or_udp(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP;
+}
+
 static __always_inline int ipv4_read(struct destination *to, const void *l3, const void *end)
 {
 	const struct iphdr *ip = l3;
 
 	if ((const void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return 0;
-	to->address[10] = 0xff;
-	to->address[11] = 0xff;
-	__builtin_memcpy(to->address + 12, &ip->daddr, 4);
+	mapped(to->address, &ip->daddr);
 	to->protocol = ip->protocol;
-	to->is_fragment = (ip->frag_off & bpf_htons(IP_FRAGMENT)) != 0;
-	if (!to->is_fragment)
+	if (ip->frag_off & bpf_htons(IP_MORE | IP_OFFSET)) {
+		mapped(to->source, &ip->saddr);
+		to->id = ip->id;
+		to->fragment =
+			ip->frag_off & bpf_htons(IP_OFFSET) ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	}
+	if (to->fragment != FRAGMENT_LATER)
 		port_read(to, l3 + ip->ihl * 4, end);
 	return 1;
 }
@@ -135,14 +198,15 @@ static __always_inline int ipv4_read(struct destination *to, const void *l3, con
 struct extension_walk {
 	struct xdp_md *ctx;
 	__u32 offset; /* of the header that `next` speaks of */
+	__u32 id;
 	__u8 next;
 	__u8 result; /* enum walk_result */
+	__u8 fragment; /* enum fragment_kind */
 };
 
 enum walk_result {
 	WALK_ON,
-	WALK_L4, /* next and offset are those of the L4 header */
-	WALK_FRAGMENT, /* next is what the fragments make up */
+	WALK_L4, /* next and offset are those of the L4 header, in a later fragment of what would be */
 	WALK_ELSE, /* not ours to judge */
 };
 
@@ -167,56 +231,121 @@ static long extension_step(__u32 index __attribute__((unused)), void *arg)
 		w->offset += ((__u32)head[1] + 2) * 4;
 		break;
 	case PROTO_FRAGMENT:
-		if ((((__u32)head[2] << 8) | head[3]) & IP6_FRAGMENT) {
-			w->next = head[0];
-			w->result = WALK_FRAGMENT;
-			return 1;
-		}
+		if (head[3] & IP6_MORE)
+			w->fragment = FRAGMENT_FIRST;
+		if ((((__u32)head[2] << 8) | head[3]) & IP6_OFFSET)
+			w->fragment = FRAGMENT_LATER;
+		__builtin_memcpy(&w->id, head + 4, 4);
 		w->offset += 8;
 		break;
 	default:
 		return 1;
 	}
 	w->next = head[0];
-	w->result = w->next == PROTO_TCP || w->next == PROTO_UDP ? WALK_L4 : WALK_ON;
-	return w->result == WALK_L4;
+	w->result = is_tcp_or_udp(w->next) || w->next == PROTO_ICMPV6 ? WALK_L4 : WALK_ON;
+	return w->result == WALK_L4 || w->fragment == FRAGMENT_LATER;
 }
 
 /* bpf_loop(), as the verifier looks at one step only, where it would try all ways of a loop. */
 static __always_inline int extensions_read(
-	struct destination *to, struct xdp_md *ctx, __u32 offset, __u8 next)
+	struct destination *to, struct xdp_md *ctx, __u32 *offset, __u8 next)
 {
-	struct extension_walk w = { .ctx = ctx, .offset = offset, .next = next };
+	struct extension_walk w = { .ctx = ctx, .offset = *offset, .next = next };
 	__u8 ports[4];
 
 	bpf_loop(MAX_EXTENSIONS, extension_step, &w, 0);
-	to->protocol = w.next;
-	if (w.result == WALK_FRAGMENT) {
-		to->is_fragment = 1;
-		return 1;
-	}
 	if (w.result != WALK_L4)
 		return 0;
+	to->protocol = w.next;
+	to->fragment = w.fragment;
+	to->id = w.id;
+	*offset = w.offset;
+	if (w.fragment == FRAGMENT_LATER)
+		return 1;
 	if (bpf_xdp_load_bytes(ctx, w.offset, ports, sizeof(ports)) == 0)
 		to->port = ((__u16)ports[2] << 8) | ports[3];
 	return 1;
 }
 
+/* l4: where the L4 header is, from the start of the frame. */
 static __always_inline int ipv6_read(
-	struct destination *to, struct xdp_md *ctx, const void *l3, const void *end)
+	struct destination *to, struct xdp_md *ctx, const void *l3, const void *end, __u32 *l4)
 {
 	const struct ipv6hdr *ip = l3;
 
 	if ((const void *)(ip + 1) > end || ip->version != 6)
 		return 0;
 	__builtin_memcpy(to->address, &ip->daddr, 16);
+	__builtin_memcpy(to->source, &ip->saddr, 16);
 	to->protocol = ip->nexthdr;
-	if (to->protocol == PROTO_TCP || to->protocol == PROTO_UDP) {
+	*l4 = (__u32)((long)(ip + 1) - (long)ctx->data);
+	if (is_tcp_or_udp(to->protocol)) {
 		port_read(to, ip + 1, end);
 		return 1;
 	}
-	__u32 offset = (__u32)((long)(ip + 1) - (long)ctx->data);
-	return extensions_read(to, ctx, offset, to->protocol);
+	return to->protocol == PROTO_ICMPV6 || extensions_read(to, ctx, l4, to->protocol);
+}
+
+/*
+ * Of an ICMP error, the packet that it quotes: from the address that the error goes to, and from a port
+ * that is Weir's when the flow is. Nothing else of it is looked at, and nothing is taken that quotes
+ * less than 8 bytes of the L4 header.
+ */
+static __always_inline int quoted_ports_read(
+	struct destination *to, struct xdp_md *ctx, __u32 offset, __u8 protocol)
+{
+	__u8 l4[8];
+
+	if (!is_tcp_or_udp(protocol) || bpf_xdp_load_bytes(ctx, offset, l4, sizeof(l4)) < 0)
+		return 0;
+	to->protocol = protocol;
+	to->port = ((__u16)l4[0] << 8) | l4[1];
+	return 1;
+}
+
+/* Not static: as destination_is_weirs(). */
+__noinline int icmp4_read(struct xdp_md *ctx, struct destination *to, __u32 offset)
+{
+	struct {
+		__u8 icmp[ICMP_HEADER_BYTES];
+		struct iphdr ip;
+	} head;
+
+	if (!to || to->fragment != FRAGMENT_NONE ||
+		bpf_xdp_load_bytes(ctx, offset, &head, sizeof(head)) < 0)
+		return 0;
+	/* unreachable, time exceeded, parameter problem */
+	if (head.icmp[0] != 3 && head.icmp[0] != 11 && head.icmp[0] != 12)
+		return 0;
+	if (head.ip.version != 4 || head.ip.ihl < 5 || (head.ip.frag_off & bpf_htons(IP_OFFSET)) ||
+		differ(to->address + 12, &head.ip.saddr, 1))
+		return 0;
+	return quoted_ports_read(
+		to, ctx, offset + ICMP_HEADER_BYTES + head.ip.ihl * 4, head.ip.protocol);
+}
+
+__noinline int icmp6_read(struct xdp_md *ctx, struct destination *to, __u32 offset)
+{
+	struct {
+		__u8 icmp[ICMP_HEADER_BYTES];
+		struct ipv6hdr ip;
+	} head;
+	struct destination quoted = { 0 };
+
+	if (!to || to->fragment != FRAGMENT_NONE ||
+		bpf_xdp_load_bytes(ctx, offset, &head, sizeof(head)) < 0)
+		return 0;
+	/* unreachable, too big, time exceeded, parameter problem */
+	if (head.icmp[0] < 1 || head.icmp[0] > 4 || head.ip.version != 6 ||
+		differ(to->address, &head.ip.saddr, 4))
+		return 0;
+	offset += sizeof(head);
+	quoted.protocol = head.ip.nexthdr;
+	if (!is_tcp_or_udp(quoted.protocol) &&
+		(!extensions_read(&quoted, ctx, &offset, quoted.protocol) ||
+			quoted.fragment == FRAGMENT_LATER))
+		return 0;
+	return quoted_ports_read(to, ctx, offset, quoted.protocol);
 }
 
 static __always_inline int service_has(const struct destination *to, __u16 port, __u8 kind)
@@ -236,30 +365,63 @@ static __always_inline int service_has(const struct destination *to, __u16 port,
 	return bpf_map_lookup_elem(&weir_prefixes, &prefix) != NULL;
 }
 
-static __always_inline int source_has(const struct destination *to)
+static __always_inline const struct steering_blocks *source_blocks(const struct destination *to)
 {
 	struct steering_source_key key = { .protocol = to->protocol };
 
 	__builtin_memcpy(key.address, to->address, sizeof(key.address));
-	const struct steering_blocks *b = bpf_map_lookup_elem(&weir_sources, &key);
+	return bpf_map_lookup_elem(&weir_sources, &key);
+}
+
+static __always_inline int source_has(const struct destination *to)
+{
+	const struct steering_blocks *b = source_blocks(to);
 	if (!b)
 		return 0;
 	__u32 block = to->port >> 8;
 	return (b->bits[(block >> 3) & 31] >> (block & 7)) & 1;
 }
 
-/* Not static: the verifier then looks at it once, and not once for each way to it. */
-__noinline int destination_is_weirs(struct destination *to)
+/* Some service, or some translation, of this protocol has the address. */
+static __always_inline int address_is_shared(const struct destination *to)
 {
-	if (!to)
-		return 0;
-	if (to->protocol != PROTO_TCP && to->protocol != PROTO_UDP)
-		return 0;
-	if (to->is_fragment)
-		return service_has(to, 0, STEERING_KIND_FRAGMENT);
+	return service_has(to, 0, STEERING_KIND_FRAGMENT) || source_blocks(to);
+}
+
+static __always_inline int port_is_weirs(const struct destination *to)
+{
 	if (to->port && service_has(to, to->port, STEERING_KIND_PORT))
 		return 1;
 	return service_has(to, 0, STEERING_KIND_PORT) || (to->port && source_has(to));
+}
+
+/* Not static: the verifier then looks at it once, and not once for each way to it. */
+__noinline int fragment_is_weirs(struct destination *to)
+{
+	if (!to || !address_is_shared(to))
+		return 0;
+	struct fragmented key = { .id = to->id, .protocol = to->protocol };
+	__builtin_memcpy(key.destination, to->address, 16);
+	__builtin_memcpy(key.source, to->source, 16);
+	const __u64 *seen = bpf_map_lookup_elem(&weir_fragmented, &key);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (to->fragment == FRAGMENT_LATER)
+		return !seen || now - *seen > FRAGMENTED_NS;
+	if (!port_is_weirs(to)) {
+		bpf_map_update_elem(&weir_fragmented, &key, &now, BPF_ANY);
+		return 0;
+	}
+	if (seen) /* the identification is used again */
+		bpf_map_delete_elem(&weir_fragmented, &key);
+	return 1;
+}
+
+__noinline int destination_is_weirs(struct destination *to)
+{
+	if (!to || !is_tcp_or_udp(to->protocol))
+		return 0;
+	return to->fragment != FRAGMENT_NONE ? fragment_is_weirs(to) : port_is_weirs(to);
 }
 
 static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const void *end)
@@ -281,11 +443,19 @@ static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const 
 		type = tag->type;
 		l3 = tag + 1;
 	}
+	__u32 l4 = 0;
 	if (type == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = l3;
+
 		if (!ipv4_read(&to, l3, end))
 			return 0;
+		l4 = (__u32)((long)l3 - (long)data) + ip->ihl * 4;
+		if (to.protocol == PROTO_ICMP && !icmp4_read(ctx, &to, l4))
+			return 0;
 	} else if (type == bpf_htons(ETH_P_IPV6)) {
-		if (!ipv6_read(&to, ctx, l3, end))
+		if (!ipv6_read(&to, ctx, l3, end, &l4))
+			return 0;
+		if (to.protocol == PROTO_ICMPV6 && !icmp6_read(ctx, &to, l4))
 			return 0;
 	} else {
 		return 0;

@@ -235,11 +235,11 @@ static void fragments_of_a_service_are_taken(void)
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		struct frame f = frame_start(0, 0x0800);
 		frame_ipv4(&f, "203.0.113.10", TCP, 0, fields[i]);
-		frame_ports(&f, 1234, 9999);
+		frame_ports(&f, 1234, 80);
 		TAKEN(f);
 		f = frame_start(0, 0x0800);
 		frame_ipv4(&f, "198.51.100.3", TCP, 0, fields[i]);
-		frame_ports(&f, 1234, 9999);
+		frame_ports(&f, 1234, 443);
 		TAKEN(f);
 		f = frame_start(0, 0x0800);
 		frame_ipv4(&f, "203.0.113.10", UDP, 0, fields[i]);
@@ -248,14 +248,20 @@ static void fragments_of_a_service_are_taken(void)
 		f = frame_start(0, 0x0800);
 		frame_ipv4(&f, "10.0.0.1", TCP, 0, fields[i]);
 		frame_ports(&f, 1234, 1024);
+		TAKEN(f);
+		f = frame_start(0, 0x0800);
+		frame_ipv4(&f, "10.0.0.1", UDP, 0, fields[i]);
+		frame_ports(&f, 1234, 1024);
 		PASSED(f);
 	}
 	struct frame f = frame_start(0, 0x86dd);
 	frame_ipv6(&f, "2001:db8::10", 44);
 	frame_extension(&f, TCP, 0);
-	f.bytes[14 + 40 + 3] = 1; /* more fragments */
 	frame_ports(&f, 1234, 9999);
+	f.bytes[14 + 40 + 3] = 8; /* a later one, of whatever port */
 	TAKEN(f);
+	f.bytes[14 + 40 + 3] = 1; /* the first one */
+	PASSED(f);
 	f.bytes[14 + 40 + 3] = 0; /* a whole datagram with a fragment header: its port counts */
 	PASSED(f);
 	f.bytes[14 + 48 + 2] = 0;
@@ -265,6 +271,142 @@ static void fragments_of_a_service_are_taken(void)
 	f = frame_start(0, 0x0800);
 	frame_ipv4(&f, "203.0.113.10", TCP, 0, 0x4000);
 	frame_ports(&f, 1234, 81);
+	PASSED(f);
+}
+
+static struct frame fragment_of(const char *to, unsigned int field, uint8_t id, uint16_t port)
+{
+	struct frame f = frame_start(0, 0x0800);
+
+	frame_ipv4(&f, to, TCP, 0, field);
+	f.bytes[14 + 5] = id;
+	frame_ports(&f, 1234, port);
+	return f;
+}
+
+/* The kernel's first fragment, on an address that it shares with Weir, decides for those after it. */
+static void fragments_follow_their_first(void)
+{
+	static const char *const shared[] = { "203.0.113.10", "10.0.0.1" };
+	static const uint16_t ours[] = { 80, 1030 };
+
+	standard_setup();
+	for (size_t i = 0; i < 2; i++) {
+		struct frame f = fragment_of(shared[i], 0x0010, 7, 0);
+		TAKEN(f); /* nobody knows yet */
+		f = fragment_of(shared[i], 0x2000, 7, 22);
+		PASSED(f);
+		f = fragment_of(shared[i], 0x2010, 7, ours[i]);
+		PASSED(f);
+		f = fragment_of(shared[i], 0x0020, 7, ours[i]);
+		PASSED(f);
+		f = fragment_of(shared[i], 0x0020, 8, 22);
+		TAKEN(f);
+		/* The same identification again, for Weir. */
+		f = fragment_of(shared[i], 0x2000, 7, ours[i]);
+		TAKEN(f);
+		f = fragment_of(shared[i], 0x0020, 7, 22);
+		TAKEN(f);
+	}
+	struct frame f = frame_start(0, 0x86dd);
+	frame_ipv6(&f, "2001:db8::1", 44);
+	frame_extension(&f, TCP, 0);
+	frame_ports(&f, 1234, 22);
+	f.bytes[14 + 40 + 7] = 9;
+	f.bytes[14 + 40 + 3] = 8;
+	TAKEN(f);
+	f.bytes[14 + 40 + 3] = 1;
+	PASSED(f);
+	f.bytes[14 + 40 + 3] = 8;
+	PASSED(f);
+}
+
+/* An ICMP error to an address about a packet from `from`, port `sport`. */
+static struct frame error4(const char *to, uint8_t type, const char *from, uint8_t protocol,
+	uint16_t sport, unsigned int fragment)
+{
+	struct frame f = frame_start(0, 0x0800);
+	struct in_addr a;
+
+	inet_pton(AF_INET, from, &a);
+	frame_ipv4(&f, to, 1, 0, 0);
+	frame_add8(&f, type);
+	frame_zeroes(&f, 7);
+	frame_ipv4(&f, "198.51.100.1", protocol, 4, fragment);
+	memcpy(f.bytes + f.length - 12, &a, 4); /* source, destination, 4 bytes of options */
+	frame_add16(&f, sport);
+	frame_add16(&f, 40000);
+	frame_zeroes(&f, 4);
+	return f;
+}
+
+static void errors_about_flows_are_taken(void)
+{
+	standard_setup();
+	static const uint8_t types[] = { 3, 11, 12 };
+	struct frame f;
+
+	for (size_t i = 0; i < sizeof(types); i++) {
+		f = error4("203.0.113.10", types[i], "203.0.113.10", TCP, 80, 0);
+		TAKEN(f);
+		f = error4("10.0.0.1", types[i], "10.0.0.1", TCP, 1030, 0x2000);
+		TAKEN(f);
+	}
+	for (uint32_t n = 14; n <= f.length; n++)
+		CU_ASSERT_EQUAL(run(&f, n), n == f.length ? XDP_REDIRECT : XDP_PASS);
+	f = error4("203.0.113.10", 3, "203.0.113.10", TCP, 81, 0);
+	PASSED(f);
+	f = error4("203.0.113.10", 3, "203.0.113.10", UDP, 80, 0);
+	PASSED(f);
+	f = error4("203.0.113.10", 3, "203.0.113.10", 1, 80, 0);
+	PASSED(f);
+	f = error4("203.0.113.10", 3, "203.0.113.10", TCP, 80, 0x0010);
+	PASSED(f);
+	f = error4("203.0.113.10", 3, "10.0.0.1", TCP, 1030, 0); /* sent to somebody else */
+	PASSED(f);
+	f = error4("203.0.113.10", 8, "203.0.113.10", TCP, 80, 0);
+	PASSED(f);
+	f = error4("10.0.0.1", 3, "10.0.0.1", TCP, 22, 0);
+	PASSED(f);
+}
+
+/* extension: 0, or the type of one of 8 bytes before the quoted TCP header. */
+static struct frame error6(const char *to, uint8_t type, const char *from, uint8_t extension)
+{
+	struct frame f = frame_start(0, 0x86dd);
+	struct in6_addr a;
+
+	inet_pton(AF_INET6, from, &a);
+	frame_ipv6(&f, to, 58);
+	frame_add8(&f, type);
+	frame_zeroes(&f, 7);
+	frame_ipv6(&f, "2001:db8:77::1", extension ? extension : TCP);
+	memcpy(f.bytes + f.length - 32, &a, 16);
+	if (extension)
+		frame_extension(&f, TCP, 0);
+	frame_add16(&f, 80);
+	frame_add16(&f, 40000);
+	frame_zeroes(&f, 4);
+	return f;
+}
+
+static void errors_about_flows_are_taken6(void)
+{
+	standard_setup();
+	for (unsigned int type = 0; type <= 5; type++) {
+		struct frame f = error6("2001:db8::10", (uint8_t)type, "2001:db8::10", 0);
+		CU_ASSERT_EQUAL(
+			run(&f, f.length), type >= 1 && type <= 4 ? XDP_REDIRECT : XDP_PASS);
+	}
+	struct frame f = error6("2001:db8::10", 2, "2001:db8::10", 60);
+	TAKEN(f);
+	f = error6("2001:db8::10", 2, "2001:db8::10", 44);
+	TAKEN(f);
+	f.bytes[14 + 40 + 8 + 40 + 3] = 8; /* quotes a later fragment */
+	PASSED(f);
+	f = error6("2001:db8::10", 2, "2001:db8::11", 0);
+	PASSED(f);
+	f = error6("2001:db8::11", 2, "2001:db8::11", 0);
 	PASSED(f);
 }
 
@@ -438,6 +580,9 @@ static const struct tap_case cases[] = {
 		tags_options_and_extensions_are_followed },
 	{ "fragments are taken where a service has address and protocol",
 		fragments_of_a_service_are_taken },
+	{ "fragments follow their first one, the kernel's too", fragments_follow_their_first },
+	{ "ICMP errors about packets of ours are taken", errors_about_flows_are_taken },
+	{ "ICMPv6 errors about packets of ours are taken", errors_about_flows_are_taken6 },
 	{ "truncated frames are judged by what is there",
 		truncated_frames_are_judged_by_what_is_there },
 	{ "wrong versions and header lengths pass", wrong_versions_and_lengths_pass },

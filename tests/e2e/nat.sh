@@ -52,6 +52,15 @@ config() {
 		      - {address: "${b}1", port: 9000}
 		      - {address: "${b}2", port: 9000}
 		      - {address: "${b}3", port: 9000}
+		  - name: closed$family
+		    address: "$vip"
+		    port: 9001
+		    protocol: udp
+		    mode: nat
+		    source-addresses: ["$source"]
+		    health: {type: none}
+		    backends:
+		      - {address: "${b}1", port: 9001}
 		  - name: iperf$family
 		    address: "$vip"
 		    port: 5201
@@ -76,7 +85,7 @@ blob_make 20
 config >"$WORLD/default.yaml"
 require weir_start
 # Three web backends, the one near, three UDP and one iperf, in two families.
-require wait_for 10 backends_up 16
+require wait_for 10 backends_up 18
 
 web_answers() { # HOST
 	local n answers
@@ -134,9 +143,31 @@ udp_comes_back() { # ADDRESS
 	expect at client "$UDP" send -s 44 "$1" 9000
 }
 
-fragments_to_service() { # ADDRESS SERVICE
-	at client "$UDP" send -f 2 -n 5 -s 4000 -w 0.2 "$1" 9000
-	expect_within 2 test "$(drops_of "$2" fragment)" -ge 10
+fragments_come_back() { # ADDRESS SERVICE
+	expect at client "$UDP" send -f 16 -n 5 -s 4000 "$1" 9000
+	expect at client "$UDP" send -f 2 -n 5 -s 9000 "$1" 9000
+	expect_eq "dropped fragments" "$(drops_of "$2" fragment)" 0
+	# Without the first one nothing comes, and it is counted when its time is over.
+	at client python3 - "$1" <<-'END'
+		import socket, struct, sys
+		six = ":" in sys.argv[1]
+		if six:  # the kernel's raw sockets write no fragment header: a whole IPv6 packet
+		    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+		    head = struct.pack("!IHBB", 6 << 28, 8 + 64, 44, 64)
+		    ends = socket.inet_pton(socket.AF_INET6, "fd01::2") + socket.inet_pton(socket.AF_INET6, sys.argv[1])
+		    s.sendto(head + ends + struct.pack("!BBHI", 17, 0, 800, 77) + b"x" * 64, (sys.argv[1], 0))
+		else:
+		    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+		    head = struct.pack("!BBHHHBBH", 0x45, 0, 84, 77, 100, 64, 17, 0)
+		    ends = socket.inet_aton("10.1.0.2") + socket.inet_aton(sys.argv[1])
+		    s.sendto(head + ends + b"x" * 64, (sys.argv[1], 0))
+	END
+	expect_within 5 orphan_is_counted "$2"
+}
+
+orphan_is_counted() { # SERVICE: one of those with the address
+	[ "$(ctl --json service list | jq --arg f "${1: -1}" \
+		'[.[] | select((.name | endswith($f)) and .protocol == "udp") | .dropped.fragment] | add')" = 1 ]
 }
 
 kernel_answers() { # SERVICE-ADDRESS NEAR-ADDRESS HOST-ADDRESS SOURCE
@@ -167,10 +198,12 @@ host_stack_works() {
 	# As a client, through the same ports.
 	expect_eq "the host as a client" \
 		"$(at weir curl -sS --max-time 5 http://10.2.0.11:8080/client)" 10.2.0.1
-	# UDP in fragments to the host itself.
-	udp_start weir 10.1.0.1 7000
-	wait_for 5 at client "$UDP" send -f 1 -n 1 -w 0.1 10.1.0.1 7000
-	expect at client "$UDP" send -s 4000 10.1.0.1 7000
+	# UDP in fragments to the host itself, also on addresses that it shares with services.
+	for host in 10.1.0.1 198.51.100.10 2001:db8:100::10; do
+		udp_start weir "$host" 7000
+		wait_for 5 at client "$UDP" send -f 1 -n 1 -w 0.1 "$host" 7000
+		expect at client "$UDP" send -f 2 -n 3 -s 4000 "$host" 7000
+	done
 }
 
 closed_port_is_the_kernels() {
@@ -185,6 +218,44 @@ dying_packets() {
 	expect_not fetch --max-time 1 http://198.51.100.10/
 	at client sysctl -qw net.ipv4.ip_default_ttl=64
 	expect_number "drops" "$(drops_of web4 ttl_expired)" -ge 1
+	expect_number "errors that the client got" \
+		"$(at client nstat -asz IcmpInTimeExcds | awk '/TimeExcds/ { print $2 }')" -ge 1
+}
+
+front_mtu_is() { # MTU
+	[ "$(ctl --json port show front | jq .mtu)" = "$1" ]
+}
+
+# The client's link takes less than the backends': nobody but Weir can tell them.
+front_is_narrow() {
+	local host
+	ip -n weir link set front mtu 1300
+	expect_within 3 front_mtu_is 1300
+	for host in 198.51.100.10 '[2001:db8:100::10]'; do
+		fetch --max-time 20 -o "$WORLD/got" "http://$host/blob"
+		expect cmp "$WORLD/www/blob" "$WORLD/got"
+	done
+	expect_number "errors that Weir sent" "$(ctl --json port show back | jq .originated)" -ge 2
+	expect_number "IPv4 drops" "$(drops_of web4 too_big)" -ge 1
+	expect_number "IPv6 drops" "$(drops_of web6 too_big)" -ge 1
+	ip -n weir link set front mtu 1500
+	expect_within 3 front_mtu_is 1500
+}
+
+# A UDP client learns at once that nobody listens, from the service's address.
+refusal_is_told() {
+	expect at client python3 - "$1" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+		s.settimeout(5)
+		s.connect((sys.argv[1], 9001))
+		s.send(b"anybody?")
+		try:
+		    s.recv(100)
+		except ConnectionRefusedError:
+		    sys.exit(0)
+		sys.exit("no refusal")
+	END
 }
 
 ttl_is_decremented() {
@@ -216,8 +287,8 @@ for host in 198.51.100.10 '[2001:db8:100::10]'; do
 	scenario "$family: no request of many connections fails" many_connections "$host"
 	scenario "$family: iperf3 runs in both directions" iperf_runs "$bare"
 	scenario "$family: every UDP datagram comes back unchanged" udp_comes_back "$bare"
-	scenario "$family: fragments to a service are dropped and counted" \
-		fragments_to_service "$bare" "echo$([ $family = IPv4 ] && echo 4 || echo 6)"
+	scenario "$family: datagrams in fragments come back unchanged" \
+		fragments_come_back "$bare" "echo$([ $family = IPv4 ] && echo 4 || echo 6)"
 done
 scenario "a service on the client's own network answers over IPv4" sees_source 10.1.0.100 10.2.0.100
 scenario "a service on the client's own network answers over IPv6" sees_source '[fd01::100]' fd02::100
@@ -230,6 +301,9 @@ scenario "the host's own servers and clients go on" host_stack_works
 scenario "a port that is no service's is refused by the kernel" closed_port_is_the_kernels
 scenario "a packet whose time to live ends here is dropped and counted" dying_packets
 scenario "the time to live is decremented" ttl_is_decremented
+scenario "IPv4: a port that is closed on the backend is refused to the client" refusal_is_told 198.51.100.10
+scenario "IPv6: a port that is closed on the backend is refused to the client" refusal_is_told 2001:db8:100::10
+scenario "downloads go on when the client's link becomes narrow" front_is_narrow
 scenario "all packets are accounted for" expect_balance
 scenario "Weir received what the kernel handed to it" kernel_agrees
 finish

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Packet parse, and the translation of what was parsed. The first input byte says how much of the frame
- * lies in the first segment (255: all of it), the rest is the frame.
+ * Packet parse, and what is done with what was parsed: translation, also of ICMP errors, and the making of
+ * them. The first input byte says how much of the frame lies in the first segment (255: all of it), the
+ * rest is the frame.
  */
 
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/icmp.h"
 #include "dataplane/net/parse.h"
 #include "dataplane/net/rewrite.h"
 #include "tests/fuzz/fuzz.h"
@@ -59,6 +61,96 @@ static void translate_check(uint8_t *frame, const struct packet *p)
 		FUZZ_CHECK(checksum_ipv4_ok(l3, (uint32_t)(l3[0] & 15) * 4));
 }
 
+/* An mbuf in memory of its own: the frame in one segment, behind some headroom. */
+static struct rte_mbuf *mbuf_make(const uint8_t *frame, uint32_t bytes, const struct packet *p)
+{
+	size_t before = sizeof(struct rte_mbuf) + sizeof(struct packet);
+	struct rte_mbuf *m = calloc(1, before + RTE_PKTMBUF_HEADROOM + bytes);
+
+	FUZZ_CHECK(m);
+	m->priv_size = sizeof(struct packet);
+	m->buf_addr = (uint8_t *)m + before;
+	m->buf_len = (uint16_t)(RTE_PKTMBUF_HEADROOM + bytes);
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	m->nb_segs = 1;
+	memcpy(packet_at(m, 0), frame, bytes);
+	*packet_of(m) = *p;
+	return m;
+}
+
+/* What the error about a packet says of it must be what is known of the packet. */
+static void error_check(const uint8_t *frame, uint32_t bytes, const struct packet *p)
+{
+	static const uint8_t mac[6] = { 2 };
+	struct rte_mbuf *m = mbuf_make(frame, bytes, p);
+	const bool ipv6 = p->flags & PACKET_F_IPV6;
+	struct packet again;
+
+	if (icmp_error_allowed(m)) {
+		icmp_error_make(m, ICMP_ERROR_TOO_BIG, 1300, mac);
+		uint32_t length = rte_pktmbuf_pkt_len(m);
+		uint32_t header = ipv6 ? 40 : 20;
+		const uint8_t *l3 = packet_at(m, p->l3_offset);
+
+		FUZZ_CHECK(length - p->l3_offset <= (ipv6 ? 1280 : 576));
+		uint64_t sum =
+			ipv6 ? checksum_pseudo(l3, IPPROTO_ICMPV6, length - p->l3_offset - 40) : 0;
+
+		FUZZ_CHECK(checksum_fold(checksum_add(
+				   sum, l3 + header, length - p->l3_offset - header)) == 0xffff);
+		packet_reset(&again, 1, 0, length);
+		parse_one(packet_at(m, 0), length, length, &again);
+		if (!(p->flags & PACKET_F_EXTENSIONS) && !(frame[6] & 1)) {
+			FUZZ_CHECK(again.verdict == PARSE_ICMP_ERROR);
+			FUZZ_CHECK(again.sport == p->dport && again.dport == p->sport);
+		}
+	}
+	free(m);
+}
+
+/* How far the ICMP checksum is from the right one, which a translation must not change. */
+static uint32_t icmp_checksum_error(const uint8_t *frame, const struct packet *p)
+{
+	const uint8_t *l3 = frame + p->l3_offset;
+	const bool ipv6 = p->flags & PACKET_F_IPV6;
+	uint32_t end =
+		p->l3_offset + (uint32_t)(ipv6 ? 40 + (l3[4] << 8 | l3[5]) : l3[2] << 8 | l3[3]);
+	uint64_t sum = ipv6 ? checksum_pseudo(l3, IPPROTO_ICMPV6, end - p->l4_offset) : 0;
+
+	return checksum_fold(checksum_add(sum, frame + p->l4_offset, end - p->l4_offset)) % 0xffff;
+}
+
+static void error_translate_check(const uint8_t *frame, uint32_t bytes, const struct packet *p)
+{
+	struct rte_mbuf *m = mbuf_make(frame, bytes, p);
+	struct icmp_ends to = { .quoted_ports = 0x12345678 };
+	uint32_t before = icmp_checksum_error(frame, p);
+
+	memset(to.addrs, 0x35, sizeof(to.addrs));
+	memset(to.quoted_addrs, 0xfd, sizeof(to.quoted_addrs));
+	icmp_error_translate(m, &to);
+	const uint8_t *l3 = packet_at(m, p->l3_offset);
+
+	FUZZ_CHECK(icmp_checksum_error(packet_at(m, 0), p) == before);
+	FUZZ_CHECK(memcmp(packet_at(m, p->quoted_l4_offset), &to.quoted_ports, 4) == 0);
+	if (!(p->flags & PACKET_F_IPV6))
+		FUZZ_CHECK(checksum_ipv4_ok(l3, (uint32_t)(l3[0] & 15) * 4));
+	free(m);
+}
+
+static void use(uint8_t *frame, uint32_t bytes, const struct packet *p)
+{
+	if (p->verdict == PARSE_ICMP_ERROR && p->ttl > 1)
+		error_translate_check(frame, bytes, p);
+	if (p->verdict == PARSE_OK ||
+		(p->verdict == PARSE_FRAGMENT && (p->flags & PACKET_F_FIRST_FRAGMENT)))
+		error_check(frame, bytes, p);
+	if (p->verdict == PARSE_OK && p->ttl > 1)
+		translate_check(frame, p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > 65536)
@@ -76,11 +168,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum parse_verdict verdict = parse_one(segment, data_bytes, frame_bytes, &p);
 	FUZZ_CHECK(verdict < PARSE_VERDICT_COUNT && verdict == p.verdict);
 	FUZZ_CHECK(parse_one(segment, data_bytes, frame_bytes, &again) == verdict);
-	if (verdict == PARSE_OK) {
+	if (verdict == PARSE_OK)
 		offsets_check(&p, data_bytes, frame_bytes);
-		if (data_bytes == frame_bytes && p.ttl > 1)
-			translate_check(segment, &p);
-	}
+	if (verdict == PARSE_FRAGMENT)
+		FUZZ_CHECK(p.fragment_bytes != 0 && p.fragment_offset % 8 == 0 &&
+			p.fragment_offset + p.fragment_bytes <= UINT16_MAX);
+	if (data_bytes == frame_bytes && frame_bytes <= UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+		use(segment, data_bytes, &p);
 	free(segment);
 	return 0;
 }

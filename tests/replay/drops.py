@@ -4,7 +4,7 @@
 
 import random
 
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6ExtHdrFragment, IPv6ExtHdrRouting
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6ExtHdrRouting
 from scapy.layers.l2 import LLC, STP
 
 from weir_replay import *
@@ -29,9 +29,6 @@ KERNELS = {
     "ARP for the service's address": bytes(
         Ether(src=CLIENT_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(psrc=CLIENT[4], pdst=VIP[4])),
     "ping to the service's address": ether(IP(src=CLIENT[4], dst=VIP[4]), ICMP(), Raw(b"ping")),
-    "ICMP too-big about a flow": ether(
-        IP(src="192.0.2.1", dst=VIP[4]), ICMP(type=3, code=4), IP(src=VIP[4], dst=CLIENT[4]),
-        TCP(sport=80, dport=40000)),
     "IPv6 ping": ether(IPv6(src=CLIENT[6], dst=VIP[6]), ICMPv6EchoRequest()),
     "neighbour discovery": bytes(
         Ether(src=CLIENT_MAC, dst="33:33:ff:00:00:10")
@@ -139,18 +136,6 @@ def malformed_elsewhere():
             frame = changed(frame, 53, b"\x63")
         frames.append(frame)
     equal(fate(frames), (0, len(frames), {}), "(transmitted, passed, dropped)")
-
-
-@case("fragments to a service of their protocol are dropped as fragment: {}", "first", "later", "last")
-def fragments(which):
-    first = which == "first"
-    v4 = ether(IP(src=CLIENT[4], dst=VIP[4], flags="" if which == "last" else "MF",
-                  frag=0 if first else 100, proto=6),
-               TCP(sport=40000, dport=80) if first else Raw(b"x" * 40), Raw(b"y" * 24))
-    v6 = ether(IPv6(src=CLIENT[6], dst=VIP[6]),
-               IPv6ExtHdrFragment(offset=0 if first else 100, m=0 if which == "last" else 1, id=5, nh=6),
-               TCP(sport=40000, dport=80) if first else Raw(b"x" * 40), Raw(b"y" * 24))
-    equal(fate([v4, v6]), (0, 0, {"fragment": 2}), "(transmitted, passed, dropped)")
 
 
 @case("without a backend that can take it a packet is dropped as no_backend: {}",

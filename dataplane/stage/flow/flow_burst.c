@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/flow/flow_stage.h"
 
 /*
@@ -38,6 +39,11 @@ static __rte_always_inline uint16_t flow_body(
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packet_of(pkts[i]);
 		bool reply = work_is_reply(p, nat);
+
+		if (unlikely(p->flags & PACKET_F_ASIDE)) {
+			aside_put(w->core, pkts[i]);
+			continue;
+		}
 		struct flow *f =
 			flow_find(work_partition(w, p), p->hash, work_addrs(pkts[i], p, ipv6),
 				p->ports, reply ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/stage/answer/answer.h"
 #include "dataplane/stage/neighbour/neighbour.h"
+#include "dataplane/stage/rewrite/rewrite_stage.h"
 
 /* Count a packet for its backend; replies of a backend that left are nobody's. */
 static inline void count_backend(
@@ -20,6 +22,18 @@ static inline void count_backend(
 	cell = &w->worker->backend_cell[p->flow->backend_slot];
 	cell_add(&cell->packets_from, 1);
 	cell_add(&cell->bytes_from, bytes);
+}
+
+/*
+ * Too big for the port: the sender is told how big it may be. In IPv4 also when it allowed fragmentation:
+ * then it is for the sender to do it from now on, as it is in IPv6.
+ */
+static __rte_noinline void refuse_too_big(const struct work *w, struct rte_mbuf *m, uint16_t mtu)
+{
+	/* An ICMP error, or a later fragment, whose first one gets the answer. */
+	if (!(packet_of(m)->flags & PACKET_F_ASIDE))
+		rewrite_undo(w, m);
+	answer_error(w, m, WEIR_DROP_TOO_BIG, ICMP_ERROR_TOO_BIG, mtu);
 }
 
 uint16_t neighbour_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
@@ -51,7 +65,7 @@ uint16_t neighbour_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t 
 			continue;
 		}
 		if (unlikely(rte_pktmbuf_pkt_len(m) - p->l3_offset > port->mtu)) {
-			stage_drop(w->core, m, WEIR_DROP_TOO_BIG);
+			refuse_too_big(w, m, port->mtu);
 			continue;
 		}
 		rewrite_macs(packet_at(m, 0), hop.mac, port->mac);

@@ -62,3 +62,40 @@ uint16_t rewrite_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
 {
 	return WORK_SPECIALISE(rewrite_body, w, pkts, n);
 }
+
+static void translate_back(
+	uint8_t *l3, struct rte_mbuf *m, const struct packet *p, struct flow *f, const bool ipv6)
+{
+	const unsigned int own =
+		p->flags & PACKET_F_FROM_BACKEND ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT;
+	uint8_t *addrs = l3 + (ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS);
+	const uint8_t *from = ipv6 ? flow_tail(f)->addrs[own] : (const uint8_t *)&f->tuple[own].src;
+	uint64_t delta = 0;
+	uint32_t is, was;
+
+	for (uint32_t i = 0; i < (ipv6 ? 32 : 8); i += 4) {
+		memcpy(&is, addrs + i, 4);
+		memcpy(&was, from + i, 4);
+		delta += checksum_delta32(is, was);
+		memcpy(addrs + i, &was, 4);
+	}
+	rewrite_l4(packet_at(m, p->l4_offset), p->l4_proto, p->ports, delta);
+}
+
+void rewrite_undo(const struct work *w, struct rte_mbuf *m)
+{
+	const struct packet *p = packet_of(m);
+	const bool ipv6 = w->settings->ipv6;
+	uint8_t *l3 = packet_at(m, p->l3_offset);
+	uint16_t check;
+
+	if (w->settings->mode == WEIR_MODE_NAT)
+		translate_back(l3, m, p, p->flow, ipv6);
+	if (ipv6) {
+		l3[REWRITE_IPV6_HOP_LIMIT] = p->ttl;
+		return;
+	}
+	l3[REWRITE_IPV4_TTL] = p->ttl;
+	check = checksum_ipv4(l3, (uint32_t)(l3[0] & 15) * 4);
+	memcpy(l3 + REWRITE_IPV4_CHECKSUM, &check, sizeof(check));
+}

@@ -13,4 +13,7 @@
 /* Drops nothing; returns n. */
 uint16_t rewrite_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
 
+/* Make a packet again what it was before rewrite_burst(): for an error about it. Cold. */
+void rewrite_undo(const struct work *w, struct rte_mbuf *m);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "dataplane/net/rewrite.h"
 #include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/service/service_private.h"
 #include "dataplane/stage/service/service_stage.h"
 
 /* Figures of packets in a row that are of one service, written to its cell in one go. */
@@ -42,8 +43,7 @@ static inline void attribute(struct stage_core *c, struct attributed *a, const s
 	}
 }
 
-/* Packets without ports that count: a fragment or a broken one belongs to whoever has the address. */
-static uint16_t find_by_address(
+uint16_t service_find_by_address(
 	const struct service_table *t, const uint8_t *l3, const struct packet *p)
 {
 	uint32_t dst;
@@ -54,14 +54,15 @@ static uint16_t find_by_address(
 	return service_table_find_address4(t, dst, p->l4_proto);
 }
 
+/* ends: source and destination as they lie in the header. */
 static inline void classify4(const struct service_table *t, const struct hash_seed *seed,
-	const uint8_t *l3, struct packet *p)
+	const uint8_t *ends, struct packet *p)
 {
 	uint64_t addrs;
 	uint32_t dst;
 
-	memcpy(&addrs, l3 + REWRITE_IPV4_ADDRS, sizeof(addrs));
-	memcpy(&dst, l3 + REWRITE_IPV4_ADDRS + 4, sizeof(dst));
+	memcpy(&addrs, ends, sizeof(addrs));
+	memcpy(&dst, ends + 4, sizeof(dst));
 	p->hash = hash_tuple4(seed, addrs, p->ports, p->l4_proto);
 	p->service = service_table_find4(t, dst, p->l4_proto, p->dport);
 	if (p->service == SERVICE_NONE) {
@@ -71,16 +72,74 @@ static inline void classify4(const struct service_table *t, const struct hash_se
 }
 
 static inline void classify6(const struct service_table *t, const struct hash_seed *seed,
-	const uint8_t *l3, struct packet *p)
+	const uint8_t *addrs, struct packet *p)
 {
-	const uint8_t *addrs = l3 + REWRITE_IPV6_ADDRS;
-
 	p->hash = hash_tuple6(seed, addrs, p->ports, p->l4_proto);
 	p->service = service_table_find6(t, addrs + 16, p->l4_proto, p->dport);
 	if (p->service == SERVICE_NONE) {
 		p->service = service_table_find_source6(t, addrs + 16, p->l4_proto, p->dport);
 		p->flags |= PACKET_F_FROM_BACKEND;
 	}
+}
+
+static inline void classify(const struct service_table *t, const struct hash_seed *seed,
+	const uint8_t *l3, struct packet *p)
+{
+	if (p->flags & PACKET_F_IPV6)
+		classify6(t, seed, l3 + REWRITE_IPV6_ADDRS, p);
+	else
+		classify4(t, seed, l3 + REWRITE_IPV4_ADDRS, p);
+}
+
+/* An error is of the flow that an answer to the quoted packet would be of. */
+static void classify_quote(const struct service_table *t, const struct hash_seed *seed,
+	const uint8_t *quote, struct packet *p)
+{
+	uint8_t ends[32];
+
+	if (p->flags & PACKET_F_IPV6) {
+		memcpy(ends, quote + REWRITE_IPV6_ADDRS + 16, 16);
+		memcpy(ends + 16, quote + REWRITE_IPV6_ADDRS, 16);
+		classify6(t, seed, ends, p);
+	} else {
+		memcpy(ends, quote + REWRITE_IPV4_ADDRS + 4, 4);
+		memcpy(ends + 4, quote + REWRITE_IPV4_ADDRS, 4);
+		classify4(t, seed, ends, p);
+	}
+	p->flags |= PACKET_F_ASIDE;
+}
+
+/*
+ * A packet that is not whole TCP or UDP. Returns false when it is gone; else its service is known, or that
+ * it has none, and p->drop is set when it has to be refused.
+ */
+static __rte_noinline bool classify_other(struct stage_core *c, const struct service_table *t,
+	const struct hash_seed *seed, struct rte_mbuf *m, struct packet *p)
+{
+	const uint8_t *l3 = packet_at(m, p->l3_offset);
+
+	if (p->verdict == PARSE_ICMP_ERROR) {
+		classify_quote(t, seed, packet_at(m, p->payload_offset), p);
+		return true;
+	}
+	if (p->verdict != PARSE_FRAGMENT) {
+		p->service = service_find_by_address(t, l3, p);
+		p->drop = 1 + WEIR_DROP_MALFORMED;
+		return true;
+	}
+	switch (service_fragment_take(c, t, m)) {
+	case SERVICE_FRAGMENT_GONE:
+		return false;
+	case SERVICE_FRAGMENT_FOREIGN:
+		return true;
+	case SERVICE_FRAGMENT_OVERLAPS:
+		p->drop = 1 + WEIR_DROP_FRAGMENT_OVERLAP;
+		break;
+	case SERVICE_FRAGMENT_PLACED:
+		break;
+	}
+	classify(t, seed, l3, p);
+	return true;
 }
 
 static_assert(SERVICE_NONE == PACKET_NO_SERVICE, "what lookups return goes into packets as it is");
@@ -93,30 +152,23 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packet_of(pkts[i]);
-		const uint8_t *l3 = packet_at(pkts[i], p->l3_offset);
-		bool whole = p->verdict == PARSE_OK;
 
-		if (unlikely(!whole))
-			p->service = find_by_address(table, l3, p);
-		else if (p->flags & PACKET_F_IPV6)
-			classify6(table, seed, l3, p);
-		else
-			classify4(table, seed, l3, p);
+		if (likely(p->verdict == PARSE_OK))
+			classify(table, seed, packet_at(pkts[i], p->l3_offset), p);
+		else if (!classify_other(c, table, seed, pkts[i], p))
+			continue;
 		if (unlikely(p->service == PACKET_NO_SERVICE)) {
 			stage_pass_to_kernel(c, port, pkts[i], WEIR_DROP_NO_SERVICE);
 			continue;
 		}
 		attribute(c, &run, p);
-		if (unlikely(!whole)) {
-			stage_drop(c, pkts[i],
-				p->verdict == PARSE_FRAGMENT ? WEIR_DROP_FRAGMENT :
-							       WEIR_DROP_MALFORMED);
+		if (unlikely(p->drop != 0)) {
+			stage_drop(c, pkts[i], p->drop - 1);
 			continue;
 		}
-		if (unlikely(p->ttl <= 1)) {
-			stage_drop(c, pkts[i], WEIR_DROP_TTL_EXPIRED);
-			continue;
-		}
+		/* Only a core that works can answer the sender. */
+		if (unlikely(p->ttl <= 1))
+			p->flags |= PACKET_F_ASIDE;
 		/* Translation chose the port so that a reply finds its flow's bucket. */
 		p->bucket = p->flags & PACKET_F_FROM_BACKEND ? (uint8_t)(ntohs(p->dport) & 0xff) :
 							       hash_bucket(p->hash);

@@ -101,6 +101,9 @@ void trace_mark(struct trace_core *tc, struct rte_mbuf **pkts, uint16_t n);
 void trace_note(struct trace_core *tc, const struct work *w, enum weir_stage stage,
 	struct rte_mbuf **pkts, uint16_t n);
 
+/* A packet was dropped, and its mbuf becomes another: the same as when it is freed. */
+void trace_drop(struct stage_core *c, struct trace_core *tc, struct rte_mbuf *m);
+
 /* Send, and note what was sent. Returns what the device took. */
 uint16_t trace_transmit(struct stage_core *c, struct trace_core *tc, const struct port_queue *queue,
 	struct rte_mbuf **pkts, uint16_t n);

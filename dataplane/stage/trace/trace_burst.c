@@ -271,20 +271,21 @@ uint16_t trace_transmit(struct stage_core *c, struct trace_core *tc, const struc
 	return took;
 }
 
+void trace_drop(struct stage_core *c, struct trace_core *tc, struct rte_mbuf *m)
+{
+	struct trace_slot *s = slot_of(tc, m);
+	const struct packet *p = packet_of(m);
+
+	if (!s)
+		return;
+	s->reason = p->drop;
+	slot_end(tc->trace, s, m,
+		p->flags & PACKET_F_TO_KERNEL ? WEIR_TRACE_TO_KERNEL : WEIR_TRACE_DROPPED);
+	slot_finish(tc, s, stage_clock(c));
+}
+
 void trace_drops(struct stage_core *c, struct trace_core *tc)
 {
-	uint64_t now = stage_clock(c);
-
-	for (uint32_t i = 0; i < c->drop_count; i++) {
-		struct rte_mbuf *m = c->drops[i];
-		struct trace_slot *s = slot_of(tc, m);
-		const struct packet *p = packet_of(m);
-
-		if (!s)
-			continue;
-		s->reason = p->drop;
-		slot_end(tc->trace, s, m,
-			p->flags & PACKET_F_TO_KERNEL ? WEIR_TRACE_TO_KERNEL : WEIR_TRACE_DROPPED);
-		slot_finish(tc, s, now);
-	}
+	for (uint32_t i = 0; i < c->drop_count; i++)
+		trace_drop(c, tc, c->drops[i]);
 }

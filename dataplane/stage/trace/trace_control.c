@@ -176,6 +176,8 @@ static uint8_t parse_of(uint8_t verdict)
 		return WEIR_TRACE_PARSE_NOT_OURS;
 	case PARSE_FRAGMENT:
 		return WEIR_TRACE_PARSE_FRAGMENT;
+	case PARSE_ICMP_ERROR:
+		return WEIR_TRACE_PARSE_ICMP_ERROR;
 	case PARSE_MALFORMED_L4:
 		return WEIR_TRACE_PARSE_MALFORMED;
 	default:
@@ -201,8 +203,7 @@ static void ends_read(const struct packet *p, const uint8_t *frame, uint32_t byt
 	uint32_t at = p->l3_offset + (ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS);
 	uint16_t ports[2];
 
-	if (p->verdict != PARSE_OK && p->verdict != PARSE_FRAGMENT &&
-		p->verdict != PARSE_MALFORMED_L4)
+	if (p->verdict == PARSE_NOT_OURS || p->verdict == PARSE_MALFORMED_L3)
 		return;
 	if (at + (ipv6 ? 32 : 8) > bytes)
 		return;
@@ -216,7 +217,9 @@ static void ends_read(const struct packet *p, const uint8_t *frame, uint32_t byt
 		memcpy(ret_ends->destination + 12, frame + at + 4, 4);
 	}
 	ret_ends->known = 1;
-	if (p->verdict != PARSE_OK || p->l4_offset + sizeof(ports) > bytes)
+	if (p->verdict != PARSE_OK && !(p->flags & PACKET_F_FIRST_FRAGMENT))
+		return;
+	if (p->l4_offset == 0 || p->l4_offset + sizeof(ports) > bytes)
 		return;
 	memcpy(ports, frame + p->l4_offset, sizeof(ports));
 	ret_ends->source_port = ntohs(ports[0]);
@@ -272,7 +275,7 @@ static void record_fill(const struct trace *t, const struct trace_clock *clock,
 	r->flow_state = s->flow_state;
 	r->placement = s->placement;
 	r->flags = flags_of(p->flags);
-	r->payload = p->payload_length;
+	r->payload = p->verdict == PARSE_ICMP_ERROR ? 0 : p->payload_length;
 	r->backend_port = s->backend_port;
 	memcpy(r->backend_address, s->backend_address, sizeof(r->backend_address));
 	r->received_length = s->length[0];

@@ -140,8 +140,9 @@ static void fragments_are_told_apart(void)
 		uint32_t flags;
 	} v4[] = {
 		{ 0x4000, PARSE_OK, 0 },
-		{ 0x2000, PARSE_FRAGMENT, PACKET_F_FRAGMENT | PACKET_F_FIRST_FRAGMENT },
-		{ 0x2001, PARSE_FRAGMENT, PACKET_F_FRAGMENT },
+		{ 0x2000, PARSE_FRAGMENT,
+			PACKET_F_FRAGMENT | PACKET_F_MORE_FRAGMENTS | PACKET_F_FIRST_FRAGMENT },
+		{ 0x2001, PARSE_FRAGMENT, PACKET_F_FRAGMENT | PACKET_F_MORE_FRAGMENTS },
 		{ 0x0001, PARSE_FRAGMENT, PACKET_F_FRAGMENT },
 	};
 
@@ -153,6 +154,13 @@ static void fragments_are_told_apart(void)
 		CU_ASSERT_EQUAL(packet.flags, v4[i].flags);
 		CU_ASSERT_EQUAL(packet.l4_proto, UDP);
 		CU_ASSERT_EQUAL(packet.l3_offset, frame.l3);
+		if (i == 0)
+			continue;
+		CU_ASSERT_EQUAL(packet.fragment_bytes, 72);
+		CU_ASSERT_EQUAL(packet.fragment_offset, (v4[i].field & 1) * 8);
+		CU_ASSERT_EQUAL(memcmp(&packet.fragment_id, frame.data + frame.l3 + 4, 2), 0);
+		if (packet.flags & PACKET_F_FIRST_FRAGMENT)
+			CU_ASSERT_EQUAL(memcmp(&packet.ports, frame.data + frame.l4, 4), 0);
 	}
 	/* Fragments of other protocols are the kernel's. */
 	frame.data[frame.l3 + 9] = 1;
@@ -171,6 +179,8 @@ static void fragments_are_told_apart(void)
 		CU_ASSERT_EQUAL(parse(), field == 0 ? PARSE_OK : PARSE_FRAGMENT);
 		if (field != 0)
 			flags |= PACKET_F_FRAGMENT;
+		if (field & 1)
+			flags |= PACKET_F_MORE_FRAGMENTS;
 		CU_ASSERT_EQUAL(packet.flags, flags);
 		CU_ASSERT_EQUAL(packet.l4_proto, UDP);
 	}
@@ -180,8 +190,12 @@ static void fragments_are_told_apart(void)
 		.l4_proto = TCP,
 		.extensions = first,
 		.extension_bytes = 8,
-		.first_header = 44 });
+		.first_header = 44,
+		.payload_bytes = 4 });
 	CU_ASSERT_EQUAL(parse(), PARSE_FRAGMENT);
+	CU_ASSERT_EQUAL(packet.fragment_bytes, 24);
+	CU_ASSERT_EQUAL(memcmp(&packet.fragment_id, first + 4, 4), 0);
+	CU_ASSERT_EQUAL(memcmp(&packet.ports, frame.data + frame.l4, 4), 0);
 	CU_ASSERT(packet.flags & PACKET_F_FIRST_FRAGMENT);
 	/* Behind a later fragment's header is data, whatever it looks like. */
 	first[0] = 60;
@@ -192,6 +206,109 @@ static void fragments_are_told_apart(void)
 		.extension_bytes = 8,
 		.first_header = 44 });
 	CU_ASSERT_EQUAL(parse(), PARSE_NOT_OURS);
+}
+
+/* One that carries less than a header, or claims a part of one; wrong lengths. */
+static void odd_fragments_are_malformed(void)
+{
+	static const struct {
+		uint8_t protocol;
+		uint16_t field;
+		uint32_t payload_bytes;
+		enum parse_verdict verdict;
+	} odd[] = {
+		{ UDP, 0x2000, 7, PARSE_MALFORMED_L4 }, /* 15 bytes, and more to come */
+		{ UDP, 0x2000, 8, PARSE_FRAGMENT },
+		{ UDP, 0x0010, 7, PARSE_FRAGMENT },
+		{ UDP, 0x1fff, 8, PARSE_MALFORMED_L4 }, /* beyond 65,535 */
+		{ TCP, 0x0001, 4, PARSE_MALFORMED_L4 }, /* the TCP header from byte 8 on */
+		{ TCP, 0x2002, 4, PARSE_MALFORMED_L4 },
+		{ TCP, 0x2003, 4, PARSE_FRAGMENT },
+		{ TCP, 0x2000, 4, PARSE_FRAGMENT },
+	};
+
+	for (uint32_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		make((struct frame_shape){
+			.l4_proto = odd[i].protocol, .payload_bytes = odd[i].payload_bytes });
+		put16(frame.data + frame.l3 + 6, odd[i].field);
+		frame_seal(&frame);
+		CU_ASSERT_EQUAL(parse(), odd[i].verdict);
+	}
+	/* The data offset of TCP leads beyond the first fragment. */
+	make((struct frame_shape){ .l4_proto = TCP, .payload_bytes = 4 });
+	put16(frame.data + frame.l3 + 6, 0x2000);
+	frame.data[frame.l4 + 12] = 0x70;
+	frame_seal(&frame);
+	CU_ASSERT_EQUAL(parse(), PARSE_MALFORMED_L4);
+	/* Nothing in it at all. */
+	make((struct frame_shape){ .l4_proto = UDP });
+	put16(frame.data + frame.l3 + 2, 20);
+	put16(frame.data + frame.l3 + 6, 0x2010);
+	frame_seal(&frame);
+	CU_ASSERT_EQUAL(parse(), PARSE_MALFORMED_L4);
+}
+
+/* An ICMP error made of a frame: the quote is the frame's datagram, to its source. */
+static void make_error(bool ipv6, uint8_t protocol, uint8_t type, uint32_t l4_bytes)
+{
+	struct frame_shape shape = { .ipv6 = ipv6, .l4_proto = protocol, .payload_bytes = 64 };
+	uint32_t header = ipv6 ? 40 : 20;
+	uint8_t quote[128];
+
+	make(shape);
+	memcpy(quote, frame.data + frame.l3, header + l4_bytes);
+	memmove(frame.data + frame.l3 + header + 8, quote, header + l4_bytes);
+	frame.bytes = frame.l3 + header + 8 + header + l4_bytes;
+	uint8_t *l3 = frame.data + frame.l3;
+
+	if (ipv6) {
+		l3[6] = 58;
+		put16(l3 + 4, 8 + header + l4_bytes);
+		memcpy(l3 + 24, quote + 8, 16);
+	} else {
+		l3[9] = 1;
+		put16(l3 + 2, header + 8 + header + l4_bytes);
+		memcpy(l3 + 16, quote + 12, 4);
+		put16(l3 + 10, 0);
+		put16(l3 + 10, ~plain_sum(0, l3, 20) & 0xffff);
+	}
+	memset(l3 + header, 0, 8);
+	l3[header] = type;
+}
+
+static void icmp_errors_are_understood(void)
+{
+	for (uint32_t i = 0; i < 4; i++) {
+		bool ipv6 = i & 1;
+		uint8_t protocol = i & 2 ? TCP : UDP;
+		uint32_t header = ipv6 ? 40 : 20;
+
+		for (uint32_t type = 0; type < 20; type++) {
+			bool error = ipv6 ? type >= 1 && type <= 4 :
+					    type == 3 || type == 11 || type == 12;
+
+			make_error(ipv6, protocol, (uint8_t)type, 8);
+			CU_ASSERT_EQUAL(parse(), error ? PARSE_ICMP_ERROR : PARSE_NOT_OURS);
+		}
+		make_error(ipv6, protocol, 3, 8);
+		CU_ASSERT_EQUAL(parse(), PARSE_ICMP_ERROR);
+		CU_ASSERT_EQUAL(packet.l4_proto, protocol);
+		CU_ASSERT_EQUAL(packet.l4_offset, frame.l3 + header);
+		CU_ASSERT_EQUAL(packet.payload_offset, frame.l3 + header + 8);
+		CU_ASSERT_EQUAL(packet.quoted_l4_offset, frame.l3 + header + 8 + header);
+		/* As an answer to the quoted packet has them. */
+		CU_ASSERT_EQUAL(memcmp(&packet.dport, frame.data + packet.quoted_l4_offset, 2), 0);
+		CU_ASSERT_EQUAL(
+			memcmp(&packet.sport, frame.data + packet.quoted_l4_offset + 2, 2), 0);
+		for (uint32_t n = 0; n < frame.bytes; n++)
+			CU_ASSERT_NOT_EQUAL(parse_cut(n), PARSE_ICMP_ERROR);
+		make_error(ipv6, protocol, 3, 7);
+		CU_ASSERT_EQUAL(parse(), PARSE_NOT_OURS);
+		/* Sent to somebody else than the one who sent the quoted packet. */
+		make_error(ipv6, protocol, 3, 8);
+		frame.data[frame.l3 + header + 8 + (ipv6 ? 8 : 12)] ^= 1;
+		CU_ASSERT_EQUAL(parse(), PARSE_NOT_OURS);
+	}
 }
 
 static void others_are_the_kernels(void)
@@ -337,6 +454,8 @@ static void damage_stays_inside(void)
 			shape.extension_bytes = sizeof(chain);
 		}
 		frame_make(&frame, &shape, &r);
+		if (random_below(&r, 8) == 0)
+			make_error(shape.ipv6, shape.l4_proto, 3, 8 + random_below(&r, 20));
 		for (uint32_t n = random_below(&r, 4); n != 0; n--)
 			frame.data[12 + random_below(&r, frame.bytes - 12)] =
 				(uint8_t)random_next(&r);
@@ -350,6 +469,9 @@ static void damage_stays_inside(void)
 				packet.payload_offset + packet.payload_length <= frame.bytes);
 			CU_ASSERT_FATAL(packet.l3_offset < packet.l4_offset);
 			CU_ASSERT_FATAL(packet.l4_offset + 8 <= packet.payload_offset);
+		} else if (v == PARSE_ICMP_ERROR) {
+			CU_ASSERT_FATAL(packet.quoted_l4_offset + 8u <= frame.bytes);
+			CU_ASSERT_FATAL(packet.payload_offset + 20 <= packet.quoted_l4_offset);
 		}
 	}
 	for (uint32_t v = 0; v < PARSE_VERDICT_COUNT; v++)
@@ -364,6 +486,10 @@ static const struct tap_case cases[] = {
 	{ "chains of more than 8 extension headers are refused", long_chains_are_refused },
 	{ "fragments are told from whole datagrams and from other protocols'",
 		fragments_are_told_apart },
+	{ "fragments too small for a header, over one, and of odd lengths are malformed",
+		odd_fragments_are_malformed },
+	{ "ICMP errors about TCP and UDP are understood, others are the kernel's",
+		icmp_errors_are_understood },
 	{ "what is not TCP or UDP over IP is the kernel's", others_are_the_kernels },
 	{ "a frame cut anywhere in its headers is malformed", cut_frames_are_malformed },
 	{ "lengths that contradict each other are malformed",

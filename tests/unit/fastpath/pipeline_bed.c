@@ -406,7 +406,7 @@ static uint32_t write_frame(uint8_t *frame, const struct bed_packet *p)
 	if (v4) {
 		ip[0] = 0x45;
 		put16(ip + 2, l3 + l4_length);
-		put16(ip + 6, p->fragment ? 0x2000 : 0x4000);
+		put16(ip + 6, 0x4000);
 		ip[8] = ttl;
 		ip[9] = p->protocol;
 		memcpy(ip + 12, p->src + 12, 4);
@@ -423,27 +423,45 @@ static uint32_t write_frame(uint8_t *frame, const struct bed_packet *p)
 	return 14 + l3 + l4_length;
 }
 
-void bed_send_on(struct bed *b, uint8_t port, uint16_t queue, const struct bed_packet *packet)
+static void send_bytes(
+	struct bed *b, uint8_t port, uint16_t queue, const uint8_t *frame, uint32_t length)
 {
 	struct bed_queue *q = &b->port[port].in[queue];
-	struct bed_packet p = *packet;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(bed_pool);
-	uint8_t frame[2048];
-	uint32_t length;
 
 	must(m != NULL, "out of mbufs");
+	memcpy(rte_pktmbuf_append(m, (uint16_t)length), frame, length);
+	must(q->tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) < BED_QUEUE_SIZE, "queue full");
+	q->pkts[q->tail % BED_QUEUE_SIZE] = m;
+	__atomic_store_n(&q->tail, q->tail + 1, __ATOMIC_RELEASE);
+}
+
+void bed_send_bytes(struct bed *b, uint8_t port, const uint8_t *frame, uint32_t length)
+{
+	send_bytes(b, port, 0, frame, length);
+}
+
+uint32_t bed_frame(
+	const struct bed *b, uint8_t port, const struct bed_packet *packet, uint8_t *ret_frame)
+{
+	struct bed_packet p = *packet;
+
 	if (!p.protocol)
 		p.protocol = 6;
 	if (!p.smac[0])
 		memcpy(p.smac, (uint8_t[]){ 2, 0xcc, 0, 0, 0, 1 }, 6);
 	memcpy(p.dmac, b->port[port].port.mac, 6);
-	length = write_frame(frame, &p);
-	if (p.broken)
-		length = 14 + (is_v4(p.src) ? 20 : 40) + 6;
-	memcpy(rte_pktmbuf_append(m, (uint16_t)length), frame, length);
-	must(q->tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) < BED_QUEUE_SIZE, "queue full");
-	q->pkts[q->tail % BED_QUEUE_SIZE] = m;
-	__atomic_store_n(&q->tail, q->tail + 1, __ATOMIC_RELEASE);
+	return write_frame(ret_frame, &p);
+}
+
+void bed_send_on(struct bed *b, uint8_t port, uint16_t queue, const struct bed_packet *p)
+{
+	uint8_t frame[2048];
+	uint32_t length = bed_frame(b, port, p, frame);
+
+	if (p->broken)
+		length = 14 + (is_v4(p->src) ? 20 : 40) + 6;
+	send_bytes(b, port, queue, frame, length);
 }
 
 void bed_send(struct bed *b, uint8_t port, const struct bed_packet *p)
@@ -506,7 +524,7 @@ static void read_frame(const uint8_t *frame, uint32_t length, struct bed_packet 
 		CU_ASSERT_EQUAL(sum16(l4, l4_length, pseudo_sum(p, l4_length)), 0xffff);
 }
 
-bool bed_receive(struct bed *b, uint8_t port, struct bed_packet *ret_p)
+static struct rte_mbuf *take(struct bed *b, uint8_t port)
 {
 	for (uint32_t i = 0; i < BED_QUEUES; i++) {
 		struct bed_queue *q = &b->port[port].out[i];
@@ -516,12 +534,33 @@ bool bed_receive(struct bed *b, uint8_t port, struct bed_packet *ret_p)
 			continue;
 		m = q->pkts[q->head % BED_QUEUE_SIZE];
 		__atomic_store_n(&q->head, q->head + 1, __ATOMIC_RELEASE);
-		read_frame(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_pkt_len(m), ret_p);
-		ret_p->port = port;
-		rte_pktmbuf_free(m);
-		return true;
+		return m;
 	}
-	return false;
+	return NULL;
+}
+
+bool bed_receive(struct bed *b, uint8_t port, struct bed_packet *ret_p)
+{
+	struct rte_mbuf *m = take(b, port);
+
+	if (!m)
+		return false;
+	read_frame(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_pkt_len(m), ret_p);
+	ret_p->port = port;
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+uint32_t bed_receive_bytes(struct bed *b, uint8_t port, uint8_t ret_frame[2048])
+{
+	struct rte_mbuf *m = take(b, port);
+	uint32_t length = m ? rte_pktmbuf_pkt_len(m) : 0;
+
+	must(length <= 2048 && (!m || m->nb_segs == 1), "a frame in one piece");
+	if (m)
+		memcpy(ret_frame, rte_pktmbuf_mtod(m, const void *), length);
+	rte_pktmbuf_free(m);
+	return length;
 }
 
 uint32_t bed_waiting(const struct bed *b, uint8_t port)

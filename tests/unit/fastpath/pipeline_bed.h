@@ -76,7 +76,6 @@ struct bed_packet {
 	uint8_t protocol; /* 6 or 17; 0 stands for 6 */
 	uint8_t tcp_flags;
 	uint8_t ttl; /* 0 stands for 64 */
-	bool fragment;
 	bool no_udp_checksum;
 	bool broken; /* cut off in the middle of the L4 header */
 	bool partial_checksum; /* the bare sum of the pseudo header, as a veth's sender leaves it */
@@ -118,6 +117,11 @@ int bed_backend_state(
 
 void bed_send_on(struct bed *b, uint8_t port, uint16_t queue, const struct bed_packet *p);
 void bed_send(struct bed *b, uint8_t port, const struct bed_packet *p);
+/* The same as bytes: what bed_send() would send, sending them, taking what was sent (0: nothing). */
+uint32_t bed_frame(
+	const struct bed *b, uint8_t port, const struct bed_packet *p, uint8_t *ret_frame);
+void bed_send_bytes(struct bed *b, uint8_t port, const uint8_t *frame, uint32_t length);
+uint32_t bed_receive_bytes(struct bed *b, uint8_t port, uint8_t ret_frame[2048]);
 /* Step every core until none finds work. */
 void bed_run(struct bed *b);
 /* Take the next transmitted packet; asserts its checksums. False when there is none. */

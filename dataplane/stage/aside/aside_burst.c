@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/net/icmp.h"
+#include "dataplane/stage/answer/answer.h"
+#include "dataplane/stage/aside/aside.h"
+#include "dataplane/stage/flow/flow_stage.h"
+#include "dataplane/table/maglev.h"
+
+/* Source and destination the other way round: 8 or 32 bytes. */
+static void addrs_turn(uint8_t *to, const uint8_t *from, const bool ipv6)
+{
+	const size_t size = ipv6 ? 16 : 4;
+
+	memcpy(to, from + size, size);
+	memcpy(to + size, from, size);
+}
+
+/* The ends of a flow as packets of one of its sides have them: 8 or 32 bytes. */
+static const uint8_t *side_addrs(struct flow *f, unsigned int side, const bool ipv6)
+{
+	return ipv6 ? flow_tail(f)->addrs[side] : (const uint8_t *)&f->tuple[side].src;
+}
+
+/* The flow that a packet, or an answer to what an ICMP error quotes, belongs to. */
+static struct flow *flow_of(const struct work *w, struct rte_mbuf *m, const struct packet *p)
+{
+	const struct service_settings *s = w->settings;
+	const unsigned int side =
+		work_is_reply(p, s->mode == WEIR_MODE_NAT) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT;
+	const uint8_t *addrs = work_addrs(m, p, s->ipv6);
+	uint8_t turned[32];
+
+	if (p->verdict == PARSE_ICMP_ERROR) {
+		addrs_turn(turned,
+			packet_at(m,
+				p->payload_offset +
+					(s->ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS)),
+			s->ipv6);
+		addrs = turned;
+	}
+	return flow_find(work_partition(w, p), p->hash, addrs, p->ports, side, s->ipv6);
+}
+
+/* Where the packet goes: the client or the backend of its flow; in dsr hashing tells without a flow. */
+static bool send_to(const struct work *w, struct packet *p, struct flow *f, const bool nat,
+	enum weir_drop_reason *ret_reason)
+{
+	uint16_t backend;
+
+	p->flow = f;
+	if (work_is_reply(p, nat) && f)
+		return true;
+	if (nat && !f) {
+		*ret_reason = WEIR_DROP_NO_FLOW;
+		return false;
+	}
+	if (f && flow_is_placed(w, f, nat)) {
+		backend = f->backend_slot;
+	} else if (!nat && w->settings->maglev) {
+		backend = maglev_slot(w->settings->maglev, p->hash);
+	} else {
+		*ret_reason = WEIR_DROP_NO_BACKEND;
+		return false;
+	}
+	p->backend = backend;
+	p->neighbour = w->settings->backend[backend].neighbour;
+	return true;
+}
+
+static void ttl_decrement(uint8_t *l3, const bool ipv6)
+{
+	if (ipv6)
+		rewrite_ttl6(l3);
+	else
+		rewrite_ttl4(l3);
+}
+
+/* A later fragment: addresses only. The first one's checksum has what their change makes of it. */
+static void fragment_translate(
+	struct rte_mbuf *m, const struct packet *p, const uint8_t *to, const bool ipv6)
+{
+	uint8_t *l3 = packet_at(m, p->l3_offset);
+	uint64_t from, addrs;
+
+	if (ipv6) {
+		memcpy(l3 + REWRITE_IPV6_ADDRS, to, 32);
+		rewrite_ttl6(l3);
+		return;
+	}
+	memcpy(&from, l3 + REWRITE_IPV4_ADDRS, 8);
+	memcpy(&addrs, to, 8);
+	memcpy(l3 + REWRITE_IPV4_ADDRS, &addrs, 8);
+	rewrite_ttl4_with(l3,
+		checksum_delta32((uint32_t)from, (uint32_t)addrs) +
+			checksum_delta32((uint32_t)(from >> 32), (uint32_t)(addrs >> 32)));
+}
+
+static void translate(
+	const struct work *w, struct rte_mbuf *m, const struct packet *p, struct flow *f)
+{
+	const bool ipv6 = w->settings->ipv6;
+	const unsigned int other = work_is_reply(p, true) ? FLOW_SIDE_CLIENT : FLOW_SIDE_BACKEND;
+	const uint8_t *ends = side_addrs(f, other, ipv6);
+	struct icmp_ends to;
+
+	/* A packet goes to the other end; what an error quotes came from there. */
+	addrs_turn(to.addrs, ends, ipv6);
+	if (p->verdict == PARSE_FRAGMENT) {
+		fragment_translate(m, p, to.addrs, ipv6);
+		return;
+	}
+	memcpy(to.quoted_addrs, ends, ipv6 ? 32 : 8);
+	to.quoted_ports = f->tuple[other].ports;
+	icmp_error_translate(m, &to);
+}
+
+static bool aside_one(const struct work *w, struct rte_mbuf *m, enum weir_drop_reason *ret_reason)
+{
+	const bool nat = w->settings->mode == WEIR_MODE_NAT;
+	struct packet *p = packet_of(m);
+	struct flow *f = flow_of(w, m, p);
+
+	if (!send_to(w, p, f, nat, ret_reason))
+		return false;
+	if (f && p->verdict == PARSE_FRAGMENT)
+		flow_touch(work_partition(w, p), f, w->now_ms);
+	if (nat)
+		translate(w, m, p, f);
+	else
+		ttl_decrement(packet_at(m, p->l3_offset), w->settings->ipv6);
+	return true;
+}
+
+__rte_noinline uint16_t aside_burst(const struct work *w, struct rte_mbuf **ret_pkts)
+{
+	struct stage_core *c = w->core;
+	uint16_t left = 0;
+
+	for (uint32_t i = 0; i < c->aside_count; i++) {
+		struct rte_mbuf *m = c->aside[i];
+		enum weir_drop_reason reason = WEIR_DROP_NO_FLOW;
+
+		if (packet_of(m)->ttl <= 1)
+			answer_error(w, m, WEIR_DROP_TTL_EXPIRED, ICMP_ERROR_TTL, 0);
+		else if (aside_one(w, m, &reason))
+			ret_pkts[left++] = m;
+		else
+			stage_drop(c, m, reason);
+	}
+	c->aside_count = 0;
+	return left;
+}
