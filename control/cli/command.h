@@ -79,6 +79,8 @@ int command_port_show(struct cli *cli);
 int command_core_list(struct cli *cli);
 int command_events(struct cli *cli);
 int command_top(struct cli *cli);
+int command_trace(struct cli *cli);
+int command_capture(struct cli *cli);
 int command_replay(struct cli *cli);
 int command_help(struct cli *cli);
 

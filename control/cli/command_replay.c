@@ -67,8 +67,8 @@ static int call(struct cli *cli, struct weir_client *client, enum weir_message_t
 }
 
 /* CONFIG, RUN, and a snapshot of what came of it. */
-static int run_captures(
-	struct cli *cli, struct weir_client *client, const struct model *m, struct snapshot **ret)
+static int run_captures(struct cli *cli, struct weir_client *client, const struct model *m,
+	struct replay_trace *trace, struct snapshot **ret)
 {
 	static const struct plan_world nothing_known;
 	char err_text[512] = "";
@@ -86,10 +86,14 @@ static int run_captures(
 	int status = call(cli, client, WEIR_MESSAGE_CONFIG, body, length, APPLY_TIMEOUT_MS,
 		"applying the configuration");
 	free(body);
+	if (status == CLI_DONE)
+		status = replay_trace_start(cli, client, trace);
 	/* As long as it takes: an end of the data plane ends the wait. */
 	if (status == CLI_DONE)
 		status = call(
 			cli, client, WEIR_MESSAGE_RUN, NULL, 0, INT_MAX, "running the captures");
+	if (status == CLI_DONE)
+		status = replay_trace_take(cli, client, trace);
 	if (status != CLI_DONE)
 		return status;
 	err = snapshot_take(
@@ -152,7 +156,7 @@ static int check_balance(struct cli *cli, const json_t *report)
 
 /* With the data plane running: everything up to the snapshot. */
 static int talk(struct cli *cli, struct replay_process *process, const struct model *m,
-	struct snapshot **ret_snapshot)
+	struct replay_trace *trace, struct snapshot **ret_snapshot)
 {
 	struct weir_client *client;
 	char err_text[256] = "";
@@ -161,12 +165,12 @@ static int talk(struct cli *cli, struct replay_process *process, const struct mo
 	if (err != 0)
 		return cli_fail(cli, CLI_FAILED, "the data plane did not start: %s",
 			err_text[0] != '\0' ? err_text : strerror(-err));
-	int status = run_captures(cli, client, m, ret_snapshot);
+	int status = run_captures(cli, client, m, trace, ret_snapshot);
 	weir_client_close(client);
 	return status;
 }
 
-static int replay(struct cli *cli, const struct model *m)
+static int replay(struct cli *cli, const struct model *m, struct replay_trace *trace)
 {
 	struct replay_process process;
 	struct snapshot *now = NULL;
@@ -175,7 +179,7 @@ static int replay(struct cli *cli, const struct model *m)
 		status = replay_process_start(cli, &process);
 	if (status != CLI_DONE)
 		return status;
-	status = talk(cli, &process, m, &now);
+	status = talk(cli, &process, m, trace, &now);
 	/* Its output files are whole only when it has ended. */
 	bool ended_well = replay_process_end(&process, status == CLI_DONE ? END_TIMEOUT_MS : 1000);
 	if (status == CLI_DONE && !ended_well)
@@ -183,10 +187,16 @@ static int replay(struct cli *cli, const struct model *m)
 	replay_process_log(cli, &process, status != CLI_DONE);
 	if (status == CLI_DONE) {
 		json_t *report = report_replay(m, now);
+		if (report != NULL && trace->wanted)
+			json_object_set(report, "trace", trace->records);
 		status = report != NULL ? print_report(cli, report) :
 					  cli_fail(cli, CLI_FAILED, "out of memory");
 		if (status == CLI_DONE)
 			status = check_balance(cli, report);
+		if (trace->wanted && !cli->json) {
+			fputc('\n', cli->out);
+			replay_trace_print(cli, trace);
+		}
 		json_decref(report);
 	}
 	snapshot_destroy(now);
@@ -204,10 +214,14 @@ int command_replay(struct cli *cli)
 			return cli_fail(cli, CLI_USAGE, "--seed takes a number, not \"%s\"", seed);
 	}
 	struct model *m = NULL;
-	int status = read_model(cli, &m);
+	struct replay_trace trace;
+	int status = replay_trace_read(cli, &trace);
 	if (status != CLI_DONE)
 		return status;
-	status = replay(cli, m);
+	status = read_model(cli, &m);
+	if (status == CLI_DONE)
+		status = replay(cli, m, &trace);
 	model_destroy(m);
+	replay_trace_fini(&trace);
 	return status;
 }

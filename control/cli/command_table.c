@@ -46,6 +46,32 @@ static const struct command_option top_options[] = {
 	{ 0 },
 };
 
+#define TRACE_OPTIONS                                                                           \
+	{ .name = "port", .value = "PORT", .help = "packets that come or leave by this port" }, \
+		{ .name = "match",                                                              \
+			.value = "EXPR",                                                        \
+			.help = "only those, such as 'host 10.1.0.2 and tcp port 80'" },        \
+		{ .name = "sample",                                                             \
+			.value = "1/N",                                                         \
+			.help = "one packet in N, chosen at random (default 1/1)" },            \
+	{                                                                                       \
+		.name = "for", .value = "TIME", .help = "end after a time such as 10s"          \
+	}
+
+static const struct command_option trace_options[] = {
+	{ .name = "count", .value = "N", .help = "end after N packets (default 10)" },
+	TRACE_OPTIONS,
+	{ 0 },
+};
+
+static const struct command_option capture_options[] = {
+	{ .name = "write", .value = "FILE", .help = "the file to write", .required = true },
+	{ .name = "count", .value = "N", .help = "end after N packets" },
+	{ .name = "snaplen", .value = "N", .help = "bytes to keep of a frame (default 1600)" },
+	TRACE_OPTIONS,
+	{ 0 },
+};
+
 static const struct command_option replay_options[] = {
 	{ .name = "in",
 		.value = "PORT=FILE",
@@ -57,6 +83,11 @@ static const struct command_option replay_options[] = {
 		.help = "write what the port would transmit to this pcap file",
 		.repeats = true },
 	{ .name = "seed", .value = "N", .help = "seed of all hashes (default 0)" },
+	{ .name = "trace",
+		.value = "SERVICE",
+		.help = "show the way of packets of this service, as \"trace\" does" },
+	{ .name = "match", .value = "EXPR", .help = "with --trace: only those" },
+	{ .name = "count", .value = "N", .help = "with --trace: N packets (default 10)" },
 	{ 0 },
 };
 
@@ -145,7 +176,18 @@ const struct command command_table[] = {
 	{ "policy map delete", "SERVICE MAP KEY", "delete an entry of a policy's map", PLANNED },
 	{ "policy map dump", "SERVICE MAP", "print a policy's map", PLANNED },
 	{ "explain", "SERVICE", "explain adaptive decisions with their figures", PLANNED },
-	{ "trace", "SERVICE", "follow single packets through the stages", PLANNED },
+	{ "trace", "[SERVICE]", "follow single packets through the stages",
+		"Says of each packet what every stage made of it, and why: what came in, the flow, the "
+		"backend and how it was chosen, the translation, the next hop, and where it ended. "
+		"Takes packets of SERVICE, or of a port, or of both. EXPR is libpcap's language, see "
+		"pcap-filter(7), tried on each frame as it came in and as it left. Ends after N "
+		"packets or with Ctrl-C; never delays or drops a packet.",
+		command_trace, 0, trace_options },
+	{ "capture", "[SERVICE]", "write frames of packets to a pcapng file",
+		"As \"trace\", but keeps the frames, received and transmitted, with times, ports, "
+		"directions, and what became of the packet as a comment. Goes on until N packets, the "
+		"time or Ctrl-C. FILE may be - for standard output.",
+		command_capture, 0, capture_options },
 	{ "events", "", "list what changed and why",
 		"Health, drains, limits, weights, cores, policies, ports, next hops, the data plane, "
 		"and who changed the configuration. The daemon keeps the last 4096; who reads too "

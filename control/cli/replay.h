@@ -9,11 +9,13 @@
 #define WEIR_CLI_REPLAY_H
 
 #include "control/cli/cli.h"
+#include "control/cli/trace.h"
 
 #include <stdint.h>
 #include <sys/types.h>
 
 struct model;
+struct weir_client;
 
 /* "front=a.pcap" taken apart. */
 struct replay_file {
@@ -48,6 +50,23 @@ int replay_process_start(struct cli *cli, struct replay_process *ret_process);
  * Wait for the end, or end it after timeout_ms. Returns true when it ended by itself with status 0.
  */
 bool replay_process_end(struct replay_process *p, int timeout_ms);
+
+/* What --trace asks for, and what it gave. */
+struct replay_trace {
+	bool wanted;
+	uint32_t session;
+	uint64_t lost;
+	struct trace_request request; /* owned */
+	json_t *records; /* owned; NULL before replay_trace_take() */
+};
+
+/* Read --trace, --match and --count. Returns CLI_DONE or the exit status. */
+int replay_trace_read(struct cli *cli, struct replay_trace *t);
+/* Before and after the captures are run. Nothing is done without --trace. */
+int replay_trace_start(struct cli *cli, struct weir_client *client, struct replay_trace *t);
+int replay_trace_take(struct cli *cli, struct weir_client *client, struct replay_trace *t);
+void replay_trace_print(struct cli *cli, const struct replay_trace *t);
+void replay_trace_fini(struct replay_trace *t);
 
 /* Print the last lines that it said on standard error; for when it failed. Closes log_fd. */
 void replay_process_log(struct cli *cli, struct replay_process *p, bool show);

@@ -316,6 +316,17 @@ def _():
     assert "usage: weirctl service show SERVICE" in run("service", "show")[2]
 
 
+@case("a trace or capture that makes no sense is wrong usage")
+def _():
+    for args, word in ((["trace"], "--port"), (["trace", "web", "--sample", "0"], "1/N"),
+                       (["trace", "web", "--count", "0"], "--count"), (["capture", "web"], "--write"),
+                       (["trace", "web", "--for", "10"], "--for"),
+                       (["trace", "web", "--match", "tcp and and"], "pcap-filter"),
+                       (["capture", "web", "--write", "x", "--snaplen", "70000"], "--snaplen")):
+        status, out, err = run(*args)
+        assert (status, out) == (2, "") and word in err, (args, status, err)
+
+
 @case("planned commands say that they are not supported yet")
 def _():
     for args in (["explain", "web"], ["policy", "load", "web", "x.o"],
