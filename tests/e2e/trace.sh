@@ -164,7 +164,7 @@ under_load() {
 	expect wait_for 5 load_is_flowing traced 50
 	expect ctl --json capture web --write "$WORLD/load.pcapng" --for 1s
 	expect ctl --json trace web --count 1000 --match 'tcp port 80' --for 20s
-	load_stop traced
+	load_stop traced >/dev/null
 	expect_no_failures traced
 	expect_balance
 }

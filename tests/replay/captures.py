@@ -94,6 +94,59 @@ def truncated():
     refused(config(service()), {"front": whole_file[:-7]}, "front-in.pcap")
 
 
+def capture_bytes(**how):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.pcap")
+        capture_write(path, PACKETS[:2], **how)
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def pcapng_bytes():
+    """The same in the next generation's format: section, interface, packets."""
+
+    def block(kind, body):
+        length = struct.pack("<I", 12 + len(body))
+        return struct.pack("<I", kind) + length + body + length
+
+    blocks = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
+              block(1, struct.pack("<HHI", 1, 0, 65535))]
+    for _, frame in PACKETS[:2]:
+        padding = bytes(-len(frame) % 4)
+        blocks.append(block(6, struct.pack("<IIIII", 0, 0, 5, len(frame), len(frame)) + frame + padding))
+    return b"".join(blocks)
+
+
+# The file's header has 24 bytes, a packet's 16, and the packets here have 54.
+@case("a capture that ends after {} bytes is refused by name", 1, 3, 4, 12, 23, 25, 39, 41, 93, 95, 120)
+def cut_off(size):
+    refused(config(service()), {"front": capture_bytes()[:size]}, "front-in.pcap")
+
+
+@case("a capture with {} is refused by name", "a packet of 4 GiB", "a packet of 300,000 bytes",
+      "a version of the future", "a byte order that is none")
+def contradicting(what):
+    whole = bytearray(capture_bytes())
+    if what.startswith("a packet"):
+        whole[32:36] = struct.pack("<I", 0xFFFFFFFF if "GiB" in what else 300_000)
+    elif "version" in what:
+        whole[4:6] = b"\x63\0"
+    else:
+        whole[0:4] = b"\xa1\xb2\xc3\xd5"
+    refused(config(service()), {"front": bytes(whole)}, "front-in.pcap")
+
+
+@case("a pcapng capture is read, and refused by name when it is cut off")
+def next_generation():
+    whole = pcapng_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        done = replay_raw(config(service()), {"front": whole}, folder=folder)
+        equal(done.returncode, 0, f"exit status ({done.stderr!r})")
+        equal(json.loads(done.stdout)["transmitted"], 2, "transmitted")
+    for size in (5, 27, 31, len(whole) - 80, len(whole) - 5):
+        refused(config(service()), {"front": whole[:size]}, "front-in.pcap")
+
+
 @case("a capture of another link type is refused")
 def linktype():
     refused(config(service()), PACKETS_IN, "Ethernet", linktype=101)

@@ -7,7 +7,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..5")
+print("1..6")
 
 
 def case(number, name, ok, why=""):
@@ -45,4 +45,10 @@ case(4, "the page on top shows the keys of the code", not lost, f"scripts/top-ca
 links = re.findall(r"\]\((?!http)([^)#]+)\)", (top / "README.md").read_text())
 missing = [link for link in links if not (top / link).exists()]
 case(5, "every page that the README links to exists", not missing, missing)
+# Each reason has a test that provokes it: by its name in C, by its label elsewhere.
+unit_tests = "".join(path.read_text() for path in (top / "tests/unit/fastpath").glob("pipeline_*.c"))
+others = "".join(path.read_text() for kind in ("replay/*.py", "e2e/*.sh") for path in (top / "tests").glob(kind))
+untested = [label for label, _ in reasons
+            if not re.search(rf"WEIR_DROP_{label.upper()}\b", unit_tests) and not re.search(rf"\b{label}\b", others)]
+case(6, "each drop reason has a test that provokes it", not untested, f"add one to tests/unit/fastpath or tests/replay: {untested}")
 sys.exit(failed)

@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Messages that make no sense, to both sockets of a running Weir: each gets its reason.
+
+usage: negative.py control CONTROL.SOCK | negative.py dataplane DATAPLANE.SOCK
+
+Prints a line "good: NAME" or "BAD: NAME: ..." for each, and ends with 1 when one was bad.
+"""
+
+import json
+import socket
+import struct
+import sys
+
+bad = 0
+
+
+def tell(name, got, *wanted):
+    global bad
+    missing = [w for w in wanted if str(w) not in got]
+    print(f"BAD: {name}: {missing} not in {got[:300]!r}" if missing else f"good: {name}")
+    bad += bool(missing)
+
+
+# ---- the control API ---------------------------------------------------------------------------
+
+NAME = "a" * 64
+CONTROL = [  # name, line, code, words of the message
+    ("no JSON at all", b"GET / HTTP/1.1", -32700, ""),
+    ("an open bracket", b'{"jsonrpc": "2.0", "id": 1', -32700, ""),
+    ("bytes that are no UTF-8", b'{"jsonrpc": "2.0", "id": 1, "method": "\xff\xfe"}', -32700, ""),
+    ("a NUL", b'{"jsonrpc": "2.0", "id": 1, "method": "sta\0tus"}', -32700, ""),
+    ("ten thousand brackets", b"[" * 10000, -32700, ""),
+    ("a number", b"7", -32700, ""),
+    ("a list of requests", b'[{"jsonrpc": "2.0", "id": 1, "method": "status"}]', -32600, ""),
+    ("no version", b'{"id": 1, "method": "status"}', -32600, ""),
+    ("another version", b'{"jsonrpc": "1.0", "id": 1, "method": "status"}', -32600, ""),
+    ("no method", b'{"jsonrpc": "2.0", "id": 1}', -32600, ""),
+    ("a method that is a number", b'{"jsonrpc": "2.0", "id": 1, "method": 3}', -32600, ""),
+]
+
+
+def call(method, params):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+CONTROL += [
+    ("an unknown method", call("service.destroy", {}), -32601, "service.destroy"),
+    ("parameters that are a list", call("service.show", ["web"]), None, ""),
+    ("a service that is a number", call("service.show", {"service": 7}), -32602, "service"),
+    ("an unknown service", call("service.show", {"service": "nobody"}), 1, "nobody"),
+    ("a name of 64 characters", call("service.show", {"service": NAME}), 1, "no service"),
+    ("an unknown port", call("port.show", {"port": "nowhere"}), 1, "nowhere"),
+    ("a backend that is no address", call("backend.drain", {"service": "web", "backend": "b1"}),
+     -32602, "ADDRESS:PORT"),
+    ("an unknown backend", call("backend.drain", {"service": "web", "backend": "10.9.9.9:80"}), 1,
+     "10.9.9.9:80"),
+    ("a list of no flows", call("flow.list", {"service": "web", "limit": 0}), -32602, "limit"),
+    ("a list of too many flows", call("flow.list", {"service": "web", "limit": 65537}), -32602, "limit"),
+    ("a flow without a tuple", call("flow.find", {}), -32602, "tuple"),
+    ("a flow of another protocol", call("flow.find", {"tuple": {
+        "protocol": "icmp", "client": "1.2.3.4:5", "service": "198.51.100.10:80"}}), -32602, "tuple"),
+    ("a configuration without text", call("config.apply", {"file": "x"}), -32602, "text"),
+    ("an empty configuration", call("config.apply", {"file": "x", "text": ""}), 1, "error"),
+    ("a configuration of nonsense", call("config.apply", {"file": "x", "text": "version: 1\nfoo: 2\n"}),
+     1, "error"),
+    ("a difference to nonsense", call("config.diff", {"file": "x", "text": "- 1"}), 1, "error"),
+    ("a trace of nothing", call("trace.start", {}), -32602, "service or port"),
+    ("a trace of a long name", call("trace.start", {"port": NAME}), -32602, "port"),
+    ("a trace of an unknown port", call("trace.start", {"port": "nowhere"}), 1, "nowhere"),
+    ("a filter that is a text", call("trace.start", {"service": "web", "filter": "tcp"}), -32602, "filter"),
+    ("an instruction of three numbers", call("trace.start", {"service": "web", "filter": [[6, 0, 0]]}),
+     -32602, "filter"),
+    ("an instruction that is too large", call("trace.start", {"service": "web",
+                                                            "filter": [[65536, 0, 0, 0]]}), -32602, "filter"),
+    ("a filter that jumps out", call("trace.start", {"service": "web", "filter": [[5, 0, 0, 9], [6, 0, 0, 1]]}),
+     1, "jumps out"),
+    ("a filter that does not end", call("trace.start", {"service": "web", "filter": [[0, 0, 0, 9]]}),
+     1, "return"),
+    ("a filter of too many instructions", call("trace.start", {"service": "web",
+                                                             "filter": [[6, 0, 0, 1]] * 1025}), -32602, "1024"),
+    ("a sample of nothing", call("trace.start", {"service": "web", "sample": 0}), -32602, "sample"),
+    ("a trace that is not on", call("trace.read", {"session": 4711}), 1, "ended"),
+    ("a reading of no records", call("trace.read", {"session": 1, "limit": 0}), -32602, "limit"),
+]
+
+
+def ask(path, line):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(path)
+        s.sendall(line + b"\n")
+        return s.makefile("rb").readline()
+
+
+def control(path):
+    for name, line, code, words in CONTROL:
+        reply = ask(path, line)
+        error = json.loads(reply).get("error", {}) if reply else {}
+        if code is None:
+            tell(name, repr(error), "code")
+        else:
+            tell(name, f"code {error.get('code')}: {error.get('message')}", f"code {code}:", words)
+    # Longer than a request may be: answered once, and cut off.
+    reply = ask(path, b'{"jsonrpc": "2.0", "id": 1, "method": "' + b"x" * (16 << 20))
+    tell("a request of 16 MiB", reply.decode(), "too long")
+
+
+# ---- the data plane's socket -------------------------------------------------------------------
+
+MAGIC = 0x57726D31
+HELLO, CONFIG, BACKENDS, NEIGHBOURS, FLOW_LIST, FLOW_FIND, RUN = range(1, 8)
+TRACE_START, TRACE_READ, TRACE_STOP = 24, 25, 26
+EINVAL, EPROTO, EOPNOTSUPP, ENOENT, E2BIG = 22, 71, 95, 2, 7
+
+
+def message(kind, body=b"", magic=MAGIC, flags=0, length=None):
+    return struct.pack("<IHHIIiI", magic, kind, flags, len(body) if length is None else length, 7, 0, 0) + body
+
+
+def trace_start(service=b"web", sample=1, snaplen=0, count=None, program=()):
+    program = b"".join(struct.pack("<HBBI", *i) for i in program)
+    count = len(program) // 8 if count is None else count
+    return message(TRACE_START, struct.pack("<64s64sQIIII", service, b"", 0, sample, snaplen, count, 0) + program)
+
+
+HELLO_GOOD = message(HELLO, struct.pack("<II", 1, 1))
+NAMED = struct.pack("<64s16sHHB3x", b"nobody", bytes(16), 80, 1, 1)
+DATAPLANE = [  # name, message, errno, words
+    ("a greeting that is too short", message(HELLO, b"abc"), EINVAL, "HELLO of 3 bytes"),
+    ("a greeting of another version", message(HELLO, struct.pack("<II", 900, 901)), EPROTO, "900 to 901"),
+    ("an unknown type", message(999), EOPNOTSUPP, "unknown message type 999"),
+    ("type 0", message(0), EOPNOTSUPP, "unknown message type 0"),
+    ("a configuration of no bytes", message(CONFIG), EINVAL, "bytes"),
+    ("a configuration of 5 bytes", message(CONFIG, b"hello"), EINVAL, "bytes"),
+    ("a configuration with too many ports", message(CONFIG, struct.pack("<QIIIIII", 0, 17, 0, 0, 0, 0, 0)),
+     E2BIG, "17 ports"),
+    ("a configuration with four billion services",
+     message(CONFIG, struct.pack("<QIIIIII", 0, 0, 0xFFFFFFFF, 0, 0, 0, 0)), E2BIG, "services"),
+    ("a configuration whose backends are missing",
+     message(CONFIG, struct.pack("<QIIIIII", 0, 0, 0, 3, 0, 0, 0)), EINVAL, "the counts in its header make"),
+    ("half an update of a backend", message(BACKENDS, NAMED[:40]), EINVAL, "whole number"),
+    ("no updates of backends", message(BACKENDS), EINVAL, "whole number"),
+    ("an update of a service that is not there", message(BACKENDS, NAMED), ENOENT, "nobody"),
+    ("an update to a state that is none", message(BACKENDS, NAMED[:84] + b"\x09\0\0\0"), EINVAL, "state 9"),
+    ("half an update of a neighbour", message(NEIGHBOURS, bytes(13)), EINVAL, "whole number"),
+    ("a neighbour at port 200", message(NEIGHBOURS, bytes(22) + b"\xc8\x00"), EINVAL, "port 200"),
+    ("a flow query of 3 bytes", message(FLOW_LIST, b"abc"), EINVAL, "a flow query has"),
+    ("flows of a service that is not there",
+     message(FLOW_LIST, struct.pack("<64sIBBHHH16s16s", b"nobody", 5, 0, 0, 0, 0, 0, bytes(16), bytes(16))),
+     ENOENT, "nobody"),
+    ("a flow of no protocol", message(FLOW_FIND, bytes(108)), EINVAL, "protocol"),
+    ("a replay", message(RUN), EOPNOTSUPP, "RUN is for replay"),
+    ("a trace of 3 bytes", message(TRACE_START, b"abc"), EINVAL, "a trace begins with"),
+    ("a trace of a service that is not there", trace_start(b"nobody"), ENOENT, "nobody"),
+    ("a trace with a bad name", trace_start(b"we b"), EINVAL, "service name"),
+    ("a trace of one packet in none", trace_start(sample=0), EINVAL, "sample"),
+    ("a trace of too long frames", trace_start(snaplen=70000), EINVAL, "snaplen"),
+    ("a trace whose instructions are missing", trace_start(count=5), EINVAL, "instructions make"),
+    ("a filter with an unknown instruction", trace_start(program=[(0xFFFF, 0, 0, 0), (6, 0, 0, 1)]), EINVAL,
+     "is unknown"),
+    ("a filter that divides by zero", trace_start(program=[(0x34, 0, 0, 0), (6, 0, 0, 1)]), EINVAL, "divides"),
+    ("a filter that jumps out", trace_start(program=[(0x15, 0, 200, 0), (6, 0, 0, 1)]), EINVAL, "jumps out"),
+    ("a trace that is not on", message(TRACE_READ, struct.pack("<II", 4711, 1)), ENOENT, "has ended"),
+    ("a reading of 5 bytes", message(TRACE_READ, b"hello"), EINVAL, "is read with"),
+    ("an end of a trace that is not on", message(TRACE_STOP, struct.pack("<II", 4711, 1)), ENOENT, "has ended"),
+]
+
+# What is no message ends the connection, and nothing else.
+GARBAGE = [
+    ("another magic", message(HELLO, b"12345678", magic=0x12345678)),
+    ("a length beyond all bounds", message(HELLO, length=0xFFFFFFFF)),
+    ("a web browser", b"GET / HTTP/1.1\r\nHost: weir\r\n\r\n"),
+    ("zeros", bytes(100)),
+]
+
+
+def connected(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(path)
+    return s
+
+
+def reply_of(s):
+    """(status, body) of the next reply; None when the connection has ended."""
+    data = b""
+    while len(data) < 24 or len(data) < 24 + struct.unpack_from("<I", data, 8)[0]:
+        try:
+            more = s.recv(65536)
+        except ConnectionResetError:
+            more = b""
+        if not more:
+            return None
+        data += more
+    return struct.unpack_from("<i", data, 16)[0], data[24:]
+
+
+def dataplane(path):
+    with connected(path) as s:
+        s.sendall(message(FLOW_FIND, bytes(108)))
+        status, text = reply_of(s)
+        tell("a request before the greeting", f"{status} {text!r}", f"{-EPROTO} ", "HELLO first")
+    for name, wanted, errno, words in DATAPLANE:
+        with connected(path) as s:
+            s.sendall(HELLO_GOOD)
+            tell("greeted for: " + name, str(reply_of(s)[0]), "0")
+            s.sendall(wanted)
+            status, text = reply_of(s)
+            tell(name, f"{status} {text!r}", f"{-errno} ", words)
+            # And the connection goes on.
+            s.sendall(message(FLOW_FIND, b""))
+            tell("after: " + name, str(reply_of(s)), "a flow query has")
+    for name, garbage in GARBAGE:
+        with connected(path) as s:
+            s.sendall(HELLO_GOOD)
+            reply_of(s)
+            s.sendall(garbage)
+            tell(name, str(reply_of(s)), "None")
+
+
+{"control": control, "dataplane": dataplane}[sys.argv[1]](sys.argv[2])
+sys.exit(bad > 0)
