@@ -67,7 +67,8 @@ static void take_status(struct facts *f, const json_t *status)
 	const char *cores = json_string_value(printer_at(status, "dataplane.cores"));
 	f->run.daemon_pid = (pid_t)json_integer_value(printer_at(status, "controld.pid"));
 	f->run.dataplane_pid = (pid_t)json_integer_value(printer_at(status, "dataplane.pid"));
-	f->run.dataplane_hugepages = json_is_true(printer_at(status, "hugepages"));
+	if (json_is_boolean(printer_at(status, "hugepages")))
+		f->run.dataplane_hugepages = json_is_true(printer_at(status, "hugepages"));
 	f->run.warnings = json_array_size(printer_at(status, "warnings"));
 	snprintf(f->run.dataplane_state, sizeof(f->run.dataplane_state), "%s",
 		state != NULL ? state : "");

@@ -84,14 +84,14 @@ static void check_hugepages(const struct facts *f, struct findings *to)
 	}
 	unsigned long long wanted = pages_wanted(f, used);
 	if (f->run.dataplane_pid != 0) {
-		find(to, f->run.dataplane_hugepages ? FINDING_OK : FINDING_WARNING, "hugepages",
-			NULL,
-			f->run.dataplane_hugepages ?
-				"the data plane uses them" :
+		if (f->run.dataplane_hugepages == 1) {
+			find(to, FINDING_OK, "hugepages", NULL, "the data plane uses them");
+		} else if (f->run.dataplane_hugepages == 0) {
+			find(to, FINDING_WARNING, "hugepages", NULL,
 				"the data plane runs without them, which costs speed with many flows");
-		if (!f->run.dataplane_hugepages)
 			mend(to, "sysctl -w vm.nr_hugepages=%llu, then restart the data plane",
 				wanted + 64);
+		}
 		return;
 	}
 	for (int node = 0; node < FACTS_NODES; node++)

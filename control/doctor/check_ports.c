@@ -56,6 +56,9 @@ static void check_xdp(const struct facts *f, const struct facts_port *p, struct 
 			"no XDP program is attached to %s: its packets do not come to Weir",
 			device);
 		mend(to, "weirctl status tells why the port is not open");
+	} else if (p->xdp > FACTS_XDP_NONE && f->run.error == 0) {
+		find(to, FINDING_OK, "af_xdp", p->name,
+			"the daemon holds the XDP program on %s for the next data plane", device);
 	} else if (p->xdp > FACTS_XDP_NONE) {
 		find(to, FINDING_PROBLEM, "af_xdp", p->name,
 			"an XDP program of somebody else is attached to %s already", device);

@@ -96,7 +96,7 @@ int facts_init(struct facts *f)
 		.ip_forward = FACTS_UNKNOWN,
 		.loopback_up = FACTS_UNKNOWN,
 		.tsc_constant = FACTS_UNKNOWN,
-		.run = { .instance = "default" },
+		.run = { .instance = "default", .dataplane_hugepages = FACTS_UNKNOWN },
 	};
 	for (int i = 0; i < FACTS_NODES; i++)
 		f->nodes[i] =

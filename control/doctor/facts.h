@@ -100,7 +100,7 @@ struct facts_run {
 	pid_t daemon_pid;
 	char dataplane_state[32]; /* "running"; "" when the daemon did not tell */
 	pid_t dataplane_pid; /* 0: none runs */
-	bool dataplane_hugepages; /* uses them */
+	int dataplane_hugepages; /* 0, 1: uses them */
 	size_t warnings; /* that `status` has */
 };
 

@@ -207,6 +207,50 @@ static void read_kernel(struct facts *f, const char *root)
 	read_memlock(f, root, process);
 }
 
+/* Whether a process is the data plane of an instance, by its arguments: NULs stand between them. */
+static bool is_of_instance(FILE *file, const char *instance)
+{
+	char text[4096];
+	size_t length = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
+	const char *found = "default";
+	text[length] = '\0';
+	for (const char *at = text; at < text + length; at += strlen(at) + 1) {
+		if (strncmp(at, "--instance=", 11) == 0)
+			found = at + 11;
+		else if (strcmp(at, "--instance") == 0 && at + 11 < text + length)
+			found = at + 11;
+	}
+	bool is = length > 0 && strcmp(found, instance) == 0;
+	if (file != NULL)
+		fclose(file);
+	return is;
+}
+
+/* A data plane that goes on without its daemon, which could have told. */
+static void find_dataplane(struct facts *f, const char *root)
+{
+	char path[PATH_MAX], comm[32];
+	snprintf(path, sizeof(path), "%s/proc", root);
+	DIR *folder = f->run.dataplane_pid == 0 ? opendir(path) : NULL;
+	struct dirent *entry;
+	while (folder != NULL && f->run.dataplane_pid == 0 && (entry = readdir(folder)) != NULL) {
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+			line_take(file_open(root, "/proc/%s/comm", entry->d_name), comm,
+				sizeof(comm)) &&
+			strcmp(comm, "weir-dataplane") == 0 &&
+			is_of_instance(file_open(root, "/proc/%s/cmdline", entry->d_name),
+				f->run.instance))
+			f->run.dataplane_pid = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	if (folder != NULL)
+		closedir(folder);
+	if (f->run.dataplane_pid == 0 || f->run.dataplane_hugepages != FACTS_UNKNOWN)
+		return;
+	long long kib = labelled_take(
+		file_open(root, "/proc/%d/status", (int)f->run.dataplane_pid), "HugetlbPages:");
+	f->run.dataplane_hugepages = kib == FACTS_UNKNOWN ? FACTS_UNKNOWN : kib > 0;
+}
+
 static int process_runs(const char *root, const char *name)
 {
 	char path[PATH_MAX], comm[32];
@@ -329,6 +373,7 @@ void facts_read_files(struct facts *f, const char *root)
 {
 	read_cpus(f, root);
 	read_nodes(f, root);
+	find_dataplane(f, root);
 	read_kernel(f, root);
 	f->irqbalance = process_runs(root, "irqbalance");
 	for (size_t i = 0; i < f->port_count; i++)

@@ -100,6 +100,15 @@ mode_and_gone() {
 	kill -CONT "${weir_pid[default]}"
 }
 
+# The data plane goes on without its daemon: its XDP programs are not somebody else's.
+without_the_daemon() {
+	kill -KILL "${weir_pid[default]}"
+	expect_within 5 doctor 0 "$WORLD/default.yaml"
+	expect finds note daemon "" "no weir-controld is there any more"
+	expect finds ok af_xdp front "runs the XDP program"
+	weir_start
+}
+
 after_the_end() {
 	weir_stop
 	expect doctor 0 "$WORLD/default.yaml"
@@ -123,6 +132,7 @@ scenario "what it says mends what it found" mended_as_told
 require weir_start
 scenario "beside a running Weir it judges what runs" beside_a_running_weir
 scenario "a socket for everybody and a hung daemon are found" mode_and_gone
+scenario "a data plane without its daemon is known for Weir's own" without_the_daemon
 scenario "after the end it judges the file again" after_the_end
 scenario "it needs no root" nobody_needs_root
 finish

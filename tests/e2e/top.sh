@@ -123,7 +123,7 @@ selection_and_order() {
 	keys 1
 	shows '^ NAME'
 	keys G # to the last one: api, as configured
-	expect_within 5 screen_has '2 of 2'
+	expect_within 10 screen_has '2 of 2'
 	keys Enter
 	shows 'of service api'
 	expect screen_lacks '^.web +10\.2\.0\.12'
@@ -140,7 +140,7 @@ selection_and_order() {
 	expect screen_has '1 of 2'
 	keys r
 	expect_within 10 web_is_above_api
-	expect_within 5 screen_has '2 of 2'
+	expect_within 10 screen_has '2 of 2'
 }
 
 web_is_above_api() {
@@ -155,7 +155,7 @@ histograms() {
 	keys g Enter
 	shows 'of service web  1 of 3'
 	keys Down
-	expect_within 5 screen_has '2 of 3'
+	expect_within 10 screen_has '2 of 3'
 	shows '^>web +10\.2\.0\.12:8080 +up +100 +[0-9.]+k? +[0-9.]+ '
 	keep backends
 	keys Enter
@@ -178,7 +178,7 @@ sizes() {
 	keys 1
 	shows '^ NAME'
 	term resize-window -x 60 -y 12
-	expect_within 5 screen_is 60 12
+	expect_within 10 screen_is 60 12
 	shows 'q quit'
 	shows '^.web '
 	term resize-window -x 30 -y 4
@@ -228,7 +228,7 @@ pause_and_pace() {
 	keys p
 	shows 'PAUSED'
 	keys p
-	expect_within 5 screen_lacks PAUSED
+	expect_within 10 screen_lacks PAUSED
 	keys -
 	shows 'every 2 s'
 	keys + +

@@ -36,7 +36,7 @@ static inline void machine_init(struct facts *f)
 		abort();
 	f->run.daemon_pid = 10;
 	f->run.dataplane_pid = 11;
-	f->run.dataplane_hugepages = true;
+	f->run.dataplane_hugepages = 1;
 	strcpy(f->run.dataplane_state, "running");
 	strcpy(f->run.path, "/run/weir/default");
 	strcpy(f->run.socket, "/run/weir/default/control.sock");

@@ -181,7 +181,7 @@ static void hugepages_are_asked_for_where_packets_are(void)
 {
 	struct facts f;
 	machine_init(&f);
-	f.run.dataplane_hugepages = false;
+	f.run.dataplane_hugepages = 0;
 	expect(&f, "hugepages", FINDING_WARNING, "runs without", "vm.nr_hugepages=576");
 	machine_init(&f);
 	machine_stop(&f);
@@ -280,6 +280,14 @@ static void the_way_of_packets_is_judged(void)
 	machine_stop(&f);
 	f.ports[0].xdp = FACTS_XDP_NATIVE;
 	expect(&f, "af_xdp", FINDING_PROBLEM, "somebody else", "xdp off");
+	/* Not somebody else's: the daemon holds it while there is no data plane. */
+	struct findings l = { 0 };
+	machine_init(&f);
+	f.run.dataplane_pid = 0;
+	doctor_check(&f, &l);
+	CU_ASSERT_PTR_NULL(found(&l, "af_xdp"));
+	findings_fini(&l);
+	facts_fini(&f);
 	machine_init(&f);
 	f.ports[0].lro = 1;
 	expect(&f, "offload", FINDING_WARNING, "merges", "ethtool -K eth1 lro off");

@@ -187,6 +187,28 @@ static void the_kernel_and_its_clock_are_read(void)
 	facts_fini(&f);
 }
 
+static void a_data_plane_without_its_daemon_is_found(void)
+{
+	struct facts f;
+	char path[128], arguments[] = "/usr/sbin/weir-dataplane\0--cores\0001\0--instance\0blue";
+	snprintf(path, sizeof(path), "%s/proc/99/cmdline", root);
+	put("/proc/99/comm", "weir-dataplane\n");
+	put("/proc/99/status", "CapEff: 0\nHugetlbPages:     4096 kB\n");
+	put("/proc/99/cmdline", "");
+	FILE *file = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	CU_ASSERT_EQUAL(fwrite(arguments, sizeof(arguments), 1, file), 1);
+	fclose(file);
+	machine_read(&f);
+	CU_ASSERT_EQUAL(f.run.dataplane_pid, 0);
+	strcpy(f.run.instance, "blue");
+	facts_read_files(&f, root);
+	CU_ASSERT_EQUAL(f.run.dataplane_pid, 99);
+	CU_ASSERT_EQUAL(f.run.dataplane_hugepages, 1);
+	facts_fini(&f);
+	put("/proc/99/comm", "other\n");
+}
+
 static void ports_are_read(void)
 {
 	struct facts f;
@@ -275,6 +297,7 @@ static void lists_of_cpus_are_read_and_printed(void)
 static const struct tap_case cases[] = {
 	{ "CPUs, nodes and memory are read", cpus_nodes_and_memory_are_read },
 	{ "the kernel and its clock are read", the_kernel_and_its_clock_are_read },
+	{ "a data plane without its daemon is found", a_data_plane_without_its_daemon_is_found },
 	{ "ports are read", ports_are_read },
 	{ "the configuration is taken", the_configuration_is_taken },
 	{ "an empty machine is all unknown", an_empty_machine_is_all_unknown },
