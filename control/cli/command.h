@@ -81,6 +81,8 @@ int command_events(struct cli *cli);
 int command_top(struct cli *cli);
 int command_trace(struct cli *cli);
 int command_capture(struct cli *cli);
+int command_policy_check(struct cli *cli);
+int command_policy_run(struct cli *cli);
 int command_replay(struct cli *cli);
 int command_help(struct cli *cli);
 

@@ -72,6 +72,40 @@ static const struct command_option capture_options[] = {
 	{ 0 },
 };
 
+#define POLICY_SET                                                                              \
+	{                                                                                       \
+		.name = "set", .value = "NAME=VALUE", .help = "set a WEIR_PARAM of the policy", \
+		.repeats = true                                                                 \
+	}
+#define POLICY_UNVERIFIED                                                               \
+	{                                                                               \
+		.name = "unverified",                                                   \
+		.help = "do not ask the kernel's verifier: run it in the interpreter, " \
+			"which checks every access"                                     \
+	}
+#define POLICY_VERBOSE                                                                     \
+	{                                                                                  \
+		.name = "verbose", .help = "on a refusal print all that the verifier says" \
+	}
+
+static const struct command_option policy_check_options[] = {
+	POLICY_SET,
+	{ .name = "budget",
+		.value = "CYCLES",
+		.help = "refuse it when it takes more cycles a packet (default 2000)" },
+	POLICY_UNVERIFIED,
+	POLICY_VERBOSE,
+	{ 0 },
+};
+
+static const struct command_option policy_run_options[] = {
+	{ .name = "pcap", .value = "FILE", .help = "packets to judge", .required = true },
+	POLICY_SET,
+	POLICY_UNVERIFIED,
+	POLICY_VERBOSE,
+	{ 0 },
+};
+
 static const struct command_option replay_options[] = {
 	{ .name = "in",
 		.value = "PORT=FILE",
@@ -167,7 +201,18 @@ const struct command command_table[] = {
 		"BUSY is the share of time spent on packets. The cycles of single stages are in "
 		"--json.",
 		command_core_list, COMMAND_F_WATCH, NULL },
-	{ "policy check", "OBJECT", "verify a policy without loading it", PLANNED },
+	{ "policy check", "OBJECT", "verify a policy and try it out",
+		"Loads it nowhere. Reads the object file, has the kernel's verifier judge it (as root, or with CAP_BPF "
+		"and CAP_NET_ADMIN), compiles it and runs it on made-up packets. A refusal "
+		"names the line of the policy's source and, where it is known, how to mend it. "
+		"Without those rights all checks but the verifier's are made.",
+		command_policy_check, COMMAND_F_NO_DAEMON, policy_check_options },
+	{ "policy run", "OBJECT", "judge the packets of a capture",
+		"Time is that of the packets. Nothing is loaded anywhere. Without the rights to ask "
+		"the kernel's verifier the policy runs in an interpreter that checks every "
+		"access, and what it does that it must not is shown; cycles are shown only for "
+		"verified policies, which run as the machine code that the data plane would run.",
+		command_policy_run, COMMAND_F_NO_DAEMON, policy_run_options },
 	{ "policy load", "SERVICE OBJECT", "load a policy for a service", PLANNED },
 	{ "policy show", "SERVICE", "show the policy of a service", PLANNED },
 	{ "policy unload", "SERVICE", "take the policy of a service away", PLANNED },

@@ -215,7 +215,9 @@ static int check_all(struct check *c)
 			return rc;
 	}
 	int rc = check_flow(c);
-	return rc < 0 ? rc : check_stack_atomics(c);
+	if (rc == 0)
+		rc = check_stack_atomics(c);
+	return rc < 0 ? rc : check_unwritten_stack(c);
 }
 
 int policy_insns_check(const struct bpf_insn *insns, uint32_t insn_count,

@@ -7,7 +7,7 @@
  * Refused: what is no instruction of `-mcpu=v3`; jumps out of a function or into the middle of an
  * instruction; functions that run into the next; helpers outside the list; kernel functions; tail calls;
  * packet loads of classic BPF; addresses other than of the policy's own maps; and atomic operations
- * that fetch from the stack, because the kernel's verifier prunes them wrongly (seen in 6.18).
+ * that fetch from the stack, because the kernel's verifier prunes them wrongly (seen in 6.18); and reads of stack that was certainly never written.
  */
 
 #ifndef WEIR_ENGINE_CHECK_H

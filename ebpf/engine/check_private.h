@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What the two halves of the check share. */
+/* What the parts of the check share. */
 
 #ifndef WEIR_ENGINE_CHECK_PRIVATE_H
 #define WEIR_ENGINE_CHECK_PRIVATE_H
@@ -25,5 +25,7 @@ __attribute__((format(printf, 3, 4))) int check_refuse(
 
 /* Atomic operations that fetch, on what may be the stack; after all else was found sound. */
 int check_stack_atomics(struct check *c);
+/* Reads of stack that was never written; likewise. */
+int check_unwritten_stack(struct check *c);
 
 #endif

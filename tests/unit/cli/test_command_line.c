@@ -84,6 +84,8 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		{ "weirctl trace web --count 5 --sample 1/10", "trace", 1 },
 		{ "weirctl trace --port front", "trace", 0 },
 		{ "weirctl capture web --write a.pcapng", "capture", 1 },
+		{ "weirctl policy check a.o --set a=1 --set b=2", "policy check", 1 },
+		{ "weirctl policy run a.o --pcap b.pcap", "policy run", 1 },
 		{ "weirctl replay c.yaml --in a=b", "replay", 1 },
 		{ "weirctl top --interval 2 --no-color", "top", 0 },
 		{ "weirctl help service list", "help", 2 },
@@ -113,7 +115,7 @@ static void every_usable_command_is_tried_above(void)
 	size_t usable = 0;
 	for (size_t i = 0; i < command_count; i++)
 		usable += !(command_table[i].flags & COMMAND_F_PLANNED);
-	CU_ASSERT_EQUAL(usable, 26);
+	CU_ASSERT_EQUAL(usable, 28);
 }
 
 static void global_options_stand_anywhere(void)

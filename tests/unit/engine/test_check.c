@@ -114,7 +114,8 @@ static void fetching_from_the_stack_is_refused(void)
 	/* In a function that is given an address of the stack. */
 	REFUSED(3, "stack", CALL(2), MOV_K(0, 2), EXIT, FETCH(1, 2, 0), EXIT);
 	/* Without fetching it is sound. */
-	ACCEPTED(INSN(BPF_STX | BPF_ATOMIC | BPF_DW, 10, 2, -8, BPF_ADD), MOV_K(0, 2), EXIT);
+	ACCEPTED(STORE_K(BPF_DW, 10, -8, 0),
+		INSN(BPF_STX | BPF_ATOMIC | BPF_DW, 10, 2, -8, BPF_ADD), MOV_K(0, 2), EXIT);
 }
 
 static void fetching_from_a_map_is_accepted(void)
@@ -126,6 +127,41 @@ static void fetching_from_a_map_is_accepted(void)
 	/* A slot that held the context before. */
 	ACCEPTED(STORE(BPF_DW, 10, 1, -8), VALUE(3, 1, 0), STORE(BPF_DW, 10, 3, -8),
 		LOAD(BPF_DW, 4, 10, -8), FETCH(4, 2, 0), EXIT);
+}
+
+static void unwritten_stack_is_not_read(void)
+{
+	REFUSED(0, "not written", LOAD(BPF_DW, 0, 10, -8), EXIT);
+	/* A half of it. */
+	REFUSED(1, "not written", STORE_K(BPF_W, 10, -8, 1), LOAD(BPF_DW, 0, 10, -8), EXIT);
+	/* On one of two paths. */
+	REFUSED(2, "not written", JUMP_K(BPF_JEQ, 1, 0, 1), STORE_K(BPF_DW, 10, -8, 1),
+		LOAD(BPF_DW, 0, 10, -8), EXIT);
+	/* Through another register, and as a key. */
+	REFUSED(2, "not written", MOV_X(2, 10), ALU_K(BPF_ADD, 2, -16), LOAD(BPF_W, 0, 2, 8), EXIT);
+	REFUSED(5, "not written", STORE_K(BPF_H, 10, -4, 1), MAP(1, 0), MOV_X(2, 10),
+		ALU_K(BPF_ADD, 2, -4), CALL_HELPER(1), MOV_K(0, 2), EXIT);
+	/* At an index. */
+	REFUSED(4, "not written", MOV_K(3, 8), MOV_X(2, 10), ALU_K(BPF_ADD, 2, -16),
+		ALU_X(BPF_ADD, 2, 3), LOAD(BPF_W, 0, 2, 0), EXIT);
+	/* What its caller wrote is not a function's own. */
+	REFUSED(4, "not written", STORE_K(BPF_DW, 10, -8, 1), CALL(2), MOV_K(0, 2), EXIT,
+		LOAD(BPF_DW, 0, 10, -8), EXIT);
+	REFUSED(0, "below", LOAD(BPF_DW, 0, 1, -8), EXIT);
+}
+
+static void written_stack_is_read(void)
+{
+	ACCEPTED(STORE_K(BPF_W, 10, -8, 1), STORE_K(BPF_W, 10, -4, 1), LOAD(BPF_DW, 0, 10, -8),
+		EXIT);
+	ACCEPTED(JUMP_K(BPF_JEQ, 1, 0, 2), STORE_K(BPF_DW, 10, -8, 1), JUMP_K(BPF_JA, 0, 0, 1),
+		STORE_K(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 0, 10, -8), EXIT);
+	/* By a loop, by a function, by somebody who has its address. */
+	ACCEPTED(MOV_X(2, 10), ALU_K(BPF_ADD, 2, -64), STORE_K(BPF_DW, 2, 0, 0),
+		ALU_K(BPF_ADD, 2, 8), ALU_K(BPF_ADD, 3, 1), JUMP_K(BPF_JNE, 3, 8, -4),
+		LOAD(BPF_DW, 0, 10, -32), EXIT);
+	ACCEPTED(MOV_X(1, 10), ALU_K(BPF_ADD, 1, -16), CALL(2), LOAD(BPF_DW, 0, 10, -16), EXIT,
+		STORE_K(BPF_DW, 1, 0, 1), MOV_K(0, 2), EXIT);
 }
 
 static void damaged_images_are_refused(void)
@@ -218,6 +254,8 @@ static const struct tap_case cases[] = {
 	{ "what the engine does not have is refused", what_the_engine_does_not_have_is_refused },
 	{ "fetching atomics on the stack are refused", fetching_from_the_stack_is_refused },
 	{ "fetching atomics on maps are accepted", fetching_from_a_map_is_accepted },
+	{ "stack that was not written is not read", unwritten_stack_is_not_read },
+	{ "stack that was written is read", written_stack_is_read },
 	{ "damaged images are refused", damaged_images_are_refused },
 	{ "parameters are set within their range", parameters_are_set_within_their_range },
 };
