@@ -19,11 +19,12 @@ WEIR_PARAM __u8 limits = 0; /* 1: the number is a limiter class, not a pool */
 #define MAX_EXTENSIONS 24
 #define NONE	       0xffffffffu
 
-struct name {
+union name {
 	char text[NAME_BYTES];
+	__u64 word[NAME_BYTES / 8];
 };
 
-WEIR_HASH(names, struct name, __u32, 4096);
+WEIR_HASH(names, union name, __u32, 4096);
 
 /* 0 behind the end: then the lengths do not fit any more either. */
 weir_inline __u32 read8(struct weir_ctx *ctx, __u32 at)
@@ -62,28 +63,52 @@ static __noinline __u32 find_name(struct weir_ctx *ctx, __u32 at)
 	return NONE;
 }
 
+/* Capital letters of 8 bytes to small ones: the top bit of m is set where one stands. */
+weir_inline __u64 lower(__u64 w)
+{
+	const __u64 ones = 0x0101010101010101ULL;
+	__u64 low = w & 0x7f * ones;
+	__u64 m = (low + (0x80 - 'A') * ones) & ~(low + (0x80 - 'Z' - 1) * ones) & ~w & 0x80 * ones;
+
+	return w | m >> 2;
+}
+
+/* n bytes, at most 8, the others 0; where the packet ends before the eighth they are taken one by one. */
+weir_inline __u64 read_some(struct weir_ctx *ctx, __u32 at, __u32 n)
+{
+	__u8 *p = weir_at(ctx, at, 8);
+	__u64 w = 0;
+
+	if (p) {
+		__builtin_memcpy(&w, p, 8);
+		return n >= 8 ? w : w & ((1ULL << (n * 8 & 63)) - 1);
+	}
+	for (__u32 i = 0; i < 8; i++)
+		if (i < n)
+			w |= (__u64)read8(ctx, at + i) << i * 8;
+	return w;
+}
+
 /* Copies the name to *to. Returns its length, or 0. */
-static __noinline __u32 copy_name(struct weir_ctx *ctx, __u32 at, struct name *to)
+static __noinline __u32 copy_name(struct weir_ctx *ctx, __u32 at, union name *to)
 {
 	__u32 length;
 
 	if (!to)
 		return 0;
 	length = read16(ctx, at);
-	if (length == 0 || length >= NAME_BYTES)
+	if (length == 0 || length >= NAME_BYTES || !weir_at(ctx, at + 1 + length, 1))
 		return 0;
-	for (__u32 i = 0; i < NAME_BYTES; i++) {
-		__u8 *c = i < length ? weir_at(ctx, at + 2 + i, 1) : NULL;
-
-		if (i < length && !c)
-			return 0;
-		to->text[i] = !c ? 0 : *c >= 'A' && *c <= 'Z' ? *c | 0x20 : *c;
+	for (__u32 i = 0; i < NAME_BYTES / 8; i++) {
+		if (i * 8 >= length)
+			break;
+		to->word[i] = lower(read_some(ctx, at + 2 + i * 8, length - i * 8));
 	}
 	return length;
 }
 
 /* "www.example.com" to "*.example.com". */
-weir_inline int wildcard(const struct name *from, struct name *to)
+weir_inline int wildcard(const union name *from, union name *to)
 {
 	__u32 dot = 0;
 
@@ -103,7 +128,7 @@ weir_inline int wildcard(const struct name *from, struct name *to)
 
 WEIR_POLICY(tls_route)
 {
-	struct name name = {}, any = {};
+	union name name = {}, any = {};
 	__u32 at;
 
 	if (ctx->l4_proto != IPPROTO_TCP || !ctx->pl_off)

@@ -40,7 +40,8 @@
 #define WEIR_POLICY(name)                                                              \
 	const __u32 weir_abi __attribute__((section(WEIR_POLICY_ABI_SECTION), used)) = \
 		WEIR_POLICY_ABI;                                                       \
-	__attribute__((section(WEIR_POLICY_SECTION), used)) int name(struct weir_ctx *ctx)
+	__attribute__((section(WEIR_POLICY_SECTION), used)) int name(                  \
+		__attribute__((unused)) struct weir_ctx *ctx)
 
 /* A number that the operator sets when the policy is loaded: weirctl policy load web f.o --set rate=500 */
 #define WEIR_PARAM volatile const
