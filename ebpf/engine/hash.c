@@ -106,6 +106,8 @@ int hash_table_init(struct hash_table *t, uint32_t key_size, uint32_t value_size
 	};
 	t->value_offset = (uint32_t)sizeof(struct hash_entry) + ((key_size + 7) & ~7u);
 	t->entry_size = t->value_offset + ((value_size + 7) & ~7u);
+	/* What fits into a cache line lies in one. */
+	t->entry_size = t->entry_size <= 32 ? 32 : (t->entry_size + 63) & ~63u;
 	size_t bucket_bytes = buckets * sizeof(struct hash_bucket);
 	size_t entry_bytes = (size_t)t->entry_count * t->entry_size;
 	int rc = policy_memory_create(

@@ -257,5 +257,7 @@ bool policy_map_owns(const struct policy_map *map, uint64_t p, uint32_t n)
 	if (offset >= (uint64_t)t->entry_count * t->entry_size)
 		return false;
 	offset %= t->entry_size;
-	return offset >= t->value_offset && n <= t->entry_size - offset;
+	uint64_t end = t->value_offset + ((t->value_size + 7) & ~7u);
+
+	return offset >= t->value_offset && offset < end && n <= end - offset;
 }

@@ -44,6 +44,8 @@ int policy_memory_create(size_t bytes, int node, struct policy_memory *ret_memor
 		policy_memory_destroy(&m);
 		return rc;
 	}
+	/* Large tables are hit at random: where the kernel has large pages, they take them. */
+	madvise(m.at, m.bytes, MADV_HUGEPAGE);
 	if (node >= 0 && numa_available() >= 0 && node <= numa_max_node())
 		numa_tonode_memory(m.at, m.bytes, node);
 	for (size_t i = 0; i < m.bytes; i += page_size())

@@ -6,7 +6,7 @@
 #   tests/bench/run.sh [-b BUILD_FOLDER] [weir-bench's options: --quick --json ...]
 #
 # DPDK's testpmd forwards by swapping link addresses between two null devices first (a floor that is
-# not ours), then weir-bench runs.
+# not ours), then weir-bench runs, then weir-policy-bench.
 set -u -o pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -56,4 +56,21 @@ if [ ${#testpmd[@]} -eq 5 ]; then
 else
 	echo "run.sh: no figures of dpdk-testpmd (package dpdk)" >&2
 fi
-exec "$build/tests/bench/weir-bench" "${floor[@]}" "$@"
+"$build/tests/bench/weir-bench" "${floor[@]}" "$@"
+status=$?
+
+# Policies have no cases to choose from: they are measured when all is.
+options=()
+for option in "$@"; do
+	case $option in
+	--quick | --json) options+=("$option") ;;
+	*) exit "$status" ;;
+	esac
+done
+if [ "$(id -u)" -ne 0 ]; then
+	echo "run.sh: no figures of policies (the kernel's verifier is asked, which takes root)" >&2
+	exit "$status"
+fi
+[ -x "$build/tests/bench/weir-policy-bench" ] || exit "$status"
+"$build/tests/bench/weir-policy-bench" "${options[@]}" "$build" || status=1
+exit "$status"
