@@ -112,6 +112,7 @@ static int take_all(struct cli *cli, struct facts *f)
 	facts_read_run(f);
 	facts_read_interfaces(f);
 	facts_read_files(f, "");
+	facts_read_verifier(f);
 	return CLI_DONE;
 }
 

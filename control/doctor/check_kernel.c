@@ -38,6 +38,25 @@ static void check_memlock(const struct facts *f, struct findings *to)
 		"start it as root, or with LimitMEMLOCK=infinity in its unit (ulimit -l unlimited)");
 }
 
+static void check_verifier(const struct facts *f, struct findings *to)
+{
+	if (f->verifier == 0) {
+		find(to, FINDING_NOTE, "verifier", NULL,
+			"you may not ask the kernel to verify policies: for you they run in the "
+			"interpreter only");
+		mend(to, "run weirctl as root, or with CAP_BPF and CAP_NET_ADMIN");
+	} else if (f->verifier == 1 && f->verifier_faults[0] != '\0') {
+		find(to, FINDING_NOTE, "verifier", NULL,
+			"this kernel verifies or compiles some BPF programs wrongly (%s); Weir "
+			"refuses policies that it cannot run rightly itself",
+			f->verifier_faults);
+		mend(to, "a newer kernel, when there is one that is mended");
+	} else if (f->verifier == 1) {
+		find(to, FINDING_OK, "verifier", NULL,
+			"the kernel verifies policies, and has none of the faults that are known");
+	}
+}
+
 void check_kernel(const struct facts *f, struct findings *to)
 {
 	int major = 0, minor = 0;
@@ -66,6 +85,7 @@ void check_kernel(const struct facts *f, struct findings *to)
 	} else if (f->bpf_jit > 0) {
 		find(to, FINDING_OK, "bpf_jit", NULL, "BPF programs are compiled");
 	}
+	check_verifier(f, to);
 	if (f->btf != FACTS_UNKNOWN) {
 		find(to, f->btf ? FINDING_OK : FINDING_NOTE, "btf", NULL,
 			f->btf ? "the kernel has type information (BTF)" :

@@ -91,6 +91,7 @@ int facts_init(struct facts *f)
 		.af_xdp = FACTS_UNKNOWN,
 		.btf = FACTS_UNKNOWN,
 		.bpf_jit = FACTS_UNKNOWN,
+		.verifier = FACTS_UNKNOWN,
 		.memlock_unlimited = FACTS_UNKNOWN,
 		.memlock_bytes = FACTS_UNKNOWN,
 		.ip_forward = FACTS_UNKNOWN,

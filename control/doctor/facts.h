@@ -126,6 +126,8 @@ struct facts {
 	int af_xdp; /* 0, 1 */
 	int btf; /* 0, 1 */
 	int bpf_jit; /* 0, 1, 2 */
+	int verifier; /* 0, 1: the kernel may be asked to verify policies */
+	char verifier_faults[192]; /* known ones that this kernel has; "": none, or unknown */
 	int memlock_unlimited; /* 0, 1: of the data plane, or of who asks */
 	long long memlock_bytes;
 	int ip_forward; /* 0, 1 */
@@ -154,6 +156,8 @@ void facts_take_cores(struct facts *f, const char *list);
 void facts_read_interfaces(struct facts *f);
 /* Read the files below root ("" for this machine), and choose the packet CPUs if nobody has. */
 void facts_read_files(struct facts *f, const char *root);
+/* Try out known faults of the kernel's verifier. */
+void facts_read_verifier(struct facts *f);
 /* The instance's folder and socket. */
 void facts_read_run(struct facts *f);
 

@@ -59,6 +59,7 @@ static inline void machine_init(struct facts *f)
 	f->memory_available = 16ll << 30;
 	strcpy(f->release, "6.1.0-18-amd64");
 	f->af_xdp = f->btf = f->bpf_jit = f->memlock_unlimited = f->loopback_up = 1;
+	f->verifier = 1;
 	f->ip_forward = 0;
 	strcpy(f->clock, "tsc");
 	f->clock_has_tsc = true;

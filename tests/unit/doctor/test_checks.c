@@ -348,6 +348,12 @@ static void the_kernel_is_judged(void)
 	f.bpf_jit = 0;
 	expect(&f, "bpf_jit", FINDING_WARNING, "interprets", "bpf_jit_enable=1");
 	machine_init(&f);
+	f.verifier = 0;
+	expect(&f, "verifier", FINDING_NOTE, "may not", "CAP_BPF");
+	machine_init(&f);
+	strcpy(f.verifier_faults, "atomic exchange");
+	expect(&f, "verifier", FINDING_NOTE, "atomic exchange", "newer kernel");
+	machine_init(&f);
 	f.btf = 0;
 	expect(&f, "btf", FINDING_NOTE, "BTF", "CONFIG_DEBUG_INFO_BTF");
 	machine_init(&f);
