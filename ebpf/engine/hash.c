@@ -167,8 +167,12 @@ void *hash_table_lookup(struct hash_table *t, const void *key)
 		return NULL;
 	struct hash_entry *e = entry_at(t, at);
 
+	uint32_t once = 1;
+
+	/* Only ever from 1: an entry that was freed just now must stay free. */
 	if (t->lru && __atomic_load_n(&e->in_use, __ATOMIC_RELAXED) == 1)
-		__atomic_store_n(&e->in_use, 2, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(
+			&e->in_use, &once, 2, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	return entry_value(t, e);
 }
 
