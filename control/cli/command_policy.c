@@ -28,16 +28,14 @@ static const char *const judges[] = {
 };
 
 static const struct printer_column record[] = {
-	{ "policy", "policy", PRINT_TEXT },
-	{ "outcome", "outcome", PRINT_TEXT },
-	{ "because", "reason", PRINT_TEXT },
+	{ "policy", "policy", PRINT_TEXT }, { "outcome", "outcome", PRINT_TEXT },
 	{ "instructions", "instructions", PRINT_TEXT },
 	{ "  seen by the verifier", "visited", PRINT_TEXT },
-	{ "packets tried", "packets", PRINT_COUNT },
-	{ "verdicts", "verdicts", PRINT_COUNTERS },
+	{ "packets tried", "packets", PRINT_COUNT }, { "verdicts", "verdicts", PRINT_COUNTERS },
 	{ "cycles a packet", "cycles.median", PRINT_TEXT },
 	{ "  of 99 in 100", "cycles.p99", PRINT_TEXT },
 	{ "  at worst", "cycles.worst", PRINT_TEXT },
+	{ "not verified because", "reason", PRINT_TEXT }, /* last: left out when it is verified */
 };
 
 static const struct printer_column map_table[] = {
@@ -188,7 +186,8 @@ int policy_print(struct cli *cli, const json_t *document)
 		{ "parameters", param_table, PRINTER_COUNT(param_table) },
 		{ "maps", map_table, PRINTER_COUNT(map_table) },
 	};
-	int status = printer_record(cli, document, record, PRINTER_COUNT(record));
+	bool verified = json_is_null(json_object_get(document, "reason"));
+	int status = printer_record(cli, document, record, PRINTER_COUNT(record) - verified);
 
 	for (size_t i = 0; status == CLI_DONE && i < PRINTER_COUNT(tables); i++) {
 		const json_t *items = json_object_get(document, tables[i].key);

@@ -173,6 +173,9 @@ def runs_on_a_capture(folder):
         assert {"action": "drop", "argument": "1", "packets": found["verdicts"]["drop"]} in found["arguments"]
     p = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert p.returncode == 0 and "cycles a packet" in p.stdout and "source_limit" in p.stdout, p
+    assert "not verified" not in p.stdout, p
+    p = subprocess.run([*arguments, "--unverified"], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 0 and "not verified because" in p.stdout, p
     p = subprocess.run([*arguments[:5], str(folder / "o.o")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and "o.o" in p.stderr, p
 
