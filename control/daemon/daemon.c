@@ -20,7 +20,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define REPLAN_DELAY_MS 50
+#define REPLAN_DELAY_MS 50 /* at most: changes come in swarms */
+#define REPLAN_SOON_MS	5
 #define ADOPT_ATTEMPTS	10
 #define KERNEL_PLAN	(KERNEL_CHANGE_LINKS | KERNEL_CHANGE_ADDRESSES | KERNEL_CHANGE_ROUTES)
 
@@ -41,9 +42,15 @@ static void kernel_changed(void *ctx, unsigned int changes)
 		return;
 	if (changes & KERNEL_CHANGE_NEIGHBOURS)
 		daemon_push_soon(d);
-	/* Changes come in swarms; they are looked at once together. */
-	if ((changes & KERNEL_PLAN) && !evtimer_pending(d->replan_timer, NULL))
-		timer_arm(d->replan_timer, REPLAN_DELAY_MS);
+	if (!(changes & KERNEL_PLAN) || evtimer_pending(d->replan_timer, NULL))
+		return;
+	if (!d->kernel_ns)
+		d->kernel_ns = clock_now_ns();
+	/* A swarm must not keep us planning all the time: the dearer a plan, the more wait for it. */
+	uint64_t wait_ms = 2 * d->sync_cost_ns / NS_PER_MS;
+
+	wait_ms = wait_ms < REPLAN_SOON_MS ? REPLAN_SOON_MS : wait_ms;
+	timer_arm(d->replan_timer, wait_ms < REPLAN_DELAY_MS ? wait_ms : REPLAN_DELAY_MS);
 }
 
 static void replan(evutil_socket_t fd, short what, void *ctx)

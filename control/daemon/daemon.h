@@ -81,6 +81,8 @@ struct daemon {
 	struct hops hops;
 	struct link_hold links; /* of the ports' XDP programs */
 	json_t *route_warnings; /* owned; of the last plan */
+	uint64_t kernel_ns; /* when the kernel told of what has not been planned with; 0: never */
+	uint64_t sync_cost_ns; /* how long the last plan took to be in force */
 	unsigned int backends_open; /* BACKENDS messages without an answer */
 	struct event *push_timer; /* owned; send what differs */
 	struct event *hops_timer; /* owned; look after neighbours */

@@ -86,5 +86,6 @@ uint64_t told_digest(const void *body, size_t length)
 		n.resolved = 0;
 		h = hash_add(h, &n, sizeof(n));
 	}
+	h = hash_add(h, v.hop_groups, header.hop_group_count * sizeof(*v.hop_groups));
 	return h ? h : 1;
 }

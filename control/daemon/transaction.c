@@ -46,7 +46,10 @@ struct transaction {
 	struct metrics_server *metrics; /* owned; listens where the new model says */
 	bool metrics_changed;
 	struct event *patience; /* owned; while waiting for a data plane that starts */
+	uint64_t begun_ns; /* the last plan */
+	uint64_t kernel_ns; /* what it follows, as in struct daemon */
 	bool sent; /* CONFIG has no answer yet */
+	bool taken; /* CONFIG was needed, and is in force */
 	bool abandoned; /* ends with that answer */
 	/* Set when the configuration in force is being restored: what to answer then. */
 	char *failure; /* owned */
@@ -191,6 +194,17 @@ static void commit_model(struct transaction *t)
 		config_emit(d->file, &t->change, what[t->change.how], config_number(d), "");
 }
 
+static void timing_note(const struct transaction *t)
+{
+	uint64_t now = clock_now_ns();
+
+	t->daemon->sync_cost_ns = now - t->begun_ns;
+	if (t->kernel_ns && t->taken)
+		log_info("followed a change of routes or links, in force %.1f ms after the "
+			 "kernel told",
+			(double)(now - t->kernel_ns) / NS_PER_MS);
+}
+
 static void commit(struct transaction *t, bool pending)
 {
 	struct daemon *d = t->daemon;
@@ -212,6 +226,7 @@ static void commit(struct transaction *t, bool pending)
 	if (!pending) {
 		d->in_step = true;
 		d->refusal[0] = 0;
+		timing_note(t);
 		host_addresses_prune(&d->addresses, d->model);
 	}
 	daemon_save(d);
@@ -291,6 +306,7 @@ static void config_reply(void *ctx, int status, const void *body, size_t length)
 		return;
 	}
 	if (!status) {
+		t->taken = true;
 		told_adopt(t);
 		configured(t);
 		return;
@@ -367,6 +383,10 @@ static void plan_and_send(struct transaction *t)
 	size_t length;
 	char err[512] = "out of memory";
 
+	t->begun_ns = clock_now_ns();
+	if (d->kernel_ns)
+		t->kernel_ns = d->kernel_ns;
+	d->kernel_ns = 0;
 	plan_ports_destroy(t->ports);
 	json_decref(t->warnings);
 	t->warnings = NULL;

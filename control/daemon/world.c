@@ -80,8 +80,36 @@ static bool port_of_link(
 	return false;
 }
 
-static bool world_next_hop(
-	void *ctx, const struct address *to, struct address *ret_via, size_t *ret_port_index)
+/* The hops of a route that Weir can use: those that leave by its ports. */
+static size_t hops_of_route(struct world *w, const struct address *to,
+	const struct kernel_route *route, bool dead, struct plan_hop *ret_hops)
+{
+	size_t count = 0;
+	char text[80];
+
+	for (uint32_t i = 0; i < route->hop_count && count < WEIR_MAX_HOPS; i++) {
+		const struct kernel_hop *hop = &route->hops[i];
+		const struct kernel_link *link = kernel_link_by_index(w->d->kernel, hop->ifindex);
+		size_t port;
+
+		if (hop->dead != dead || !link)
+			continue;
+		if (!port_of_link(w->m, link, &port)) {
+			warn(w,
+				"backend %s is routed by way of interface %s, which is not one of "
+				"`ports`",
+				address_print(to, text, sizeof(text)), link->name);
+			continue;
+		}
+		ret_hops[count++] = (struct plan_hop){ .via = hop->has_via ? hop->via : *to,
+			.port_index = port,
+			.weight = hop->weight };
+	}
+	return count;
+}
+
+static size_t world_next_hops(
+	void *ctx, const struct address *to, struct plan_hop ret_hops[WEIR_MAX_HOPS])
 {
 	struct world *w = ctx;
 	const struct model_neighbour *fixed = static_neighbour(w->m, to);
@@ -89,35 +117,34 @@ static bool world_next_hop(
 	char text[80];
 
 	if (fixed) {
-		*ret_via = *to;
-		*ret_port_index = fixed->port;
-		return true;
+		ret_hops[0] =
+			(struct plan_hop){ .via = *to, .port_index = fixed->port, .weight = 1 };
+		return 1;
 	}
 	address_print(to, text, sizeof(text));
 	int rc = kernel_route_get(w->d->kernel, to, &route);
 
 	if (rc) {
 		warn(w, "no route to backend %s: %s", text, strerror(-rc));
-		return false;
+		return 0;
 	}
 	if (route.type == RTN_LOCAL) {
 		warn(w, "backend %s is an address of this host, where Weir cannot send", text);
-		return false;
+		return 0;
 	}
-	const struct kernel_link *link = kernel_link_by_index(w->d->kernel, route.ifindex);
-
-	if (route.type != RTN_UNICAST || !link) {
+	if (route.type != RTN_UNICAST || !route.hop_count) {
 		warn(w, "no usable route to backend %s", text);
-		return false;
+		return 0;
 	}
-	if (!port_of_link(w->m, link, ret_port_index)) {
-		warn(w, "backend %s is routed by way of interface %s, which is not one of `ports`",
-			text, link->name);
-		return false;
-	}
-	*ret_via = route.has_via ? route.via : *to;
-	return true;
+	if (route.hops_left_out)
+		warn(w, "backend %s has %u next hops, of which Weir uses the first %u", text,
+			route.hop_count + route.hops_left_out, route.hop_count);
+	size_t count = hops_of_route(w, to, &route, false, ret_hops);
+
+	/* All without a carrier: as good a guess as any, until the route goes. */
+	return count ? count : hops_of_route(w, to, &route, true, ret_hops);
 }
+static_assert(KERNEL_HOPS_MAX <= WEIR_MAX_HOPS, "a route's next hops fit into a group");
 
 bool world_link_address(struct daemon *d, const struct model *m, const struct address *via,
 	size_t port_index, uint8_t ret_mac[6], bool *ret_static)
@@ -176,13 +203,14 @@ int world_plan(struct daemon *d, const struct model *m, struct plan_ports *ports
 	struct world w = { .d = d, .m = m, .warnings = json_array() };
 	struct plan_world asks = { .ctx = &w,
 		.backend = world_backend,
-		.next_hop = world_next_hop,
+		.next_hops = world_next_hops,
 		.link_address = world_link,
 		.host_owns = world_host_owns };
 
 	ephemeral_read(&asks.ephemeral_first, &asks.ephemeral_last);
 	int rc = plan_build(m, &asks, ports, false, ret_body, ret_length, err, err_size);
 
+	kernel_routes_sweep(d->kernel);
 	if (rc) {
 		json_decref(w.warnings);
 		return rc;

@@ -172,6 +172,8 @@ bool kernel_tables_apply(struct kernel_tables *t, const struct rtnl_change *c)
 	case RTNL_NEIGHBOUR:
 		return neighbour_apply(t, &c->neighbour, c->removed);
 	case RTNL_ROUTE:
+	case RTNL_NEXTHOP:
+	case RTNL_RULE:
 		return true; /* not kept; the change itself is the news */
 	case RTNL_OTHER:
 		break;

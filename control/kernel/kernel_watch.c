@@ -2,7 +2,7 @@
 
 #include "control/kernel/kernel_watch.h"
 
-#include "control/kernel/kernel_tables.h"
+#include "control/kernel/kernel_private.h"
 
 #include <event2/event.h>
 #include <libmnl/libmnl.h>
@@ -16,24 +16,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define GROUPS                                                                 \
-	(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | \
-		RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE)
+#define GROUPS                                                                                    \
+	(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | \
+		RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE | 1u << (RTNLGRP_IPV6_RULE - 1) |          \
+		1u << (RTNLGRP_NEXTHOP - 1))
 #define RECEIVE_BYTES \
 	(4 << 20) /* a storm of events should not overflow while we do something else */
-#define BUFFER_BYTES  65536
 #define DUMP_ATTEMPTS 5
-
-struct kernel_watch {
-	struct mnl_socket *events; /* owned; subscribed, non-blocking */
-	struct mnl_socket *requests; /* owned; one question at a time */
-	struct event *readable; /* owned */
-	struct kernel_tables tables;
-	uint32_t sequence;
-	kernel_change_cb cb;
-	void *ctx;
-	char buffer[BUFFER_BYTES] __attribute__((aligned(8)));
-};
 
 static unsigned int change_of(enum rtnl_kind kind)
 {
@@ -45,6 +34,8 @@ static unsigned int change_of(enum rtnl_kind kind)
 	case RTNL_NEIGHBOUR:
 		return KERNEL_CHANGE_NEIGHBOURS;
 	case RTNL_ROUTE:
+	case RTNL_NEXTHOP:
+	case RTNL_RULE:
 		return KERNEL_CHANGE_ROUTES;
 	case RTNL_OTHER:
 		break;
@@ -52,12 +43,16 @@ static unsigned int change_of(enum rtnl_kind kind)
 	return 0;
 }
 
-struct collect {
-	struct kernel_watch *watch;
-	struct kernel_route *route; /* filled by an answer to a question for a route */
-	unsigned int changes;
-	bool interrupted;
-};
+/* What was learnt of routes no longer holds. Returns false when nobody had asked for any of it. */
+static bool routes_forget(struct kernel_watch *w, const struct rtnl_change *c)
+{
+	if (c->kind == RTNL_ROUTE)
+		return route_cache_forget(
+			&w->routes, &c->route.destination, c->route.prefix_length);
+	if (c->kind != RTNL_NEIGHBOUR)
+		route_cache_forget_all(&w->routes);
+	return true;
+}
 
 static int message_read(const struct nlmsghdr *nlh, void *data)
 {
@@ -68,17 +63,17 @@ static int message_read(const struct nlmsghdr *nlh, void *data)
 		c->interrupted = true;
 	if (rtnl_parse(nlh, &change))
 		return MNL_CB_OK; /* one odd message must not stop the others */
-	if (c->route) {
-		if (change.kind == RTNL_ROUTE)
-			*c->route = change.route;
-	} else if (kernel_tables_apply(&c->watch->tables, &change)) {
+	if (c->answer) {
+		if (change.kind == c->answer->kind)
+			*c->answer = change;
+	} else if (kernel_tables_apply(&c->watch->tables, &change) &&
+		routes_forget(c->watch, &change)) {
 		c->changes |= change_of(change.kind);
 	}
 	return MNL_CB_OK;
 }
 
-/* Send a request and read to the end of its answer. Returns 0 or the kernel's negative errno. */
-static int request(struct kernel_watch *w, struct nlmsghdr *nlh, struct collect *collect)
+int kernel_request(struct kernel_watch *w, struct nlmsghdr *nlh, struct collect *collect)
 {
 	unsigned int sequence = ++w->sequence;
 	unsigned int port = mnl_socket_get_portid(w->requests);
@@ -107,7 +102,7 @@ static int request(struct kernel_watch *w, struct nlmsghdr *nlh, struct collect 
 		if (rc == MNL_CB_STOP)
 			return 0;
 		/* A single answer has no end mark; requests that ask for an ACK get one. */
-		if (collect && collect->route)
+		if (collect && collect->answer)
 			return 0;
 	}
 }
@@ -123,7 +118,7 @@ static int dump(struct kernel_watch *w, uint16_t type, size_t header)
 		nlh->nlmsg_type = type;
 		nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		mnl_nlmsg_put_extra_header(nlh, header);
-		int rc = request(w, nlh, &c);
+		int rc = kernel_request(w, nlh, &c);
 
 		if (rc && rc != -EINTR)
 			return rc;
@@ -137,6 +132,7 @@ static int dump(struct kernel_watch *w, uint16_t type, size_t header)
 static int dump_all(struct kernel_watch *w)
 {
 	kernel_tables_clear(&w->tables);
+	route_cache_forget_all(&w->routes);
 	int rc = dump(w, RTM_GETLINK, sizeof(struct ifinfomsg));
 
 	if (!rc)
@@ -232,6 +228,7 @@ void kernel_watch_stop(struct kernel_watch *w)
 	if (w->events)
 		mnl_socket_close(w->events);
 	kernel_tables_clear(&w->tables);
+	route_cache_fini(&w->routes);
 	free(w);
 }
 
@@ -265,42 +262,6 @@ bool kernel_neighbour_is_valid(const struct kernel_neighbour *n)
 		(n->state & (NUD_PERMANENT | NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE));
 }
 
-static bool is_ipv4(const struct address *a)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return !memcmp(a->bytes, mapped, sizeof(mapped));
-}
-
-static void put_address(struct nlmsghdr *nlh, uint16_t type, const struct address *a)
-{
-	if (is_ipv4(a))
-		mnl_attr_put(nlh, type, 4, a->bytes + 12);
-	else
-		mnl_attr_put(nlh, type, 16, a->bytes);
-}
-
-int kernel_route_get(struct kernel_watch *w, const struct address *to, struct kernel_route *ret)
-{
-	char buffer[256] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
-	struct kernel_route route = { 0 };
-	struct collect c = { .watch = w, .route = &route };
-
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	struct rtmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
-
-	m->rtm_family = is_ipv4(to) ? AF_INET : AF_INET6;
-	m->rtm_dst_len = is_ipv4(to) ? 32 : 128;
-	put_address(nlh, RTA_DST, to);
-	int rc = request(w, nlh, &c);
-
-	if (!rc)
-		*ret = route;
-	return rc;
-}
-
 int kernel_neighbour_ask(struct kernel_watch *w, uint32_t ifindex, const struct address *a)
 {
 	char buffer[256] __attribute__((aligned(8)));
@@ -311,12 +272,12 @@ int kernel_neighbour_ask(struct kernel_watch *w, uint32_t ifindex, const struct 
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
 	struct ndmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
 
-	m->ndm_family = is_ipv4(a) ? AF_INET : AF_INET6;
+	m->ndm_family = address_is_v4(a) ? AF_INET : AF_INET6;
 	m->ndm_ifindex = (int)ifindex;
 	m->ndm_flags = NTF_USE;
 	m->ndm_state = NUD_NONE;
-	put_address(nlh, NDA_DST, a);
-	return request(w, nlh, &c);
+	kernel_put_address(nlh, NDA_DST, a);
+	return kernel_request(w, nlh, &c);
 }
 
 static int address_change(struct kernel_watch *w, uint16_t type, uint16_t flags, uint32_t ifindex,
@@ -325,7 +286,7 @@ static int address_change(struct kernel_watch *w, uint16_t type, uint16_t flags,
 	char buffer[256] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
 	struct collect c = { .watch = w };
-	bool ipv4 = is_ipv4(a);
+	bool ipv4 = address_is_v4(a);
 
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
@@ -336,14 +297,14 @@ static int address_change(struct kernel_watch *w, uint16_t type, uint16_t flags,
 	m->ifa_index = ifindex;
 	m->ifa_scope = ipv4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
 	m->ifa_flags = ipv4 ? 0 : IFA_F_NODAD;
-	put_address(nlh, IFA_LOCAL, a);
-	put_address(nlh, IFA_ADDRESS, a);
+	kernel_put_address(nlh, IFA_LOCAL, a);
+	kernel_put_address(nlh, IFA_ADDRESS, a);
 	if (!ipv4 && type == RTM_NEWADDR) {
 		struct ifa_cacheinfo lifetime = { .ifa_prefered = 0, .ifa_valid = UINT32_MAX };
 
 		mnl_attr_put(nlh, IFA_CACHEINFO, sizeof(lifetime), &lifetime);
 	}
-	int rc = request(w, nlh, &c);
+	int rc = kernel_request(w, nlh, &c);
 
 	if (!rc) {
 		struct rtnl_change change = { .kind = RTNL_ADDRESS,

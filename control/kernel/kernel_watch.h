@@ -4,7 +4,7 @@
  * The kernel's links, addresses and neighbours as tables that follow rtnetlink, and the few requests
  * that control makes of the kernel: which way to an address, resolve this neighbour, add or remove an
  * address. Routes are not copied (a host may hold a million of them): the kernel is asked per
- * address, and a change of any is reported.
+ * address, and a change is reported when it could matter to an address that was asked for.
  *
  * Event loop's thread only. Requests wait for the kernel's answer, which rtnetlink gives at once.
  */
@@ -21,7 +21,7 @@ enum kernel_change {
 	KERNEL_CHANGE_LINKS = 1u << 0,
 	KERNEL_CHANGE_ADDRESSES = 1u << 1,
 	KERNEL_CHANGE_NEIGHBOURS = 1u << 2,
-	KERNEL_CHANGE_ROUTES = 1u << 3,
+	KERNEL_CHANGE_ROUTES = 1u << 3, /* of an address that was asked for */
 };
 
 /* Called once per batch of messages, after the tables have changed; changes: enum kernel_change. */
@@ -48,8 +48,13 @@ bool kernel_address_exists(const struct kernel_watch *w, const struct address *a
 /* A link address that packets can be sent to now. */
 bool kernel_neighbour_is_valid(const struct kernel_neighbour *n);
 
-/* Which way the kernel would send to an address. Returns 0, -ENETUNREACH, -EHOSTUNREACH, ... */
+/*
+ * The routing table's entry for an address, with all its next hops. The kernel is asked only for what it
+ * has not said before, or has reported a change of. Returns 0, -ENETUNREACH, -EHOSTUNREACH, ...
+ */
 int kernel_route_get(struct kernel_watch *w, const struct address *to, struct kernel_route *ret);
+/* Forget the addresses that have not been asked for since the last sweep. */
+void kernel_routes_sweep(struct kernel_watch *w);
 
 /* Have the kernel resolve, or confirm, a neighbour now, as if it had a packet for it. */
 int kernel_neighbour_ask(struct kernel_watch *w, uint32_t ifindex, const struct address *a);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/kernel/rtnl_parse.h"
-
-#include <libmnl/libmnl.h>
+#include "control/kernel/rtnl_private.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -11,14 +9,6 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* The attributes that are read all have numbers below this. */
-#define ATTRIBUTES 32
-
-struct attributes {
-	const struct nlattr *at[ATTRIBUTES];
-	const char *end; /* of the message; libmnl rounds it up */
-};
 
 static int attribute_keep(const struct nlattr *attr, void *data)
 {
@@ -31,8 +21,7 @@ static int attribute_keep(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
-/* Walk the attributes behind a family header of the given size; false when the message is cut. */
-static bool attributes_read(const struct nlmsghdr *nlh, size_t header, struct attributes *ret)
+bool attributes_read(const struct nlmsghdr *nlh, size_t header, struct attributes *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	/* The kernel pads; libmnl takes that for granted, and would read on to the next multiple. */
@@ -42,7 +31,14 @@ static bool attributes_read(const struct nlmsghdr *nlh, size_t header, struct at
 	return mnl_attr_parse(nlh, (unsigned int)header, attribute_keep, ret) >= MNL_CB_STOP;
 }
 
-static bool address_read(const struct nlattr *attr, uint8_t family, struct address *ret)
+bool attributes_read_bytes(const void *bytes, size_t length, struct attributes *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->end = (const char *)bytes + length;
+	return mnl_attr_parse_payload(bytes, length, attribute_keep, ret) >= MNL_CB_STOP;
+}
+
+bool address_read(const struct nlattr *attr, uint8_t family, struct address *ret)
 {
 	size_t size = family == AF_INET ? 4 : 16;
 
@@ -55,7 +51,7 @@ static bool address_read(const struct nlattr *attr, uint8_t family, struct addre
 	return true;
 }
 
-static bool u32_read(const struct nlattr *attr, uint32_t *ret)
+bool u32_read(const struct nlattr *attr, uint32_t *ret)
 {
 	if (mnl_attr_get_payload_len(attr) != sizeof(uint32_t))
 		return false;
@@ -139,35 +135,6 @@ static int neighbour_parse(
 	return address_read(a.at[NDA_DST], m->ndm_family, &ret->address) ? 0 : -EINVAL;
 }
 
-static int route_parse(const struct nlmsghdr *nlh, struct kernel_route *ret)
-{
-	struct attributes a;
-
-	if (!attributes_read(nlh, sizeof(struct rtmsg), &a))
-		return -EINVAL;
-	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
-
-	memset(ret, 0, sizeof(*ret));
-	ret->type = m->rtm_type;
-	if (a.at[RTA_OIF] && !u32_read(a.at[RTA_OIF], &ret->ifindex))
-		return -EINVAL;
-	if (a.at[RTA_GATEWAY]) {
-		ret->has_via = true;
-		if (!address_read(a.at[RTA_GATEWAY], m->rtm_family, &ret->via))
-			return -EINVAL;
-	} else if (a.at[RTA_VIA]) {
-		/* A gateway of the other family: an IPv4 route by way of an IPv6 router. */
-		const struct rtvia *via = mnl_attr_get_payload(a.at[RTA_VIA]);
-		size_t size = mnl_attr_get_payload_len(a.at[RTA_VIA]);
-
-		if (size != sizeof(via->rtvia_family) + 16 || via->rtvia_family != AF_INET6)
-			return -EINVAL;
-		ret->has_via = true;
-		memcpy(ret->via.bytes, via->rtvia_addr, 16);
-	}
-	return 0;
-}
-
 int rtnl_parse(const struct nlmsghdr *nlh, struct rtnl_change *ret_change)
 {
 	struct rtnl_change c = { .kind = RTNL_OTHER };
@@ -197,7 +164,19 @@ int rtnl_parse(const struct nlmsghdr *nlh, struct rtnl_change *ret_change)
 	case RTM_DELROUTE:
 		c.kind = RTNL_ROUTE;
 		c.removed = nlh->nlmsg_type == RTM_DELROUTE;
-		rc = route_parse(nlh, &c.route);
+		rc = rtnl_route_parse(nlh, &c.route);
+		known = c.route.type != RTN_UNSPEC;
+		break;
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP:
+		c.kind = RTNL_NEXTHOP;
+		c.removed = nlh->nlmsg_type == RTM_DELNEXTHOP;
+		rc = rtnl_nexthop_parse(nlh, &c.nexthop);
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		c.kind = RTNL_RULE;
+		c.removed = nlh->nlmsg_type == RTM_DELRULE;
 		break;
 	default:
 		break;

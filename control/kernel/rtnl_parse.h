@@ -41,11 +41,35 @@ struct kernel_neighbour {
 	uint8_t mac[6];
 };
 
+#define KERNEL_HOPS_MAX 16
+
+struct kernel_hop {
+	uint32_t ifindex; /* outgoing */
+	uint16_t weight; /* 1.. */
+	bool dead; /* the interface is down or has no carrier */
+	bool has_via; /* false: the destination is on the link itself */
+	struct address via;
+};
+
 struct kernel_route {
 	uint8_t type; /* RTN_*, linux/rtnetlink.h */
-	bool has_via; /* false: the destination is on the link itself */
-	uint32_t ifindex; /* outgoing; 0 when the answer names none */
-	struct address via;
+	uint8_t prefix_length; /* of the mapped 128-bit destination */
+	struct address destination;
+	uint32_t nexthop_id; /* of a nexthop object; 0: none */
+	uint32_t hops_left_out; /* beyond KERNEL_HOPS_MAX */
+	uint32_t hop_count; /* 0 when the kernel names only the nexthop object */
+	struct kernel_hop hops[KERNEL_HOPS_MAX];
+};
+
+/* A nexthop object: a next hop, or a group of others. */
+struct kernel_nexthop {
+	uint32_t id;
+	uint32_t member_count; /* 0: not a group */
+	struct {
+		uint32_t id;
+		uint16_t weight; /* 1.. */
+	} members[KERNEL_HOPS_MAX];
+	struct kernel_hop hop;
 };
 
 enum rtnl_kind {
@@ -54,6 +78,8 @@ enum rtnl_kind {
 	RTNL_ADDRESS,
 	RTNL_NEIGHBOUR,
 	RTNL_ROUTE,
+	RTNL_NEXTHOP,
+	RTNL_RULE, /* which table is asked; nothing of it is read */
 };
 
 struct rtnl_change {
@@ -64,6 +90,7 @@ struct rtnl_change {
 		struct kernel_address address;
 		struct kernel_neighbour neighbour;
 		struct kernel_route route;
+		struct kernel_nexthop nexthop;
 	};
 };
 

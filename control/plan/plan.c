@@ -2,6 +2,7 @@
 
 #include "control/plan/plan.h"
 
+#include "control/plan/next_hops.h"
 #include "control/plan/ports.h"
 
 #include <errno.h>
@@ -9,93 +10,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Next hops in the order in which they were first needed. */
-struct hops {
-	struct weir_config_neighbour *items;
-	size_t count;
-	uint32_t *slots; /* open addressing: index + 1, or 0 */
-	size_t mask;
-};
-
 struct planner {
 	const struct model *m;
 	const struct plan_world *world;
 	const struct plan_ports *ports;
-	struct hops hops;
-	struct hops known; /* the model's static neighbours */
+	struct next_hops hops;
+	struct next_hops known; /* the model's static neighbours */
+	struct hop_groups groups;
 };
 
-static int hops_init(struct hops *h, size_t most)
+/* A next hop's index among those of the message; static neighbours are asked first. */
+static uint32_t plan_neighbour(struct planner *p, const struct plan_hop *hop)
 {
-	size_t size = 16;
-	while (size < 2 * most)
-		size *= 2;
-	h->items = calloc(most + 1, sizeof(*h->items));
-	h->slots = calloc(size, sizeof(*h->slots));
-	h->mask = size - 1;
-	return h->items != NULL && h->slots != NULL ? 0 : -ENOMEM;
+	const struct plan_world *w = p->world;
+	struct weir_config_neighbour n = { .port = (uint8_t)hop->port_index };
+	const struct weir_config_neighbour *known =
+		next_hops_find(&p->known, hop->via.bytes, (int)hop->port_index);
+	if (known != NULL)
+		return next_hops_add(&p->hops, known);
+	memcpy(n.address, hop->via.bytes, sizeof(n.address));
+	n.resolved = w->link_address != NULL &&
+		w->link_address(w->ctx, &hop->via, hop->port_index, n.mac);
+	if (!n.resolved)
+		memset(n.mac, 0, sizeof(n.mac));
+	return next_hops_add(&p->hops, &n);
 }
 
-static void hops_fini(struct hops *h)
-{
-	free(h->items);
-	free(h->slots);
-}
-
-/* The slot of an address on a port; port -1 is any: the first that was added. */
-static uint32_t *hops_slot(const struct hops *h, const uint8_t *address, int port)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < 16; i++)
-		hash = (hash ^ address[i]) * UINT64_C(0x100000001b3);
-	size_t at = (size_t)(hash ^ hash >> 32) & h->mask;
-	for (; h->slots[at] != 0; at = (at + 1) & h->mask) {
-		const struct weir_config_neighbour *n = &h->items[h->slots[at] - 1];
-		if (memcmp(n->address, address, 16) == 0 && (port < 0 || n->port == port))
-			break;
-	}
-	return &h->slots[at];
-}
-
-static uint32_t hops_add(struct hops *h, const struct weir_config_neighbour *n)
-{
-	uint32_t *slot = hops_slot(h, n->address, n->port);
-	if (*slot == 0) {
-		h->items[h->count++] = *n;
-		*slot = (uint32_t)h->count;
-	}
-	return *slot - 1;
-}
-
-static const struct weir_config_neighbour *hops_find(
-	const struct hops *h, const uint8_t *address, int port)
-{
-	uint32_t index = *hops_slot(h, address, port);
-	return index ? &h->items[index - 1] : NULL;
-}
-
-/* The next hop towards a backend: what the file says, else what the world says. */
+/* The next hop, or hops, towards a backend: what the file says, else what the world says. */
 static uint32_t plan_hop(struct planner *p, const struct address *to)
 {
 	const struct plan_world *w = p->world;
-	struct weir_config_neighbour n = { 0 };
-	const struct weir_config_neighbour *known = hops_find(&p->known, to->bytes, -1);
+	struct plan_hop found[WEIR_MAX_HOPS];
+	struct weir_config_hop_group group = { 0 };
+	const struct weir_config_neighbour *known = next_hops_find(&p->known, to->bytes, -1);
 	if (known != NULL)
-		return hops_add(&p->hops, known);
-	struct address via;
-	size_t port;
-	if (w == NULL || w->next_hop == NULL || !w->next_hop(w->ctx, to, &via, &port) ||
-		port >= p->m->port_count)
-		return WEIR_NO_NEIGHBOUR;
-	known = hops_find(&p->known, via.bytes, (int)port);
-	if (known != NULL)
-		return hops_add(&p->hops, known);
-	memcpy(n.address, via.bytes, sizeof(n.address));
-	n.port = (uint8_t)port;
-	n.resolved = w->link_address != NULL && w->link_address(w->ctx, &via, port, n.mac);
-	if (!n.resolved)
-		memset(n.mac, 0, sizeof(n.mac));
-	return hops_add(&p->hops, &n);
+		return next_hops_add(&p->hops, known);
+	size_t count = w != NULL && w->next_hops != NULL ? w->next_hops(w->ctx, to, found) : 0;
+	for (size_t i = 0; i < count; i++) {
+		if (found[i].port_index >= p->m->port_count)
+			continue;
+		uint32_t index = plan_neighbour(p, &found[i]);
+		if (index != WEIR_NO_NEIGHBOUR)
+			group_add(&group, index, found[i].weight);
+	}
+	if (group.hop_count <= 1)
+		return group.hop_count ? group.neighbour[0] : WEIR_NO_NEIGHBOUR;
+	uint32_t index = groups_add(&p->groups, &group, &p->hops);
+	return index == WEIR_NO_NEIGHBOUR ? group.neighbour[0] : WEIR_HOP_GROUP | index;
 }
 
 static void plan_service(const struct model_service *s, struct weir_config_service *to)
@@ -160,7 +121,7 @@ static void plan_port(const struct model_port *port, bool replay, struct weir_co
 	memcpy(to->device, port->device, sizeof(to->device));
 }
 
-/* Sizes of the message's arrays, and room for them with all next hops that there could be. */
+/* Sizes of the message's arrays, and of what comes before the next hops. */
 static size_t plan_size(const struct model *m, struct weir_config *header)
 {
 	*header = (struct weir_config){
@@ -176,27 +137,27 @@ static size_t plan_size(const struct model *m, struct weir_config *header)
 	return sizeof(*header) + m->port_count * sizeof(struct weir_config_port) +
 		m->service_count * sizeof(struct weir_config_service) +
 		header->backend_count * sizeof(struct weir_config_backend) +
-		header->source_count * sizeof(struct weir_config_source) +
-		header->backend_count * sizeof(struct weir_config_neighbour);
+		header->source_count * sizeof(struct weir_config_source);
 }
 
-static int planner_init(struct planner *p, size_t backend_count)
+static int planner_init(struct planner *p)
 {
-	int r = hops_init(&p->hops, backend_count);
+	int r = next_hops_init(&p->hops, WEIR_MAX_NEIGHBOURS);
 	if (r == 0)
-		r = hops_init(&p->known, p->m->neighbour_count);
+		r = next_hops_init(&p->known, SIZE_MAX);
 	for (size_t i = 0; r == 0 && i < p->m->neighbour_count; i++) {
 		const struct model_neighbour *from = &p->m->neighbours[i];
 		struct weir_config_neighbour n = { .port = (uint8_t)from->port, .resolved = 1 };
 		memcpy(n.address, from->address.bytes, sizeof(n.address));
 		memcpy(n.mac, from->mac, sizeof(n.mac));
-		hops_add(&p->known, &n);
+		if (next_hops_add(&p->known, &n) == WEIR_NO_NEIGHBOUR)
+			r = -ENOMEM;
 	}
 	return r;
 }
 
-/* Fill the message behind `body`, which has room; returns its length. */
-static size_t plan_fill(struct planner *p, struct weir_config *header, bool replay, char *body)
+/* Fill the message behind `body`, which has room for all but the next hops. */
+static void plan_fill(struct planner *p, const struct weir_config *header, bool replay, char *body)
 {
 	const struct model *m = p->m;
 	char *at = body + sizeof(*header);
@@ -204,7 +165,6 @@ static size_t plan_fill(struct planner *p, struct weir_config *header, bool repl
 	struct weir_config_service *services = (void *)(ports + m->port_count);
 	struct weir_config_backend *backends = (void *)(services + m->service_count);
 	struct weir_config_source *sources = (void *)(backends + header->backend_count);
-	struct weir_config_neighbour *neighbours = (void *)(sources + header->source_count);
 	uint32_t backend = 0;
 	uint32_t source = 0;
 	for (size_t i = 0; i < m->port_count; i++)
@@ -219,10 +179,27 @@ static size_t plan_fill(struct planner *p, struct weir_config *header, bool repl
 		for (size_t j = 0; j < services[i].source_count; j++)
 			plan_source(p, s, &s->sources[j], &sources[source++]);
 	}
+}
+
+/* Put the next hops, which are known now, behind the rest; the body moves. */
+static int plan_append_hops(struct planner *p, struct weir_config *header, char **body,
+	size_t *ret_length, size_t length)
+{
+	size_t hops = p->hops.count * sizeof(*p->hops.items);
+	size_t groups = p->groups.count * sizeof(*p->groups.items);
+	char *grown = realloc(*body, length + hops + groups);
+	if (grown == NULL)
+		return -ENOMEM;
 	header->neighbour_count = (uint32_t)p->hops.count;
-	memcpy(body, header, sizeof(*header));
-	memcpy(neighbours, p->hops.items, p->hops.count * sizeof(*neighbours));
-	return (size_t)((char *)(neighbours + p->hops.count) - body);
+	header->hop_group_count = (uint32_t)p->groups.count;
+	memcpy(grown, header, sizeof(*header));
+	if (hops)
+		memcpy(grown + length, p->hops.items, hops);
+	if (groups)
+		memcpy(grown + length + hops, p->groups.items, groups);
+	*body = grown;
+	*ret_length = length + hops + groups;
+	return 0;
 }
 
 int plan_build(const struct model *m, const struct plan_world *world, struct plan_ports *ports,
@@ -240,7 +217,7 @@ int plan_build(const struct model *m, const struct plan_world *world, struct pla
 		goto out;
 	p.ports = next;
 	size_t size = plan_size(m, &header);
-	r = planner_init(&p, header.backend_count);
+	r = planner_init(&p);
 	if (r < 0)
 		goto out;
 	body = calloc(1, size);
@@ -248,15 +225,21 @@ int plan_build(const struct model *m, const struct plan_world *world, struct pla
 		r = -ENOMEM;
 		goto out;
 	}
-	*ret_length = plan_fill(&p, &header, replay, body);
+	plan_fill(&p, &header, replay, body);
+	r = plan_append_hops(&p, &header, &body, ret_length, size);
+	if (r < 0) {
+		free(body);
+		goto out;
+	}
 	*ret_body = body;
 	/* The caller's object stays, its content becomes that of this plan. */
 	struct plan_ports old = *ports;
 	*ports = *next;
 	*next = old;
 out:
-	hops_fini(&p.hops);
-	hops_fini(&p.known);
+	next_hops_fini(&p.hops);
+	next_hops_fini(&p.known);
+	groups_fini(&p.groups);
 	plan_ports_destroy(next);
 	return r;
 }

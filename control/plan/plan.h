@@ -28,6 +28,13 @@ void plan_ports_destroy(struct plan_ports *p);
 char *plan_ports_save(const struct plan_ports *p);
 struct plan_ports *plan_ports_load(const char *text);
 
+/* A next hop. */
+struct plan_hop {
+	struct address via;
+	size_t port_index;
+	uint16_t weight; /* 1.. */
+};
+
 /* What the plan asks of the world; any callback may be NULL. */
 struct plan_world {
 	void *ctx;
@@ -35,11 +42,12 @@ struct plan_world {
 	void (*backend)(void *ctx, const struct model_service *s, const struct model_backend *b,
 		uint8_t *ret_state, uint16_t *ret_weight);
 	/*
-	 * Next hop towards an address: its own address when on link. False when no route is known.
-	 * Without it: the address itself, on the port of its `neighbours` entry.
+	 * Next hops towards an address, at most WEIR_MAX_HOPS: its own address when on link. Returns
+	 * how many; 0 when no route is known. Without it: the address itself, on the port of its
+	 * `neighbours` entry.
 	 */
-	bool (*next_hop)(void *ctx, const struct address *to, struct address *ret_via,
-		size_t *ret_port_index);
+	size_t (*next_hops)(
+		void *ctx, const struct address *to, struct plan_hop ret_hops[WEIR_MAX_HOPS]);
 	/* Link address of a next hop; false while unresolved. Static `neighbours` are asked first. */
 	bool (*link_address)(
 		void *ctx, const struct address *via, size_t port_index, uint8_t ret_mac[6]);

@@ -30,9 +30,13 @@
 #define WEIR_MAX_BACKENDS	      65536
 #define WEIR_MAX_SOURCES	      4096
 #define WEIR_MAX_NEIGHBOURS	      65536
+#define WEIR_MAX_HOP_GROUPS	      16384
+#define WEIR_MAX_HOPS		      16 /* of a group */
+#define WEIR_MAX_HOP_WEIGHT	      65535
 #define WEIR_MAX_WEIGHT		      65535
 #define WEIR_UNLIMITED		      UINT64_MAX
 #define WEIR_NO_NEIGHBOUR	      UINT32_MAX
+#define WEIR_HOP_GROUP		      0x80000000u /* the other bits are the index of a group */
 #define WEIR_PORT_BLOCKS	      256 /* a block is 256 consecutive port numbers */
 #define WEIR_AFFINITY_MIN_PLACES      1024u
 #define WEIR_AFFINITY_MAX_PLACES      16777216u
@@ -100,7 +104,7 @@ enum weir_mode {
 /*
  * CONFIG: the header, then port_count weir_config_port, service_count weir_config_service,
  * backend_count weir_config_backend, source_count weir_config_source, neighbour_count
- * weir_config_neighbour, with nothing between and nothing behind.
+ * weir_config_neighbour, hop_group_count weir_config_hop_group, with nothing between and nothing behind.
  *
  * Unique are: ports' and services' names, devices, services' address + prefix + protocol + port, a
  * service's backends' address + port, neighbours' address + port. A nat service has at least one
@@ -118,7 +122,7 @@ struct weir_config {
 	uint32_t backend_count;
 	uint32_t source_count;
 	uint32_t neighbour_count;
-	uint32_t reserved;
+	uint32_t hop_group_count;
 };
 
 struct weir_config_port {
@@ -161,7 +165,8 @@ struct weir_config_backend {
 	uint8_t state; /* enum weir_backend_state but UNUSED */
 	uint8_t fallback; /* 1: gets new flows only while no other of the service can */
 	uint8_t reserved[2];
-	uint32_t neighbour; /* next hop: index into the neighbour array, or WEIR_NO_NEIGHBOUR */
+	/* Next hop: index into the neighbour array, WEIR_HOP_GROUP | group, or WEIR_NO_NEIGHBOUR. */
+	uint32_t neighbour;
 };
 
 /*
@@ -179,6 +184,16 @@ struct weir_config_neighbour {
 	uint8_t mac[6];
 	uint8_t port; /* index into the port array */
 	uint8_t resolved; /* 0: mac is not known */
+};
+
+/*
+ * Next hops that are equally good. A new flow gets one of those whose link address is known, in
+ * proportion to the weights, and keeps it for as long as it is known and in the backend's group.
+ */
+struct weir_config_hop_group {
+	uint32_t hop_count; /* 2..WEIR_MAX_HOPS */
+	uint32_t neighbour[WEIR_MAX_HOPS]; /* indices, each once; 0 behind the last */
+	uint16_t weight[WEIR_MAX_HOPS]; /* 1..WEIR_MAX_HOP_WEIGHT; 0 behind the last */
 };
 
 /* BACKENDS: found by service name + address + port; refused whole when one is not there. */
@@ -258,6 +273,7 @@ static_assert(sizeof(struct weir_config_service) == 160, "config service layout"
 static_assert(sizeof(struct weir_config_backend) == 28, "config backend layout");
 static_assert(sizeof(struct weir_config_source) == 48, "config source layout");
 static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layout");
+static_assert(sizeof(struct weir_config_hop_group) == 100, "config hop group layout");
 static_assert(sizeof(struct weir_backend_update) == 88, "backend update layout");
 static_assert(sizeof(struct weir_neighbour_update) == 24, "neighbour update layout");
 static_assert(sizeof(struct weir_flow_query) == 108, "flow query layout");

@@ -81,6 +81,8 @@ void weir_config_view(const void *body, struct weir_config_view *ret_view)
 	ret_view->sources = (const void *)p;
 	p += (size_t)h->source_count * sizeof(struct weir_config_source);
 	ret_view->neighbours = (const void *)p;
+	p += (size_t)h->neighbour_count * sizeof(struct weir_config_neighbour);
+	ret_view->hop_groups = (const void *)p;
 }
 
 static int counts_check(const struct weir_config *h, size_t length, const struct complaint *c)
@@ -95,11 +97,14 @@ static int counts_check(const struct weir_config *h, size_t length, const struct
 		return too_many(c, "source addresses", h->source_count, WEIR_MAX_SOURCES);
 	if (h->neighbour_count > WEIR_MAX_NEIGHBOURS)
 		return too_many(c, "neighbours", h->neighbour_count, WEIR_MAX_NEIGHBOURS);
+	if (h->hop_group_count > WEIR_MAX_HOP_GROUPS)
+		return too_many(c, "groups of next hops", h->hop_group_count, WEIR_MAX_HOP_GROUPS);
 	size_t expected = sizeof(*h) + (size_t)h->port_count * sizeof(struct weir_config_port) +
 		(size_t)h->service_count * sizeof(struct weir_config_service) +
 		(size_t)h->backend_count * sizeof(struct weir_config_backend) +
 		(size_t)h->source_count * sizeof(struct weir_config_source) +
-		(size_t)h->neighbour_count * sizeof(struct weir_config_neighbour);
+		(size_t)h->neighbour_count * sizeof(struct weir_config_neighbour) +
+		(size_t)h->hop_group_count * sizeof(struct weir_config_hop_group);
 	if (length != expected)
 		return complain(
 			c, "%zu bytes, but the counts in its header make %zu", length, expected);
@@ -234,6 +239,34 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 	return rc < 0 ? rc : affinity_check(s, c);
 }
 
+static bool next_hop_is_good(const struct weir_config *h, uint32_t neighbour)
+{
+	if (neighbour == WEIR_NO_NEIGHBOUR)
+		return true;
+	if (neighbour & WEIR_HOP_GROUP)
+		return (neighbour & ~WEIR_HOP_GROUP) < h->hop_group_count;
+	return neighbour < h->neighbour_count;
+}
+
+static int hop_group_check(const struct weir_config_view *v, uint32_t i, const struct complaint *c)
+{
+	const struct weir_config_hop_group *g = &v->hop_groups[i];
+
+	if (g->hop_count < 2 || g->hop_count > WEIR_MAX_HOPS)
+		return complain(c, "group %u: %u next hops, expected 2 to %u", i, g->hop_count,
+			WEIR_MAX_HOPS);
+	for (uint32_t k = 0; k < g->hop_count; k++) {
+		if (g->neighbour[k] >= v->header->neighbour_count)
+			return complain(c, "group %u: next hop %u is beyond the array", i, k);
+		if (g->weight[k] == 0)
+			return complain(c, "group %u: next hop %u has weight 0", i, k);
+		for (uint32_t other = 0; other < k; other++)
+			if (g->neighbour[other] == g->neighbour[k])
+				return complain(c, "group %u: a next hop stands in it twice", i);
+	}
+	return 0;
+}
+
 static int backends_check(const struct weir_config_view *v, const struct weir_config_service *s,
 	const struct complaint *c)
 {
@@ -255,7 +288,7 @@ static int backends_check(const struct weir_config_view *v, const struct weir_co
 			return complain(c,
 				"service %s: backend %u: fallback is %u, expected 0 or 1", s->name,
 				i, b->fallback);
-		if (b->neighbour != WEIR_NO_NEIGHBOUR && b->neighbour >= v->header->neighbour_count)
+		if (!next_hop_is_good(v->header, b->neighbour))
 			return complain(c,
 				"service %s: backend %u has a neighbour beyond the array", s->name,
 				i);
@@ -338,6 +371,8 @@ int weir_config_validate(const void *body, size_t length, char *err, size_t err_
 		if (rc == 0)
 			rc = sources_check(&v, &v.services[i], &c);
 	}
+	for (uint32_t i = 0; rc == 0 && i < v.header->hop_group_count; i++)
+		rc = hop_group_check(&v, i, &c);
 	if (rc == 0)
 		rc = ranges_check(&v, &c);
 	if (rc == 0)

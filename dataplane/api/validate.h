@@ -29,6 +29,7 @@ struct weir_config_view {
 	const struct weir_config_backend *backends;
 	const struct weir_config_source *sources;
 	const struct weir_config_neighbour *neighbours;
+	const struct weir_config_hop_group *hop_groups;
 };
 
 void weir_config_view(const void *body, struct weir_config_view *ret_view);

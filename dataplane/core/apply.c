@@ -300,8 +300,8 @@ static int shared_make(struct fastpath *fp, struct applying *a, struct port *con
 
 	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
 		a->port_index[i] = i < h->port_count && ports[i] ? ports[i]->index : UINT8_MAX;
-	ret = neighbours_create(
-		a->view.neighbours, h->neighbour_count, a->port_index, &a->neighbours);
+	ret = neighbours_create(a->view.neighbours, h->neighbour_count, a->view.hop_groups,
+		h->hop_group_count, a->port_index, &a->neighbours);
 	if (ret == 0)
 		ret = generation_shared_create(
 			fp, a->view.services, a->view.sources, h->service_count, a->of, &a->shared);
@@ -502,8 +502,8 @@ int fastpath_update_backends(struct fastpath *fp, const struct weir_backend_upda
 int fastpath_update_neighbours(struct fastpath *fp, const struct weir_neighbour_update *updates,
 	uint32_t count, char *err, size_t err_size)
 {
-	for (uint32_t i = 0; fp->generation && i < count; i++)
-		neighbours_update(fp->generation->neighbours, &updates[i],
+	if (fp->generation)
+		neighbours_update(fp->generation->neighbours, updates, count,
 			fp->generation->shared->port_index);
 	return 0;
 }

@@ -91,7 +91,7 @@ struct packet {
 	uint8_t port_out; /* neighbour */
 	uint8_t ttl; /* parse: TTL or hop limit as received */
 	uint16_t source; /* service or balance: slot of the translation source address */
-	uint32_t neighbour; /* balance: index of the next hop, or PACKET_NO_NEIGHBOUR */
+	uint32_t neighbour; /* balance: next hop, as the backend names it, or PACKET_NO_NEIGHBOUR */
 	uint32_t length; /* receive: frame bytes without FCS as received */
 };
 

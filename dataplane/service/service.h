@@ -41,9 +41,9 @@ struct service_backend {
 	uint16_t epoch; /* of the slot: flows of an earlier owner have another */
 	uint8_t state; /* enum weir_backend_state */
 	bool fallback; /* new flows only while none of the others takes any */
-	uint32_t neighbour; /* index into the generation's neighbours */
 	bool takes_flows; /* it is in the Maglev table */
 	uint8_t reserved[3];
+	uint32_t neighbour; /* of the generation's neighbours, as in the configuration */
 };
 static_assert(sizeof(struct service_backend) == 32, "two backends to a cache line");
 

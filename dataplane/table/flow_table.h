@@ -84,8 +84,8 @@ struct flow_tuple {
 };
 
 /*
- * One flow. Written by the partition's worker only. What callers may write: stamp_us, backend_slot,
- * backend_epoch, source_slot, flags, port_in, client_mac, user. The rest is the table's.
+ * One flow. Written by the partition's worker only. What callers may write: hop, backend_slot, backend_epoch,
+ * source_slot, flags, port_in, client_mac, user. The rest is the table's.
  */
 struct flow {
 	/* tuple[FLOW_SIDE_CLIENT]: client -> service; tuple[FLOW_SIDE_BACKEND]: backend -> source
@@ -93,7 +93,8 @@ struct flow {
 	struct flow_tuple tuple[2];
 	uint32_t seq; /* odd while the identity changes */
 	uint32_t last_seen_ms; /* within FLOW_TOUCH_INTERVAL_MS */
-	uint32_t stamp_us; /* caller's: SYN or first request byte, microseconds */
+	uint16_t hop; /* mark of the next hop that it got from a group; 0: none */
+	uint16_t reserved;
 	uint16_t next, prev; /* queue, wheel slot or free list */
 	uint16_t backend_slot;
 	uint16_t backend_epoch;

@@ -34,7 +34,10 @@ static void service_check(const struct weir_config_view *v, const struct weir_co
 		const struct weir_config_backend *b = &v->backends[s->first_backend + i];
 		FUZZ_CHECK(b->state >= WEIR_BACKEND_UP && b->state <= WEIR_BACKEND_DOWN);
 		FUZZ_CHECK(b->neighbour == WEIR_NO_NEIGHBOUR ||
-			b->neighbour < v->header->neighbour_count);
+			(b->neighbour & WEIR_HOP_GROUP ?
+					(b->neighbour & ~WEIR_HOP_GROUP) <
+						v->header->hop_group_count :
+					b->neighbour < v->header->neighbour_count));
 	}
 }
 
@@ -45,8 +48,14 @@ static void config_check(const void *body, size_t length)
 	weir_config_view(body, &v);
 	FUZZ_CHECK(v.header->port_count <= WEIR_MAX_PORTS);
 	FUZZ_CHECK(v.header->service_count <= WEIR_MAX_SERVICES);
-	FUZZ_CHECK((const char *)(v.neighbours + v.header->neighbour_count) ==
+	FUZZ_CHECK((const char *)(v.hop_groups + v.header->hop_group_count) ==
 		(const char *)body + length);
+	for (uint32_t i = 0; i < v.header->hop_group_count; i++) {
+		const struct weir_config_hop_group *g = &v.hop_groups[i];
+		FUZZ_CHECK(g->hop_count >= 2 && g->hop_count <= WEIR_MAX_HOPS);
+		for (uint32_t k = 0; k < g->hop_count; k++)
+			FUZZ_CHECK(g->neighbour[k] < v.header->neighbour_count && g->weight[k]);
+	}
 	for (uint32_t i = 0; i < v.header->port_count; i++) {
 		name_check(v.ports[i].name, sizeof(v.ports[i].name));
 		name_check(v.ports[i].device, sizeof(v.ports[i].device));

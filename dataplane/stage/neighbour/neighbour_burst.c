@@ -36,6 +36,22 @@ static __rte_noinline void refuse_too_big(const struct work *w, struct rte_mbuf 
 	answer_error(w, m, WEIR_DROP_TOO_BIG, ICMP_ERROR_TOO_BIG, mtu);
 }
 
+/*
+ * The next hop of a packet whose `neighbour` is not one that is known: when it is a group of several, the
+ * one of them that the flow has or gets. Here, so that one next hop alone costs no thought of groups.
+ */
+static __rte_noinline union neighbour_word hop_from_group(
+	const struct work *w, const struct packet *p)
+{
+	const union neighbour_word none = { .word = 0 };
+
+	if (!(p->neighbour & WEIR_HOP_GROUP))
+		return none;
+	return neighbours_read(w->neighbours,
+		neighbours_choose(
+			w->neighbours, p->neighbour, p->hash, p->flow ? &p->flow->hop : NULL));
+}
+
 uint16_t neighbour_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
 {
 	const bool nat = w->settings->mode == WEIR_MODE_NAT;
@@ -55,6 +71,8 @@ uint16_t neighbour_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t 
 		} else {
 			hop = neighbours_read(w->neighbours, p->neighbour);
 		}
+		if (unlikely(!hop.resolved))
+			hop = hop_from_group(w, p);
 		if (unlikely(!hop.resolved)) {
 			stage_drop(w->core, m, WEIR_DROP_NEIGHBOUR_UNRESOLVED);
 			continue;

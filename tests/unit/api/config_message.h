@@ -19,6 +19,7 @@ struct config_message {
 	struct weir_config_backend backend[4];
 	struct weir_config_source source[3];
 	struct weir_config_neighbour neighbour[2];
+	struct weir_config_hop_group group[2];
 };
 
 static_assert(sizeof(struct config_message) ==
@@ -26,7 +27,8 @@ static_assert(sizeof(struct config_message) ==
 			3 * sizeof(struct weir_config_service) +
 			4 * sizeof(struct weir_config_backend) +
 			3 * sizeof(struct weir_config_source) +
-			2 * sizeof(struct weir_config_neighbour),
+			2 * sizeof(struct weir_config_neighbour) +
+			2 * sizeof(struct weir_config_hop_group),
 	"nothing between the parts");
 
 static inline void ipv4_set(uint8_t address[16], uint8_t a, uint8_t b, uint8_t c, uint8_t d)
@@ -53,6 +55,7 @@ static inline struct config_message config_message_good(void)
 			.backend_count = 4,
 			.source_count = 3,
 			.neighbour_count = 2,
+			.hop_group_count = 2,
 		},
 		.port = {
 			{ .name = "front", .device = "eth1", .kind = WEIR_PORT_KERNEL },
@@ -96,6 +99,12 @@ static inline struct config_message config_message_good(void)
 	ipv4_set(m.neighbour[0].address, 10, 0, 0, 11);
 	ipv4_set(m.neighbour[1].address, 10, 0, 0, 12);
 	m.neighbour[1].port = 1;
+	m.group[0] = (struct weir_config_hop_group){
+		.hop_count = 2, .neighbour = { 1, 0 }, .weight = { 1, 3 }
+	};
+	m.group[1] = m.group[0];
+	m.group[1].weight[0] = WEIR_MAX_HOP_WEIGHT;
+	m.backend[1].neighbour = WEIR_HOP_GROUP;
 	return m;
 }
 

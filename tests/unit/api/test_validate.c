@@ -108,6 +108,7 @@ static void counts_beyond_the_limits(void)
 	TOO_MANY(backend_count, WEIR_MAX_BACKENDS + 1);
 	TOO_MANY(source_count, UINT32_MAX);
 	TOO_MANY(neighbour_count, UINT32_MAX);
+	TOO_MANY(hop_group_count, WEIR_MAX_HOP_GROUPS + 1);
 #undef TOO_MANY
 	SPOILT(m.header.backend_count = 3, "the counts in its header make");
 }
@@ -231,6 +232,20 @@ static void bad_neighbours(void)
 	SPOILT(m.neighbour[0].resolved = 2, "resolved is 2");
 	SPOILT(m.neighbour[1] = m.neighbour[0], "same address and port");
 	CHANGED(memcpy(m.neighbour[1].address, m.neighbour[0].address, 16));
+}
+
+static void bad_hop_groups(void)
+{
+	SPOILT(m.group[0].hop_count = 1, "1 next hops, expected 2");
+	SPOILT(m.group[0].hop_count = WEIR_MAX_HOPS + 1, "17 next hops");
+	SPOILT(m.group[0].hop_count = 3, "next hop 2 has weight 0");
+	SPOILT(m.group[0].hop_count = UINT32_MAX, "next hops, expected");
+	SPOILT(m.group[0].neighbour[1] = 2, "next hop 1 is beyond");
+	SPOILT(m.group[0].neighbour[1] = WEIR_NO_NEIGHBOUR, "next hop 1 is beyond");
+	SPOILT(m.group[0].neighbour[1] = 1, "stands in it twice");
+	SPOILT(m.group[0].weight[1] = 0, "weight 0");
+	SPOILT(m.backend[0].neighbour = WEIR_HOP_GROUP | 2, "neighbour beyond");
+	SPOILT(m.header.hop_group_count = 3, "counts in its header");
 }
 
 static void backend_updates(void)
@@ -361,6 +376,7 @@ static const struct tap_case cases[] = {
 	{ "port blocks are disjoint per address and protocol",
 		port_blocks_are_disjoint_per_address_and_protocol },
 	{ "bad neighbours are refused", bad_neighbours },
+	{ "bad groups of next hops are refused", bad_hop_groups },
 	{ "backend updates are checked", backend_updates },
 	{ "neighbour updates are checked", neighbour_updates },
 	{ "flow queries are checked", flow_queries },

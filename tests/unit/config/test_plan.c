@@ -69,22 +69,34 @@ static void replan(const char *text, const struct plan_world *world, struct plan
 
 struct test_world {
 	bool has_route;
+	bool two_routers;
 	bool resolved;
 	bool owns;
 };
 
-static bool test_next_hop(
-	void *ctx, const struct address *to, struct address *ret_via, size_t *ret_port_index)
+static size_t test_next_hops(
+	void *ctx, const struct address *to, struct plan_hop ret_hops[WEIR_MAX_HOPS])
 {
 	struct test_world *w = ctx;
 	if (!w->has_route)
-		return false;
+		return 0;
 	/* 10.0.0.12 is on link behind front; all else is behind a router there. */
-	*ret_via = *to;
-	if (to->bytes[15] != 12)
-		address_parse("10.0.0.253", ret_via);
-	*ret_port_index = 0;
-	return true;
+	ret_hops[0] = (struct plan_hop){ .via = *to, .weight = 1 };
+	if (to->bytes[15] == 12)
+		return 1;
+	address_parse("10.0.0.253", &ret_hops[0].via);
+	if (!w->two_routers)
+		return 1;
+	/* The kernel's order differs from one answer to the next. */
+	ret_hops[1] = ret_hops[0];
+	ret_hops[1].port_index = 1;
+	ret_hops[1].weight = 3;
+	if (to->bytes[15] % 2)
+		return 2;
+	ret_hops[2] = ret_hops[0];
+	ret_hops[0] = ret_hops[1];
+	ret_hops[1] = ret_hops[2];
+	return 2;
 }
 
 static bool test_link_address(
@@ -114,7 +126,7 @@ static struct plan_world world_of(struct test_world *w)
 	return (struct plan_world){
 		.ctx = w,
 		.backend = test_backend,
-		.next_hop = test_next_hop,
+		.next_hops = test_next_hops,
 		.link_address = test_link_address,
 		.host_owns = test_host_owns,
 		.ephemeral_first = 32768,
@@ -123,6 +135,35 @@ static struct plan_world world_of(struct test_world *w)
 }
 
 /* ---- the message ---- */
+
+static void equal_paths_make_a_group(void)
+{
+	struct plan_fixture f;
+	struct test_world w = { .has_route = true, .two_routers = true, .resolved = true };
+	struct plan_world world = world_of(&w);
+	struct plan_ports *ports = plan_ports_create();
+	const char *text =
+		HEAD "services:\n"
+		     "  - {name: a, address: 203.0.113.1, port: 80, protocol: udp, mode: dsr,\n"
+		     "     backends: [{address: 10.0.0.20}, {address: 10.0.0.21}, {address: "
+		     "10.0.0.12}]}\n";
+	CU_ASSERT_EQUAL(plan_text(&f, text, &world, ports, false), 0);
+	/* The router on two ports, and the backend that is on link. */
+	CU_ASSERT_EQUAL(f.view.header->neighbour_count, 3);
+	/* Both backends have the same, in whichever order the kernel named its hops. */
+	CU_ASSERT_EQUAL_FATAL(f.view.header->hop_group_count, 1);
+	CU_ASSERT_EQUAL(f.view.backends[0].neighbour, WEIR_HOP_GROUP);
+	CU_ASSERT_EQUAL(f.view.backends[1].neighbour, WEIR_HOP_GROUP);
+	CU_ASSERT_EQUAL(f.view.backends[2].neighbour, 2);
+	const struct weir_config_hop_group *g = f.view.hop_groups;
+	CU_ASSERT_EQUAL_FATAL(g->hop_count, 2);
+	CU_ASSERT_EQUAL(f.view.neighbours[g->neighbour[0]].port, 0);
+	CU_ASSERT_EQUAL(g->weight[0], 1);
+	CU_ASSERT_EQUAL(f.view.neighbours[g->neighbour[1]].port, 1);
+	CU_ASSERT_EQUAL(g->weight[1], 3);
+	plan_fixture_fini(&f);
+	plan_ports_destroy(ports);
+}
 
 static void message_of_replay(void)
 {
@@ -535,6 +576,8 @@ static const struct tap_case cases[] = {
 	{ "a service's values are in the message", message_of_service },
 	{ "a fallback pool is behind the backends, and marked", message_of_fallback },
 	{ "affinity is by the prefix of the service's family", message_of_affinity },
+	{ "equal paths make a group, the same for all in the same position",
+		equal_paths_make_a_group },
 	{ "the world says states, routes and link addresses", world_is_asked },
 	{ "a configuration without services is a message", message_empty },
 	{ "the same input gives the same bytes", message_repeats },

@@ -82,12 +82,58 @@ static void test_routes(void)
 	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_route4, &c), 0);
 	CU_ASSERT_EQUAL(c.kind, RTNL_ROUTE);
 	CU_ASSERT_EQUAL(c.route.type, RTN_UNICAST);
-	CU_ASSERT_EQUAL(c.route.ifindex, 3);
-	CU_ASSERT(c.route.has_via);
-	CU_ASSERT(address_is(&c.route.via, "192.0.2.9"));
+	CU_ASSERT_EQUAL_FATAL(c.route.hop_count, 1);
+	CU_ASSERT_EQUAL(c.route.hops[0].ifindex, 3);
+	CU_ASSERT(c.route.hops[0].has_via);
+	CU_ASSERT(address_is(&c.route.hops[0].via, "192.0.2.9"));
 	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_routevia, &c), 0);
-	CU_ASSERT(c.route.has_via);
-	CU_ASSERT(address_is(&c.route.via, "2001:db8::9"));
+	CU_ASSERT_EQUAL_FATAL(c.route.hop_count, 1);
+	CU_ASSERT(c.route.hops[0].has_via);
+	CU_ASSERT(address_is(&c.route.hops[0].via, "2001:db8::9"));
+}
+
+static void test_multipath(void)
+{
+	struct rtnl_change c;
+
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_multipath4, &c), 0);
+	CU_ASSERT_EQUAL(c.kind, RTNL_ROUTE);
+	CU_ASSERT(address_is(&c.route.destination, "203.0.113.0"));
+	CU_ASSERT_EQUAL(c.route.prefix_length, 120);
+	CU_ASSERT_EQUAL_FATAL(c.route.hop_count, 2);
+	CU_ASSERT(address_is(&c.route.hops[0].via, "192.0.2.9"));
+	CU_ASSERT_EQUAL(c.route.hops[0].weight, 3);
+	CU_ASSERT_FALSE(c.route.hops[0].dead);
+	CU_ASSERT(address_is(&c.route.hops[1].via, "198.18.0.9"));
+	CU_ASSERT_EQUAL(c.route.hops[1].weight, 1);
+	CU_ASSERT_NOT_EQUAL(c.route.hops[0].ifindex, c.route.hops[1].ifindex);
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_multipath6, &c), 0);
+	CU_ASSERT(address_is(&c.route.destination, "2001:db8:1::"));
+	CU_ASSERT_EQUAL(c.route.prefix_length, 48);
+	CU_ASSERT_EQUAL_FATAL(c.route.hop_count, 2);
+	CU_ASSERT_EQUAL(c.route.hops[0].weight + c.route.hops[1].weight, 3);
+}
+
+static void test_nexthops(void)
+{
+	struct rtnl_change c;
+
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_nexthop, &c), 0);
+	CU_ASSERT_EQUAL(c.kind, RTNL_NEXTHOP);
+	CU_ASSERT_EQUAL(c.nexthop.id, 7);
+	CU_ASSERT_EQUAL(c.nexthop.member_count, 0);
+	CU_ASSERT(address_is(&c.nexthop.hop.via, "192.0.2.9"));
+	CU_ASSERT_NOT_EQUAL(c.nexthop.hop.ifindex, 0);
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_nexthop_group, &c), 0);
+	CU_ASSERT_EQUAL_FATAL(c.nexthop.member_count, 2);
+	CU_ASSERT_EQUAL(c.nexthop.members[0].id, 7);
+	CU_ASSERT_EQUAL(c.nexthop.members[0].weight, 5);
+	CU_ASSERT_EQUAL(c.nexthop.members[1].id, 8);
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_route_nhid, &c), 0);
+	CU_ASSERT_EQUAL(c.route.nexthop_id, 9);
+	CU_ASSERT_EQUAL(c.route.hop_count, 0);
+	CU_ASSERT_EQUAL_FATAL(PARSE(recorded_rule, &c), 0);
+	CU_ASSERT_EQUAL(c.kind, RTNL_RULE);
 }
 
 static const struct {
@@ -103,6 +149,11 @@ static const struct {
 	{ recorded_route4, sizeof(recorded_route4) },
 	{ recorded_routevia, sizeof(recorded_routevia) },
 	{ recorded_dellink, sizeof(recorded_dellink) },
+	{ recorded_multipath4, sizeof(recorded_multipath4) },
+	{ recorded_multipath6, sizeof(recorded_multipath6) },
+	{ recorded_nexthop, sizeof(recorded_nexthop) },
+	{ recorded_nexthop_group, sizeof(recorded_nexthop_group) },
+	{ recorded_route_nhid, sizeof(recorded_route_nhid) },
 };
 
 /* In memory of exactly its length, so that a sanitizer sees what reads on. */
@@ -219,6 +270,8 @@ static const struct tap_case cases[] = {
 	{ "address messages of both families are read", test_addresses },
 	{ "neighbour messages of both families are read", test_neighbours },
 	{ "routes are read, also with a gateway of the other family", test_routes },
+	{ "all next hops of a route are read, with their weights", test_multipath },
+	{ "nexthop objects and their groups are read", test_nexthops },
 	{ "a truncated message is refused or read in part, never read beyond", test_truncated },
 	{ "attributes of a wrong size are refused", test_wrong_sizes },
 	{ "random bytes do no harm", test_noise },

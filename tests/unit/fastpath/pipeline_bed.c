@@ -274,6 +274,7 @@ int bed_try_apply(struct bed *b)
 		.port_count = b->port_count,
 		.service_count = b->service_count,
 		.neighbour_count = b->neighbour_count,
+		.hop_group_count = b->group_count,
 	};
 	struct port *ports[BED_PORTS];
 	size_t length = 0;
@@ -303,6 +304,7 @@ int bed_try_apply(struct bed *b)
 		append(body, &length, &b->source[i],
 			b->service[i].source_count * sizeof(b->source[0]));
 	append(body, &length, b->neighbour, b->neighbour_count * sizeof(b->neighbour[0]));
+	append(body, &length, b->group, b->group_count * sizeof(b->group[0]));
 	b->err[0] = '\0';
 	return fastpath_apply(
 		b->fp, (const struct weir_config *)body, length, ports, b->err, sizeof(b->err));

@@ -20,6 +20,7 @@
 #define BED_QUEUES   4
 #define BED_SERVICES 8
 #define BED_BACKENDS 128
+#define BED_GROUPS   2
 #define BED_HZ	     UINT64_C(1000000000) /* the made-up clock counts nanoseconds */
 #define BED_MS	     UINT64_C(1000000)
 #define BED_SECOND   UINT64_C(1000000000)
@@ -64,6 +65,8 @@ struct bed {
 	uint32_t backend_count[BED_SERVICES];
 	struct weir_config_backend backend[BED_SERVICES][BED_BACKENDS];
 	struct weir_config_neighbour neighbour[BED_BACKENDS];
+	uint32_t group_count;
+	struct weir_config_hop_group group[BED_GROUPS];
 	char err[256];
 };
 
