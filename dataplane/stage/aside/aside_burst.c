@@ -21,29 +21,37 @@ static const uint8_t *side_addrs(struct flow *f, unsigned int side, const bool i
 	return ipv6 ? flow_tail(f)->addrs[side] : (const uint8_t *)&f->tuple[side].src;
 }
 
-/* The flow that a packet, or an answer to what an ICMP error quotes, belongs to. */
-static struct flow *flow_of(const struct work *w, struct rte_mbuf *m, const struct packet *p)
+/*
+ * Both addresses as a packet of the flow has them; for an ICMP error those of an answer to what it quotes,
+ * in `turned`.
+ */
+static const uint8_t *flow_addrs(
+	struct rte_mbuf *m, const struct packet *p, uint8_t turned[32], const bool ipv6)
 {
-	const struct service_settings *s = w->settings;
-	const unsigned int side =
-		work_is_reply(p, s->mode == WEIR_MODE_NAT) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT;
-	const uint8_t *addrs = work_addrs(m, p, s->ipv6);
-	uint8_t turned[32];
+	uint32_t quoted = p->payload_offset + (ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS);
 
-	if (p->verdict == PARSE_ICMP_ERROR) {
-		addrs_turn(turned,
-			packet_at(m,
-				p->payload_offset +
-					(s->ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS)),
-			s->ipv6);
-		addrs = turned;
-	}
-	return flow_find(work_partition(w, p), p->hash, addrs, p->ports, side, s->ipv6);
+	if (p->verdict != PARSE_ICMP_ERROR)
+		return work_addrs(m, p, ipv6);
+	addrs_turn(turned, packet_at(m, quoted), ipv6);
+	return turned;
 }
 
-/* Where the packet goes: the client or the backend of its flow; in dsr hashing tells without a flow. */
-static bool send_to(const struct work *w, struct packet *p, struct flow *f, const bool nat,
-	enum weir_drop_reason *ret_reason)
+/* What chooses a new flow's backend knows that of one without an entry, too. */
+static bool choose(
+	const struct work *w, const struct packet *p, const uint8_t *addrs, uint16_t *ret_backend)
+{
+	const struct service_settings *s = w->settings;
+
+	if (!s->maglev)
+		return false;
+	*ret_backend = s->affinity ? service_choose(s, p->hash, addrs, w->now_ns, false) :
+				     maglev_slot(s->maglev, p->hash);
+	return true;
+}
+
+/* Where the packet goes: the client or the backend of its flow; dsr can do without a flow. */
+static bool send_to(const struct work *w, struct packet *p, struct flow *f, const uint8_t *addrs,
+	const bool nat, enum weir_drop_reason *ret_reason)
 {
 	uint16_t backend;
 
@@ -56,9 +64,7 @@ static bool send_to(const struct work *w, struct packet *p, struct flow *f, cons
 	}
 	if (f && flow_is_placed(w, f, nat)) {
 		backend = f->backend_slot;
-	} else if (!nat && w->settings->maglev) {
-		backend = maglev_slot(w->settings->maglev, p->hash);
-	} else {
+	} else if (nat || !choose(w, p, addrs, &backend)) {
 		*ret_reason = WEIR_DROP_NO_BACKEND;
 		return false;
 	}
@@ -117,17 +123,21 @@ static void translate(
 static bool aside_one(const struct work *w, struct rte_mbuf *m, enum weir_drop_reason *ret_reason)
 {
 	const bool nat = w->settings->mode == WEIR_MODE_NAT;
+	const bool ipv6 = w->settings->ipv6;
 	struct packet *p = packet_of(m);
-	struct flow *f = flow_of(w, m, p);
+	uint8_t turned[32];
+	const uint8_t *addrs = flow_addrs(m, p, turned, ipv6);
+	struct flow *f = flow_find(work_partition(w, p), p->hash, addrs, p->ports,
+		work_is_reply(p, nat) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);
 
-	if (!send_to(w, p, f, nat, ret_reason))
+	if (!send_to(w, p, f, addrs, nat, ret_reason))
 		return false;
 	if (f && p->verdict == PARSE_FRAGMENT)
 		flow_touch(work_partition(w, p), f, w->now_ms);
 	if (nat)
 		translate(w, m, p, f);
 	else
-		ttl_decrement(packet_at(m, p->l3_offset), w->settings->ipv6);
+		ttl_decrement(packet_at(m, p->l3_offset), ipv6);
 	return true;
 }
 

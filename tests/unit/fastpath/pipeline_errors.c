@@ -304,6 +304,55 @@ static void held_fragments_end(void)
 	bed_stop(&b);
 }
 
+/* A router says of what the service sent to a client's port that it does not get there. */
+static void send_unreachable(struct bed *b, uint16_t client_port)
+{
+	struct bed_packet p = bed_client(service[0], 80, client[0], client_port);
+	uint8_t quoted[2048], frame[14 + 20 + 8 + 28] = { 0 };
+	uint8_t *ip = frame + 14;
+
+	p.protocol = 17;
+	bed_frame(b, 0, &p, quoted);
+	memcpy(frame, quoted, 14);
+	ip[0] = 0x45;
+	put16(ip + 2, sizeof(frame) - 14);
+	ip[8] = 64;
+	ip[9] = 1;
+	memcpy(ip + 12, "\xc0\x00\x02\x21", 4);
+	memcpy(ip + 16, quoted + 14 + 12, 4);
+	put16(ip + 10, ~plain_sum(0, ip, 20) & 0xffff);
+	ip[20] = 3;
+	memcpy(ip + 28, quoted + 14, 28);
+	put16(ip + 22, ~plain_sum(0, ip + 20, 36) & 0xffff);
+	bed_send_bytes(b, 0, frame, sizeof(frame));
+}
+
+/* dsr, where a flow has no entry: to the backend that its packets would go to. */
+static void errors_keep_to_affinity(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(client[0], 40000, service[0], 80), to;
+	uint8_t frame[2048];
+
+	bed_start(&b, 1, 4);
+	bed_add_service(&b, "four", WEIR_MODE_DSR, 17, service[0], 80);
+	b.service[0].affinity_places = WEIR_AFFINITY_MIN_PLACES;
+	b.service[0].affinity_prefix = 32;
+	b.service[0].affinity_timeout_ns = 600 * BED_SECOND;
+	bed_add_backend(&b, 0, "10.0.0.11", 80);
+	bed_add_backend(&b, 0, "10.0.0.12", 80);
+	bed_apply(&b);
+	p.protocol = 17;
+	CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &p, &to));
+	for (uint16_t port = 1000; port < 1032; port++) {
+		send_unreachable(&b, port);
+		bed_run(&b);
+		CU_ASSERT_FATAL(bed_receive_bytes(&b, 1, frame) != 0);
+		CU_ASSERT_EQUAL(memcmp(frame, to.dmac, 6), 0);
+	}
+	bed_stop(&b);
+}
+
 static const struct tap_case cases[] = {
 	{ "nat: what is too big is answered with the MTU, both ways", too_big_nat },
 	{ "dsr: what is too big is answered with the MTU", too_big_dsr },
@@ -311,6 +360,7 @@ static const struct tap_case cases[] = {
 	{ "workers answer for a core that only dispatches", answers_of_several_cores },
 	{ "answers are limited by kind", answers_are_limited },
 	{ "answers that cannot be sent are no drops of packets", answers_may_be_lost },
+	{ "dsr: errors about flows without an entry keep to affinity", errors_keep_to_affinity },
 	{ "fragments find their datagram's worker, in any order", fragments_over_cores },
 	{ "held fragments end with their time, their port, the data plane", held_fragments_end },
 };
