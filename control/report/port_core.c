@@ -36,39 +36,55 @@ static json_t *known(int64_t value, bool is_known)
 	return is_known ? json_integer(value) : json_null();
 }
 
+static json_t *buffers_of(const struct weir_port_entry *e)
+{
+	if (e->buffers == 0)
+		return json_null();
+	return json_pack(
+		"{s:I, s:I}", "total", (json_int_t)e->buffers, "free", (json_int_t)e->buffers_free);
+}
+
 /* The node is null where the machine does not tell; so is the speed. */
 static json_t *open_port(const char *name, const struct snapshot_port *p)
 {
 	const struct weir_port_entry *e = &p->entry;
 	const struct weir_port_cell *c = &p->sum;
-	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:b, s:o, s:i, s:o, s:{s:i, s:i}, s:s,"
-			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		"name", name, "device", report_text(e->device), "kind", kind_label(e->kind),
-		"driver", report_text(e->driver), "node", known(e->node, e->node >= 0), "link",
-		e->link_up != 0, "mac", mac_text(e->mac), "mtu", (int)e->mtu, "speed",
-		known((int64_t)e->speed_mbps * 1000000, e->speed_mbps != 0), "queues", "receive",
-		(int)e->rx_queues, "transmit", (int)e->tx_queues, "steering",
-		e->steering ? "hardware" : "dispatcher", "packets_received",
-		report_count(c->packets_received), "packets_transmitted",
-		report_count(c->packets_transmitted), "bytes_received",
-		report_count(c->bytes_received), "bytes_transmitted",
-		report_count(c->bytes_transmitted), "passed_to_kernel",
-		report_count(c->packets_to_kernel), "originated", report_count(c->originated),
-		"originated_dropped", report_count(c->originated_dropped), "dropped",
-		report_dropped(c->dropped));
+	json_t *document =
+		json_pack("{s:s, s:o, s:s, s:o, s:o, s:b, s:o, s:i, s:o, s:{s:i, s:i}, s:s,"
+			  " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			"name", name, "device", report_text(e->device), "kind", kind_label(e->kind),
+			"driver", report_text(e->driver), "node", known(e->node, e->node >= 0),
+			"link", e->link_up != 0, "mac", mac_text(e->mac), "mtu", (int)e->mtu,
+			"speed", known((int64_t)e->speed_mbps * 1000000, e->speed_mbps != 0),
+			"queues", "receive", (int)e->rx_queues, "transmit", (int)e->tx_queues,
+			"steering", e->steering ? "hardware" : "dispatcher", "packets_received",
+			report_count(c->packets_received), "packets_transmitted",
+			report_count(c->packets_transmitted), "bytes_received",
+			report_count(c->bytes_received), "bytes_transmitted",
+			report_count(c->bytes_transmitted), "passed_to_kernel",
+			report_count(c->packets_to_kernel), "originated",
+			report_count(c->originated), "originated_dropped",
+			report_count(c->originated_dropped), "dropped", report_dropped(c->dropped));
+	if (document != NULL)
+		json_object_set_new(document, "buffers", buffers_of(e));
+	return document;
 }
 
 static json_t *missing_port(const struct model_port *p)
 {
 	static const uint64_t nothing[WEIR_DROP_COUNT];
-	return json_pack("{s:s, s:s, s:s, s:n, s:n, s:b, s:n, s:n, s:n, s:{s:i, s:i}, s:n,"
-			 " s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
-		"name", p->name, "device", p->device, "kind",
-		p->kind == MODEL_DEVICE_PCI ? "pci" : "kernel", "driver", "node", "link", 0, "mac",
-		"mtu", "speed", "queues", "receive", 0, "transmit", 0, "steering",
-		"packets_received", 0, "packets_transmitted", 0, "bytes_received", 0,
-		"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0,
-		"originated_dropped", 0, "dropped", report_dropped(nothing));
+	json_t *document =
+		json_pack("{s:s, s:s, s:s, s:n, s:n, s:b, s:n, s:n, s:n, s:{s:i, s:i}, s:n,"
+			  " s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
+			"name", p->name, "device", p->device, "kind",
+			p->kind == MODEL_DEVICE_PCI ? "pci" : "kernel", "driver", "node", "link", 0,
+			"mac", "mtu", "speed", "queues", "receive", 0, "transmit", 0, "steering",
+			"packets_received", 0, "packets_transmitted", 0, "bytes_received", 0,
+			"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0,
+			"originated_dropped", 0, "dropped", report_dropped(nothing));
+	if (document != NULL)
+		json_object_set_new(document, "buffers", json_null());
+	return document;
 }
 
 static const struct snapshot_port *find_port(const struct snapshot *s, const char *name)

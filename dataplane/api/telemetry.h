@@ -158,6 +158,9 @@ struct weir_port_entry {
 	char name[WEIR_NAME_SIZE];
 	char device[WEIR_DEVICE_SIZE];
 	char driver[32];
+	uint32_t buffers; /* packet buffers of the port; 0: not known */
+	uint32_t
+		buffers_free; /* relaxed atomic, outside of directory_seq; some always wait at the device */
 };
 
 enum weir_backend_state {
@@ -235,7 +238,7 @@ struct weir_telemetry {
 static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
-static_assert(sizeof(struct weir_port_entry) == 192, "port entry layout");
+static_assert(sizeof(struct weir_port_entry) == 200, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 24, "backend entry layout");
 static_assert(sizeof(struct weir_service_entry) % 8 == 0, "service entry layout");
 

@@ -193,6 +193,7 @@ static int pool_open(
 		return port_refuse(rc, err, err_size,
 			"port %s: no memory for %u packet buffers (%u MiB); give the data plane more",
 			p->name, count, (unsigned int)(count / ((1u << 20) / PORT_FRAME_BYTES)));
+	p->pool = x->pool;
 	return 0;
 }
 

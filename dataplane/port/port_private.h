@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 struct open_port;
+struct rte_mempool;
 
 /* What a kind of port can do. */
 struct port_driver {
@@ -35,6 +36,7 @@ struct open_port {
 	struct port port; /* lent to the fast path */
 	const struct port_driver *driver;
 	void *state; /* owned by the driver */
+	const struct rte_mempool *pool; /* borrowed from the driver; NULL: it has none to show */
 	char name[WEIR_NAME_SIZE];
 	char old_name[WEIR_NAME_SIZE]; /* to go back to, when a rename is rolled back */
 	char device[WEIR_DEVICE_SIZE];
@@ -52,8 +54,6 @@ extern const struct port_driver port_driver_capture;
 
 __attribute__((format(printf, 4, 5))) int port_refuse(
 	int rc, char *err, size_t err_size, const char *format, ...);
-
-struct rte_mempool;
 
 /*
  * A pool of mbufs with room for struct packet, on a node (-1: any).

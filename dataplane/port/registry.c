@@ -89,6 +89,8 @@ static void entry_write(struct port_registry *r, const struct open_port *p)
 		.tx_queues = p->port.tx_queue_count,
 		.mtu = p->port.mtu,
 		.speed_mbps = p->speed_mbps,
+		.buffers = p->pool ? p->pool->size : 0,
+		.buffers_free = e->buffers_free,
 	};
 
 	memcpy(now.mac, p->port.mac, sizeof(now.mac));
@@ -272,6 +274,9 @@ void port_registry_poll(struct port_registry *r, uint64_t now_ns)
 			continue;
 		p->driver->poll(p, &r->params);
 		entry_write(r, p);
+		if (p->pool)
+			__atomic_store_n(&r->params.telemetry->port[i].buffers_free,
+				rte_mempool_avail_count(p->pool), __ATOMIC_RELAXED);
 	}
 }
 
