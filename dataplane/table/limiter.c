@@ -50,6 +50,16 @@ void limiter_rate_init(struct limiter_rate *r, uint64_t per_second, uint64_t bur
 	r->horizon = saturate(r->tolerance + largest + second);
 }
 
+void limiter_rate_init_half(struct limiter_rate *r, const struct limiter_rate *of)
+{
+	*r = *of;
+	if (of->unlimited || of->zero)
+		return;
+	uint64_t unit = of->cost >> of->cost_shift;
+
+	r->tolerance = of->tolerance / 2 > unit ? of->tolerance / 2 : unit;
+}
+
 /* Rounding: a random fraction that is the same for the same clock and state. */
 static inline uint128 dither_make(const struct limiter_rate *r, uint64_t now, uint64_t tat)
 {

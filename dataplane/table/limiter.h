@@ -55,6 +55,14 @@ struct limiter_rate {
 void limiter_rate_init(struct limiter_rate *r, uint64_t per_second, uint64_t burst_ns, uint64_t hz);
 
 /*
+ * The same rate for those who must leave something to others: half as deep, but one unit at least. Where
+ * both claim from one limiter, what is claimed at this rate never uses up the other half.
+ *
+ * Control thread.
+ */
+void limiter_rate_init_half(struct limiter_rate *r, const struct limiter_rate *of);
+
+/*
  * How many of the first packets of a burst may pass; the others are over the limit.
  *
  * now    clock, cycles; clocks of workers may differ by up to a second without harm

@@ -248,6 +248,39 @@ static void a_faster_limit_forgets_old_debt(void)
 	CU_ASSERT_EQUAL(limiter_claim(&l, &fast, 2 * S, &units, 1), 1);
 }
 
+/* Who may use half of the depth only leaves the other half to who may use all of it. */
+static void half_is_left(void)
+{
+	struct limiter l = { 0 };
+	struct limiter_rate full = rate_of(1000, 20 * MS, S);
+	struct limiter_rate half;
+	uint32_t half_passed = 0, full_passed = 0;
+	uint64_t start = 5 * S;
+
+	limiter_rate_init_half(&half, &full);
+	/* Thousands a second of those with the half, 300 a second of the others: all of these pass. */
+	for (uint64_t t = start; t < start + 10 * S; t += MS / 4) {
+		half_passed += limiter_claim(&l, &half, t, NULL, 8);
+		if (t % (10 * MS) == 0)
+			full_passed += limiter_claim(&l, &full, t, NULL, 3);
+	}
+	CU_ASSERT_EQUAL(full_passed, 3000);
+	CU_ASSERT(half_passed >= 6980 && half_passed <= 7030);
+	/* Alone they get all of the rate, also of a limit as shallow as can be. */
+	static const uint64_t rates[] = { 2, 100, 5000 };
+
+	for (uint32_t i = 0; i < 3; i++) {
+		struct limiter alone = { 0 };
+		uint32_t passed = 0;
+
+		full = rate_of(rates[i], 10 * MS, S);
+		limiter_rate_init_half(&half, &full);
+		for (uint64_t t = start; t < start + 10 * S; t += S / rates[i] * 2 / 3)
+			passed += limiter_claim(&alone, &half, t, NULL, 1);
+		CU_ASSERT(passed >= rates[i] * 98 / 10 && passed <= rates[i] * 102 / 10 + 52);
+	}
+}
+
 /* Single and shared form decide alike. */
 static void both_forms_agree(void)
 {
@@ -282,6 +315,7 @@ static const struct tap_case cases[] = {
 	{ "sparse packets get the whole of a small limit", sparse_packets_get_all_of_it },
 	{ "a packet larger than the burst passes, and is paid for", big_packets_pass_small_limits },
 	{ "a faster limit forgets a slower one's debt", a_faster_limit_forgets_old_debt },
+	{ "who has half the depth leaves the other half to others", half_is_left },
 	{ "the form without atomic operations decides alike", both_forms_agree },
 };
 
