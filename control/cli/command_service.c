@@ -65,6 +65,12 @@ static const struct printer_column service_record[] = {
 	{ "limit of packets", "limits.packets.in_force", PRINT_RATE },
 	{ "limit of bits", "limits.bits.in_force", PRINT_BITS },
 	{ "limit of new flows", "limits.connections.in_force", PRINT_RATE },
+	{ "packets per source", "limits.per_source.packets.in_force", PRINT_RATE },
+	{ "new flows per source", "limits.per_source.connections.in_force", PRINT_RATE },
+	{ "room for sources", "sources.entries", PRINT_COUNT },
+	{ "sources tracked", "sources.tracked", PRINT_COUNT },
+	{ "sources known", "sources.known", PRINT_COUNT },
+	{ "packets of others", "sources.overflow", PRINT_COUNT },
 };
 
 static const struct printer_column limit_lines[] = {
@@ -132,10 +138,12 @@ static json_t *limits_as_lines(const json_t *limits)
 		{ "packets", "packets", PRINT_RATE },
 		{ "bits", "bits", PRINT_BITS },
 		{ "connections", "new flows", PRINT_RATE },
+		{ "per_source.packets", "packets per source", PRINT_RATE },
+		{ "per_source.connections", "new flows per source", PRINT_RATE },
 	};
 	json_t *lines = json_array();
 	for (size_t i = 0; i < PRINTER_COUNT(kinds); i++) {
-		const json_t *limit = json_object_get(limits, kinds[i].key);
+		const json_t *limit = printer_at(limits, kinds[i].key);
 		char *cell[2];
 		for (size_t j = 0; j < 2; j++)
 			cell[j] = printer_cell(limit,

@@ -423,6 +423,15 @@ static void check_cores(struct checker *c, const struct model_service *s, struct
 			s->cores, count, count);
 }
 
+/* The computed default: bursts of a source are as long as the service's. */
+static void check_per_source(struct model_service *s, struct node *service)
+{
+	struct node *map = node_get(node_get(service, "limits"), "per-source");
+
+	if (node_get(map, "burst") == NULL)
+		s->limits.per_source.burst_ns = s->limits.burst_ns;
+}
+
 static void check_totals(struct checker *c)
 {
 	size_t backends = 0;
@@ -464,6 +473,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 			check_health(&c, s, n);
 			check_affinity(&c, s, n);
 			check_cores(&c, s, n);
+			check_per_source(s, n);
 		}
 		check_totals(&c);
 	}

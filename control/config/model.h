@@ -73,11 +73,21 @@ struct model_backend {
 	uint16_t weight;
 };
 
+struct model_per_source {
+	uint16_t prefix4; /* bits of a client's address that make a source */
+	uint16_t prefix6;
+	uint64_t packets; /* per second; MODEL_UNLIMITED when absent; 0 lets nothing pass */
+	uint64_t connections;
+	uint64_t burst_ns;
+	uint32_t entries; /* 0: chosen by the data plane */
+};
+
 struct model_limits {
 	uint64_t packets; /* per second; MODEL_UNLIMITED when absent; 0 lets nothing pass */
 	uint64_t bits;
 	uint64_t connections;
 	uint64_t burst_ns;
+	struct model_per_source per_source;
 };
 
 struct model_health {

@@ -35,6 +35,9 @@ static const struct counter service_counters[] = {
 		SERVICE(closed_flows) },
 	{ "weir_service_stateless_packets_total", "counter",
 		"Packets placed by hashing alone, without a flow entry.", SERVICE(stateless) },
+	{ "weir_service_source_overflow_packets_total", "counter",
+		"Packets of sources that had no budget of their own, judged together with others.",
+		SERVICE(sources_overflow) },
 };
 
 static const struct counter backend_counters[] = {
@@ -93,6 +96,42 @@ static void services_dropped(const struct metrics_input *in, struct evbuffer *ou
 	}
 }
 
+/* Places for sources, of the services that limit each of them. */
+static void services_sources(const struct metrics_input *in, struct evbuffer *out)
+{
+	static const struct counter gauges[] = {
+		{ "weir_service_sources_tracked", "gauge",
+			"Sources with a budget of their own, those that are silent by now included.",
+			SERVICE(sources_tracked) },
+		{ "weir_service_sources_known", "gauge",
+			"The share of them that is known to be good.", SERVICE(sources_known) },
+	};
+	static const char room[] = "weir_service_sources_room";
+	struct labels l;
+
+	metrics_family(out, room, "gauge", "Places for sources with a budget of their own.");
+	for (size_t i = 0; i < in->now->service_count; i++) {
+		const struct snapshot_service *s = &in->now->services[i];
+
+		service_labels(&l, in, s);
+		if (s->entry.source_entries)
+			metrics_sample_u64(out, room, &l, s->entry.source_entries);
+	}
+	for (size_t g = 0; g < sizeof(gauges) / sizeof(gauges[0]); g++) {
+		metrics_family(out, gauges[g].name, gauges[g].type, gauges[g].help);
+		for (size_t i = 0; i < in->now->service_count; i++) {
+			const struct snapshot_service *s = &in->now->services[i];
+			int64_t value = (int64_t)cell_read(&s->sum, gauges[g].offset);
+
+			/* A sum over cores, which are read one after the other. */
+			service_labels(&l, in, s);
+			if (s->entry.source_entries)
+				metrics_sample_u64(
+					out, gauges[g].name, &l, value > 0 ? (uint64_t)value : 0);
+		}
+	}
+}
+
 void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 {
 	const struct snapshot *now = in->now;
@@ -116,6 +155,7 @@ void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 		metrics_sample_u64(
 			out, "weir_service_flows", &l, open_flows(c->new_flows, c->closed_flows));
 	}
+	services_sources(in, out);
 	services_dropped(in, out);
 	metrics_family(out, "weir_service_residence_seconds", "histogram",
 		"Time that packets of the service spent in Weir, receive to transmit.");

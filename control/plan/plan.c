@@ -71,6 +71,12 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 		.limit_bits = s->limits.bits,
 		.limit_connections = s->limits.connections,
 		.burst_ns = s->limits.burst_ns,
+		.per_source_packets = s->limits.per_source.packets,
+		.per_source_connections = s->limits.per_source.connections,
+		.per_source_burst_ns = s->limits.per_source.burst_ns,
+		.per_source_entries = s->limits.per_source.entries,
+		.per_source_prefix = (uint8_t)(s->ipv6 ? s->limits.per_source.prefix6 :
+							 s->limits.per_source.prefix4),
 		.backend_count = (uint32_t)model_backend_total(s),
 		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
 	};

@@ -41,6 +41,20 @@ static uint64_t open_flows(uint64_t opened, uint64_t closed)
 	return opened > closed ? opened - closed : 0;
 }
 
+/* Of limits per source: null where there are none. */
+static json_t *source_places(const struct snapshot_service *found)
+{
+	if (found == NULL || found->entry.source_entries == 0)
+		return json_null();
+	/* Shares of several cores, read one after the other: the sum may be a little off. */
+	int64_t tracked = (int64_t)found->sum.sources_tracked;
+	int64_t known = (int64_t)found->sum.sources_known;
+	return json_pack("{s:I, s:I, s:I, s:o}", "entries", (json_int_t)found->entry.source_entries,
+		"tracked", (json_int_t)(tracked > 0 ? tracked : 0), "known",
+		(json_int_t)(known > 0 ? known : 0), "overflow",
+		report_count(found->sum.sources_overflow));
+}
+
 json_t *report_service_entry(
 	const struct model_service *s, const struct snapshot *now, const struct snapshot *base)
 {
@@ -51,7 +65,7 @@ json_t *report_service_entry(
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o,"
 			 " s:o, s:o, s:o, s:o, s:o, s:o,"
-			 " s:o, s:o, s:o, s:I, s:o, s:o}",
+			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
 		"protocol", protocol_label(s->protocol), "mode", mode_label(s->mode), "cores",
 		worker_cpus(found, now), "packets_received", report_count(sum->packets_received),
@@ -63,7 +77,8 @@ json_t *report_service_entry(
 		report_count(open_flows(sum->new_flows, sum->closed_flows)), "new_flows",
 		report_count(sum->new_flows), "stateless", report_count(sum->stateless),
 		"flow_capacity", (json_int_t)(found != NULL ? found->entry.flow_capacity : 0),
-		"dropped", report_dropped(sum->dropped), "residence",
+		"sources", source_places(found), "dropped", report_dropped(sum->dropped),
+		"residence",
 		report_percentiles(
 			&sum->residence, before != NULL ? &before->sum.residence : NULL, true));
 }
@@ -142,10 +157,20 @@ static json_t *limit(uint64_t configured)
 		report_count(configured));
 }
 
+static json_t *limits_per_source(const struct model_per_source *p)
+{
+	if (p->packets == MODEL_UNLIMITED && p->connections == MODEL_UNLIMITED)
+		return json_null();
+	return json_pack("{s:i, s:i, s:o, s:o, s:o}", "prefix4", p->prefix4, "prefix6", p->prefix6,
+		"packets", limit(p->packets), "connections", limit(p->connections), "burst",
+		report_number((double)p->burst_ns / 1e9));
+}
+
 json_t *report_limits(const struct model_service *s)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:n, s:o}", "service", s->name, "packets",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "service", s->name, "packets",
 		limit(s->limits.packets), "bits", limit(s->limits.bits), "connections",
-		limit(s->limits.connections), "per_source", "burst",
+		limit(s->limits.connections), "per_source",
+		limits_per_source(&s->limits.per_source), "burst",
 		report_number((double)s->limits.burst_ns / 1e9));
 }

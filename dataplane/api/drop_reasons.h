@@ -30,7 +30,10 @@
 	X(PORT_DOWN, "port_down", "the outgoing port is gone or its link is down")                 \
 	X(TOO_BIG, "too_big", "larger than the outgoing port's MTU")                               \
 	X(SHUTDOWN, "shutdown", "still queued when the data plane, a service or a port ended")     \
-	X(FRAGMENT_OVERLAP, "fragment_overlap", "a fragment that overlaps its datagram's first one")
+	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
+		"a fragment that overlaps its datagram's first one")                               \
+	X(SOURCE_PACKETS, "source_packets", "over the limit of packets per second of its source")  \
+	X(SOURCE_CONNECTIONS, "source_connections", "a new flow over the limit of its source")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define WEIR_MESSAGE_MAGIC	0x57726d31u
-#define WEIR_PROTOCOL_VERSION	1u
+#define WEIR_PROTOCOL_VERSION	2u
 #define WEIR_MESSAGE_MAX_LENGTH (64u << 20)
 
 #define WEIR_MAX_BACKENDS_PER_SERVICE 4096
@@ -156,6 +156,13 @@ struct weir_config_service {
 	uint32_t affinity_places; /* sources remembered; 0: flows are placed by themselves */
 	uint8_t affinity_prefix; /* bits of the client's address that make a source */
 	uint8_t reserved2[3];
+	/* Per source prefix; as above. Sources are tracked when one of the two is set. */
+	uint64_t per_source_packets; /* per second */
+	uint64_t per_source_connections; /* new flows per second */
+	uint64_t per_source_burst_ns;
+	uint32_t per_source_entries; /* places for sources; 0 = by the memory budget */
+	uint8_t per_source_prefix; /* bits of a client's address that make a source, 1..32 or 128 */
+	uint8_t reserved3[3];
 };
 
 struct weir_config_backend {
@@ -269,7 +276,7 @@ static_assert(sizeof(struct weir_message) == 24, "message header layout");
 static_assert(sizeof(struct weir_hello_reply) == 368, "hello reply layout");
 static_assert(sizeof(struct weir_config) == 32, "config layout");
 static_assert(sizeof(struct weir_config_port) == 136, "config port layout");
-static_assert(sizeof(struct weir_config_service) == 160, "config service layout");
+static_assert(sizeof(struct weir_config_service) == 192, "config service layout");
 static_assert(sizeof(struct weir_config_backend) == 28, "config backend layout");
 static_assert(sizeof(struct weir_config_source) == 48, "config source layout");
 static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layout");

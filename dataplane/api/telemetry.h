@@ -80,6 +80,10 @@ struct weir_service_cell {
 	uint64_t new_flows;
 	uint64_t closed_flows; /* flows open = new_flows - closed_flows */
 	uint64_t stateless; /* packets placed by hashing alone, with no flow entry */
+	/* Limits per source: this core's share of a sum, so that a cell alone may be below zero. */
+	uint64_t sources_tracked; /* places taken in the table */
+	uint64_t sources_known; /* those of sources that are known to be good */
+	uint64_t sources_overflow; /* counter: packets judged without a budget of their own */
 	uint64_t dropped[WEIR_DROP_COUNT];
 	struct weir_histogram residence; /* receive to transmit, every packet transmitted */
 };
@@ -196,6 +200,8 @@ struct weir_service_entry {
 	uint32_t backend_count; /* slots, also unused ones */
 	uint32_t flow_capacity; /* entries of the flow table, over all its buckets */
 	uint64_t worker_mask; /* bit i: core i is a worker of this service */
+	uint32_t source_entries; /* places for sources; 0: they are not limited one by one */
+	uint32_t reserved;
 };
 
 enum weir_telemetry_flag {

@@ -12,9 +12,10 @@
 #include <string.h>
 
 /* Ceilings that keep products of rate and time inside 64 bits. */
-#define MAX_RATE	  UINT64_C(1000000000000000)
-#define MAX_BURST_NS	  UINT64_C(60000000000)
-#define MAX_FLOW_CAPACITY (1u << 28)
+#define MAX_RATE	   UINT64_C(1000000000000000)
+#define MAX_BURST_NS	   UINT64_C(60000000000)
+#define MAX_FLOW_CAPACITY  (1u << 28)
+#define MAX_SOURCE_ENTRIES (1u << 24)
 
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 static const uint8_t no_address[16];
@@ -168,6 +169,8 @@ static int limits_check(const struct weir_config_service *s, const struct compla
 		{ "packets", s->limit_packets },
 		{ "bits", s->limit_bits },
 		{ "connections", s->limit_connections },
+		{ "packets per source", s->per_source_packets },
+		{ "connections per source", s->per_source_connections },
 	};
 
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
@@ -177,6 +180,18 @@ static int limits_check(const struct weir_config_service *s, const struct compla
 	if (s->burst_ns > MAX_BURST_NS)
 		return complain(c, "service %s: burst is over %llu s", s->name,
 			(unsigned long long)(MAX_BURST_NS / 1000000000));
+	if (s->per_source_burst_ns > MAX_BURST_NS)
+		return complain(c, "service %s: burst per source is over %llu s", s->name,
+			(unsigned long long)(MAX_BURST_NS / 1000000000));
+	if (s->per_source_entries > MAX_SOURCE_ENTRIES)
+		return complain(c, "service %s: %u places for sources, at most %u", s->name,
+			s->per_source_entries, MAX_SOURCE_ENTRIES);
+	if ((s->per_source_packets != WEIR_UNLIMITED ||
+		    s->per_source_connections != WEIR_UNLIMITED) &&
+		(s->per_source_prefix < 1 ||
+			s->per_source_prefix > (is_ipv4(s->address) ? 32 : 128)))
+		return complain(c, "service %s: sources by a prefix of %u bits", s->name,
+			s->per_source_prefix);
 	if (s->flow_capacity > MAX_FLOW_CAPACITY)
 		return complain(c, "service %s: flow table of %u entries, at most %u", s->name,
 			s->flow_capacity, MAX_FLOW_CAPACITY);

@@ -77,7 +77,7 @@ static void service_retire(struct fastpath *fp, struct service *s)
 		}
 		fp->load[s->worker[i]->core]--;
 	}
-	fp->flow_bytes_used -= s->flow_bytes;
+	fp->flow_bytes_used -= s->flow_bytes + s->source_bytes;
 	fp->retired[s->slot] = s->cells;
 	if (beside)
 		fp->retired[s->slot].abandoned = beside->dropped[WEIR_DROP_SHUTDOWN];
@@ -275,20 +275,30 @@ static int services_find(struct fastpath *fp, struct applying *a)
 	return 0;
 }
 
+static uint64_t source_bytes(const struct service_settings *s)
+{
+	return s && s->per_source ? s->per_source->bytes : 0;
+}
+
 static int settings_make(struct fastpath *fp, struct applying *a)
 {
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
 		const struct weir_config_service *config = &a->view.services[i];
 		uint16_t slot = a->of[i]->slot;
+		uint64_t budget = fp->params.memory_bytes;
+		uint64_t left = budget > a->flow_bytes_used ? budget - a->flow_bytes_used : 0;
 		const struct service_settings *old =
 			fp->service[slot] ? fp->generation->settings[slot] : NULL;
 		int ret = service_settings_create(a->of[i], old, config,
 			a->view.backends + config->first_backend,
-			a->view.sources + config->first_source, fp->tsc_hz, &fp->seed,
+			a->view.sources + config->first_source, fp->tsc_hz, &fp->seed, left,
 			&a->settings[slot], a->err, a->err_size);
 
 		if (ret)
 			return ret;
+		/* Old and new are there together for a moment only, and the budget has a reserve. */
+		a->flow_bytes_used += source_bytes(a->settings[slot]);
+		a->flow_bytes_used -= source_bytes(old);
 	}
 	return 0;
 }
@@ -341,6 +351,9 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 		for (uint32_t j = 0; j < fp->core_count; j++)
 			fp->core[j]->stage.service_cell[s->slot] = s->cells.cell[j];
 	}
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (a->service[i])
+			a->service[i]->source_bytes = source_bytes(a->settings[i]);
 	memcpy(fp->load, a->load, sizeof(fp->load));
 	fp->flow_bytes_used = a->flow_bytes_used;
 }

@@ -117,6 +117,8 @@ static void service_write(
 	e->backend_offset = arena_offset(fp->arena, s->cells.entry);
 	e->backend_count = settings->backend_slots;
 	e->flow_capacity = s->flow_capacity;
+	e->source_entries =
+		settings->source_table ? source_table_entries(settings->source_table) : 0;
 	backends_write(settings, s->cells.entry);
 	e->used = 1;
 }

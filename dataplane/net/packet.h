@@ -34,6 +34,7 @@ enum packet_flag {
 	PACKET_F_MARKED = 1u << 10, /* followed by a trace: stage/trace/trace.h */
 	PACKET_F_MORE_FRAGMENTS = 1u << 11, /* parse; with FRAGMENT: not the last one */
 	PACKET_F_ASIDE = 1u << 12, /* service: not for the stages of whole packets, see aside.h */
+	PACKET_F_KNOWN_SOURCE = 1u << 13, /* limit: its source is known to be good */
 };
 
 enum parse_verdict {

@@ -35,7 +35,7 @@ static void node_free(void *ctx, void *p)
 	rte_free(p);
 }
 
-static struct table_memory memory_for(const char *what)
+struct table_memory service_memory(const char *what)
 {
 	union {
 		const char *text;
@@ -89,7 +89,7 @@ static void flow_released(void *ctx, struct flow_partition *part, const struct f
 
 static struct rte_ring *ring_create(int node)
 {
-	struct table_memory memory = memory_for("ring of a worker");
+	struct table_memory memory = service_memory("ring of a worker");
 	struct rte_ring *ring =
 		memory.alloc(memory.ctx, (size_t)rte_ring_get_memsize(SERVICE_RING), node);
 
@@ -100,7 +100,7 @@ static struct rte_ring *ring_create(int node)
 
 static int worker_create(struct service *s, const struct service_params *params, uint32_t number)
 {
-	struct table_memory memory = memory_for("worker of a service");
+	struct table_memory memory = service_memory("worker of a service");
 	uint8_t core = params->core[number];
 	int node = params->core_node[core];
 	struct service_worker *w = memory.alloc(memory.ctx, sizeof(*w), node);
@@ -140,7 +140,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 		.node = SOCKET_ID_ANY,
 		.bucket_node = bucket_node,
 		.timeouts = flow_timeouts_default,
-		.memory = memory_for("flow table"),
+		.memory = service_memory("flow table"),
 		.release = flow_released,
 		.release_ctx = s,
 	};
@@ -153,7 +153,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 	ret = flow_table_create(&table, &s->flows);
 	if (ret || !nat)
 		return ret;
-	table.memory = memory_for("translated ports");
+	table.memory = service_memory("translated ports");
 	return nat_ports_create(
 		&table.memory, params->core_node[params->core[0]], params->port_start, &s->ports);
 }
@@ -161,7 +161,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 int service_create(const struct service_params *params, struct service **ret_service, char *err,
 	size_t err_size)
 {
-	struct table_memory memory = memory_for("service");
+	struct table_memory memory = service_memory("service");
 	struct service *s = memory.alloc(memory.ctx, sizeof(*s), SOCKET_ID_ANY);
 	int ret = -ENOMEM;
 
@@ -208,6 +208,11 @@ void service_worker_take_over(struct service_worker *w, const struct service_set
 			continue;
 		w->cell_epoch[i] = settings->backend[i].epoch;
 		memset(&w->backend_cell[i], 0, sizeof(w->backend_cell[i]));
+	}
+	if (w->source_epoch != settings->source_epoch) {
+		w->source_epoch = settings->source_epoch;
+		w->cell->sources_tracked = 0;
+		w->cell->sources_known = 0;
 	}
 	w->settings = settings;
 }

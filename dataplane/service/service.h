@@ -20,6 +20,7 @@
 #include "dataplane/table/flow_table.h"
 #include "dataplane/table/limiter.h"
 #include "dataplane/table/nat_ports.h"
+#include "dataplane/table/source_table.h"
 
 #include <rte_common.h>
 
@@ -70,6 +71,16 @@ struct service_sources {
 	struct nat_view *view; /* owned */
 };
 
+/* Who sends: shared while its size and the length of the prefix are the same. */
+struct service_per_source {
+	uint32_t references;
+	uint32_t epoch; /* of the table, among the service's; from 1 */
+	uint32_t entries; /* as configured; 0: chosen */
+	uint8_t prefix;
+	struct source_table *table; /* owned */
+	size_t bytes; /* taken from the budget */
+};
+
 struct service_settings {
 	/* line 0: read with every burst */
 	struct service *service; /* borrowed: lives longer */
@@ -86,12 +97,20 @@ struct service_settings {
 	bool limits_connections;
 	bool source_leaving; /* flows with a source address that went away are placed anew */
 	struct service_affinity *affinity; /* shared; NULL: none */
+	struct source_table *source_table; /* per_source->table; NULL: no limits per source */
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter_rate packets;
 	struct limiter_rate bits;
 	struct limiter_rate connections;
+	struct source_limits source_limits;
+	/* The first three again, for sources that are not known: the half stays for those that are. */
+	struct limiter_rate others_packets;
+	struct limiter_rate others_bits;
+	struct limiter_rate others_connections;
 	uint32_t affinity_timeout; /* in the table's units */
 	/* main thread */
 	uint32_t references;
+	uint32_t source_epoch; /* of per_source; 0: none */
+	struct service_per_source *per_source; /* shared; NULL: none */
 	struct service_pool *pool; /* shared */
 	struct service_sources *sources; /* shared; NULL in dsr */
 };
@@ -106,6 +125,7 @@ struct service_worker {
 	struct service *service;
 	struct rte_ring *ring; /* owned; NULL where the dispatcher works itself */
 	uint16_t *cell_epoch; /* owned; by slot: which epoch a backend's cell counts for */
+	uint32_t source_epoch; /* which table of sources its cell counts for */
 	uint16_t age_bucket; /* next partition to be aged */
 	uint8_t core; /* index */
 	uint8_t number; /* among the service's workers */
@@ -139,7 +159,9 @@ struct service {
 	struct nat_ports *ports; /* owned; NULL in dsr */
 	size_t flow_bytes; /* taken from the budget */
 	void *journal; /* handle of struct fastpath_journal; NULL: its flows end with the process */
+	size_t source_bytes; /* the same, for the sources of the generation in force */
 	uint32_t flow_capacity;
+	uint32_t source_epoch; /* of the last table of sources that was made */
 	uint16_t slot;
 	uint16_t cores_wanted;
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
@@ -194,13 +216,14 @@ uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wante
  * backends    of this service, [config->backend_count]
  * sources     of this service, [config->source_count]
  * hz          of the clock that workers are given
+ * budget      bytes of memory that are left, for the table of sources
  *
  * Returns 0, or a negative errno with the reason in err.
  */
 int service_settings_create(struct service *s, const struct service_settings *old,
 	const struct weir_config_service *config, const struct weir_config_backend *backends,
 	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
-	struct service_settings **ret_settings, char *err, size_t err_size);
+	uint64_t budget, struct service_settings **ret_settings, char *err, size_t err_size);
 /*
  * A copy with other states and weights of some backends; NULL when none of the updates is of this
  * service.
@@ -230,6 +253,21 @@ void service_affinity_release(struct service_affinity *a); /* NULL is fine */
  */
 uint16_t service_choose(const struct service_settings *s, uint64_t hash, const uint8_t *address,
 	uint64_t now_ns, bool remember);
+
+/*
+ * per_source.c: give settings the table of sources that their configuration asks for, that of old where
+ * it is the same. Returns 0, or -ENOMEM with the reason in err.
+ *
+ * budget  bytes that a new table may take
+ */
+int per_source_attach(struct service_settings *s, const struct service_settings *old,
+	const struct weir_config_service *config, uint64_t hz, const struct hash_seed *seed,
+	uint64_t budget, char *err, size_t err_size);
+void per_source_share(struct service_settings *s, const struct service_settings *old);
+void per_source_release(struct service_per_source *p); /* NULL is fine */
+
+/* Memory of the asked node, else of any with a word about it; what: for that word, a constant. */
+struct table_memory service_memory(const char *what);
 
 /* Slot of a backend in use, or -1. */
 int service_backend_find(

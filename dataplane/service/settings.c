@@ -141,6 +141,7 @@ void service_settings_release(struct service_settings *s)
 		return;
 	sources_release(s);
 	service_affinity_release(s->affinity);
+	per_source_release(s->per_source);
 	pool_release(s->pool);
 	rte_free(s->backend);
 	rte_free(s);
@@ -161,6 +162,9 @@ static struct service_settings *settings_alloc(
 	n->affinity = NULL;
 	n->pool = NULL;
 	n->maglev = NULL;
+	n->per_source = NULL;
+	n->source_table = NULL;
+	n->source_epoch = 0;
 	n->references = 1;
 	n->service = s;
 	n->slot = s->slot;
@@ -288,6 +292,9 @@ static void limits_set(
 	limiter_rate_init(&s->packets, config->limit_packets, config->burst_ns, hz);
 	limiter_rate_init(&s->bits, config->limit_bits, config->burst_ns, hz);
 	limiter_rate_init(&s->connections, config->limit_connections, config->burst_ns, hz);
+	limiter_rate_init_half(&s->others_packets, &s->packets);
+	limiter_rate_init_half(&s->others_bits, &s->bits);
+	limiter_rate_init_half(&s->others_connections, &s->connections);
 	s->limits_packets = config->limit_packets != WEIR_UNLIMITED;
 	s->limits_bits = config->limit_bits != WEIR_UNLIMITED;
 	s->limits_connections = config->limit_connections != WEIR_UNLIMITED;
@@ -296,7 +303,7 @@ static void limits_set(
 int service_settings_create(struct service *s, const struct service_settings *old,
 	const struct weir_config_service *config, const struct weir_config_backend *backends,
 	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
-	struct service_settings **ret_settings, char *err, size_t err_size)
+	uint64_t budget, struct service_settings **ret_settings, char *err, size_t err_size)
 {
 	uint32_t slots = old ? old->backend_slots : 0;
 	struct service_settings *n = settings_alloc(s, old, s->cells.slots);
@@ -320,6 +327,8 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 	else if (ret)
 		snprintf(err, err_size, "service %s: no memory for its backends and sources",
 			config->name);
+	if (ret == 0)
+		ret = per_source_attach(n, old, config, hz, seed, budget, err, err_size);
 	if (ret) {
 		service_settings_release(n);
 		return ret;
@@ -368,6 +377,7 @@ int service_settings_update(const struct service_settings *old,
 	n = settings_alloc(old->service, old, old->backend_slots);
 	if (!n)
 		return -ENOMEM;
+	per_source_share(n, old);
 	n->sources = old->sources;
 	if (n->sources) {
 		n->sources->references++;

@@ -144,3 +144,30 @@ uint32_t limiter_claim_single(struct limiter *l, const struct limiter_rate *r, u
 {
 	return claim(l, r, now, units, n, false);
 }
+
+/* As claim() for a single unit, which passes when there is credit at all: nothing is before it. */
+bool limiter_claim_one(struct limiter *l, const struct limiter_rate *r, uint64_t now, bool shared)
+{
+	if (r->unlimited || r->zero)
+		return r->unlimited;
+	uint64_t at = now << LIMITER_SHIFT;
+	uint64_t tat = __atomic_load_n(&l->tat, __ATOMIC_RELAXED);
+
+	for (;;) {
+		uint64_t ahead = tat - at;
+
+		if (ahead > r->horizon)
+			ahead = 0;
+		if (ahead > r->tolerance)
+			return false;
+		uint64_t next = at + ahead + saturate(cost_of(r, 1, dither_make(r, now, tat)));
+
+		if (!shared) {
+			__atomic_store_n(&l->tat, next, __ATOMIC_RELAXED);
+			return true;
+		}
+		if (__atomic_compare_exchange_n(
+			    &l->tat, &tat, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	}
+}

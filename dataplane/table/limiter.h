@@ -78,4 +78,7 @@ uint32_t limiter_claim(struct limiter *l, const struct limiter_rate *r, uint64_t
 uint32_t limiter_claim_single(struct limiter *l, const struct limiter_rate *r, uint64_t now,
 	const uint32_t *units, uint32_t n);
 
+/* One unit, with or without them. */
+bool limiter_claim_one(struct limiter *l, const struct limiter_rate *r, uint64_t now, bool shared);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+#include <rte_vect.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -113,11 +114,22 @@ static inline struct place place_at(const struct source_table *t, uint32_t set, 
 /* Bit i: way i has the tag. */
 static inline uint32_t set_match(const struct source_set *s, uint32_t tag)
 {
+#ifdef __SSE2__
+	/* Each tag is read whole; x86 does not move later reads before earlier ones. */
+	const __m128i *tags = (const __m128i *)(const void *)s->tag;
+	const __m128i want = _mm_set1_epi32((int)tag);
+	__m128i low = _mm_cmpeq_epi32(_mm_load_si128(tags), want);
+	__m128i high = _mm_cmpeq_epi32(_mm_load_si128(tags + 1), want);
+
+	return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(low)) |
+		(uint32_t)_mm_movemask_ps(_mm_castsi128_ps(high)) << 4;
+#else
 	uint32_t match = 0;
 
 	for (uint32_t way = 0; way < SOURCE_WAYS; way++)
 		match |= (uint32_t)(__atomic_load_n(&s->tag[way], __ATOMIC_ACQUIRE) == tag) << way;
 	return match;
+#endif
 }
 
 static inline struct place source_find(const struct source_table *t, const struct source_id *id)
@@ -135,17 +147,31 @@ static inline struct place source_find(const struct source_table *t, const struc
 	return (struct place){ .set = NULL };
 }
 
-void source_prefetch_entry(const struct source_table *t, const struct source_id *id)
+void source_prefetch_entry(const struct source_table *t, struct source_id *id)
 {
 	for (uint32_t i = 0; i < 2; i++) {
 		uint32_t match = set_match(&t->set[id->set[i]], id->tag);
 
 		if (match) {
-			rte_prefetch0(
-				place_at(t, id->set[i], (uint32_t)__builtin_ctz(match)).entry);
+			id->guess = id->set[i] * SOURCE_WAYS + (uint32_t)__builtin_ctz(match);
+			rte_prefetch0(&t->entry[id->guess]);
 			return;
 		}
 	}
+}
+
+/* The guess of pass 2, unless somebody has taken the place since; else search again. */
+static inline struct place source_find_guessed(
+	const struct source_table *t, const struct source_id *id)
+{
+	if (likely(id->guess != SOURCE_NO_GUESS)) {
+		struct place p = place_at(t, id->guess / SOURCE_WAYS, id->guess % SOURCE_WAYS);
+
+		if (likely(LOAD(&p.entry->key) == id->key &&
+			    __atomic_load_n(&p.set->tag[p.way], __ATOMIC_ACQUIRE) == id->tag))
+			return p;
+	}
+	return source_find(t, id);
 }
 
 static inline uint16_t unit_of(const struct source_clock *clock)
@@ -285,9 +311,7 @@ static __rte_noinline void place_return(
 static inline bool claim(
 	struct limiter *l, const struct limiter_rate *rate, const struct source_clock *clock)
 {
-	if (clock->shared)
-		return limiter_claim(l, rate, clock->tsc, NULL, 1) == 1;
-	return limiter_claim_single(l, rate, clock->tsc, NULL, 1) == 1;
+	return limiter_claim_one(l, rate, clock->tsc, clock->shared);
 }
 
 static struct source_group *group_of(
@@ -320,7 +344,7 @@ static __rte_noinline enum source_verdict newcomer_judge(struct source_table *t,
 enum source_verdict source_packet(struct source_table *t, const struct source_limits *limits,
 	const struct source_id *id, const struct source_clock *clock, struct source_use *use)
 {
-	struct place p = source_find(t, id);
+	struct place p = source_find_guessed(t, id);
 	struct limiter *budget;
 	uint32_t state;
 

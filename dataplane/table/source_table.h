@@ -109,7 +109,9 @@ struct source_id {
 	uint64_t key; /* the prefix itself, or a hash of it where it is too long */
 	uint32_t tag;
 	uint32_t set[2];
+	uint32_t guess; /* its entry, as pass 2 found it; SOURCE_NO_GUESS */
 };
+#define SOURCE_NO_GUESS UINT32_MAX
 
 /* Made from the configuration. */
 struct source_limits {
@@ -180,6 +182,7 @@ static inline struct source_id source_identify(const struct source_table *t, con
 	hash = hash_mix(hash ^ t->seed.k[1], id.key ^ UINT64_C(0x9e3779b97f4a7c15));
 	id.tag = (uint32_t)(hash >> 32);
 	id.tag += (id.tag == 0) - (id.tag == UINT32_MAX);
+	id.guess = SOURCE_NO_GUESS;
 	id.set[0] = (uint32_t)hash & t->set_mask;
 	/* Differs in the lowest bit at least. */
 	id.set[1] = id.set[0] ^ (((id.tag * 0x9e3779b1u) >> 7 | 1) & t->set_mask);
@@ -193,7 +196,7 @@ static inline void source_prefetch(const struct source_table *t, const struct so
 	rte_prefetch0(&t->set[id->set[1]]);
 }
 
-void source_prefetch_entry(const struct source_table *t, const struct source_id *id);
+void source_prefetch_entry(const struct source_table *t, struct source_id *id);
 
 /* Judge a packet by what its source may send; notes that it was seen, and enters it. */
 enum source_verdict source_packet(struct source_table *t, const struct source_limits *limits,

@@ -77,6 +77,7 @@ struct bench {
 	int family; /* 4 or 6 */
 	uint32_t flows;
 	uint32_t capacity; /* of the flow table */
+	bool per_source; /* every client has a budget of its own, which it does not use up */
 	uint64_t tsc_hz;
 	uint64_t memory_bytes; /* for flow tables */
 	int node; /* of the CPU that all runs on */

@@ -20,6 +20,7 @@ struct options {
 	bool quick;
 	bool json_only;
 	bool small_pages;
+	bool per_source; /* only the cases with limits per source */
 	unsigned int repetitions;
 	int cpu;
 	int family; /* 0: both */
@@ -149,17 +150,18 @@ static void stages_print(const struct series *s)
 static void series_print(const struct bench *b, struct series *s, struct figure *floor)
 {
 	const char *mode = b->mode == WEIR_MODE_NAT ? "nat" : "dsr";
+	const char *name = b->per_source ? "fastpath-per-source" : "fastpath";
 	double median = figure_sort(&s->cycles);
 
 	floor_median = figure_sort(floor);
-	printf("{\"bench\": \"fastpath\", \"mode\": \"%s\", \"family\": %d, \"flows\": %u, "
+	printf("{\"bench\": \"%s\", \"mode\": \"%s\", \"family\": %d, \"flows\": %u, "
 	       "\"case\": \"%s\", \"direction\": \"%s\", \"cycles_per_packet\": %.1f, "
 	       "\"floor_cycles_per_packet\": %.1f, \"ratio\": %.2f, \"min\": %.1f, \"max\": %.1f, "
 	       "\"floor_min\": %.1f, \"floor_max\": %.1f, \"repetitions\": %u, "
 	       "\"packets_per_repetition\": %u, \"packets_checked\": %lu, \"packets_left_out\": %lu, \"dropped\": 0, "
 	       "\"new_flows\": %lu, \"closed_flows\": %lu, \"table_capacity\": %u, "
 	       "\"frame_bytes\": %u, \"hugepages\": %s, \"tsc_mhz\": %.0f",
-		mode, b->family, b->flows, s->name, s->direction, median, floor_median,
+		name, mode, b->family, b->flows, s->name, s->direction, median, floor_median,
 		median / floor_median, s->cycles.value[0], s->cycles.value[s->cycles.count - 1],
 		floor->value[0], floor->value[floor->count - 1], s->cycles.count, BENCH_SET,
 		s->checked, s->cycles.left_out, s->new_flows, s->closed_flows, b->capacity,
@@ -168,8 +170,10 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 	printf("}\n");
 	fflush(stdout);
 	if (!options.json_only)
-		fprintf(stderr, "%s IPv%d %8u flows %-12s %-7s %7.1f cycles/packet, floor %5.1f\n",
-			mode, b->family, b->flows, s->name, s->direction, median, floor_median);
+		fprintf(stderr,
+			"%s IPv%d %8u flows %-12s %-7s %7.1f cycles/packet, floor %5.1f%s\n", mode,
+			b->family, b->flows, s->name, s->direction, median, floor_median,
+			b->per_source ? ", limits per source" : "");
 }
 
 static void order_make(struct bench *b)
@@ -308,7 +312,8 @@ static void usage(FILE *f)
 {
 	fprintf(f,
 		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--no-hugepages]\n"
-		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--testpmd MIN,MEDIAN,MAX]\n");
+		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--per-source]\n"
+		"                  [--testpmd MIN,MEDIAN,MAX]\n");
 }
 
 static void options_read(int argc, char **argv)
@@ -322,6 +327,7 @@ static void options_read(int argc, char **argv)
 		{ "family", required_argument, NULL, 'f' },
 		{ "mode", required_argument, NULL, 'm' },
 		{ "flows", required_argument, NULL, 'n' },
+		{ "per-source", no_argument, NULL, 'p' },
 		{ "testpmd", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -355,6 +361,9 @@ static void options_read(int argc, char **argv)
 		case 'n':
 			options.flows = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
+		case 'p':
+			options.per_source = true;
+			break;
 		case 't':
 			if (sscanf(optarg, "%lf,%lf,%lf", &options.testpmd[0], &options.testpmd[1],
 				    &options.testpmd[2]) == 3)
@@ -369,6 +378,21 @@ static void options_read(int argc, char **argv)
 		usage(stderr);
 		exit(2);
 	}
+}
+
+static void cases_measure(struct bench *b)
+{
+	if (!options.per_source) {
+		hits_measure(b);
+		if (b->flows > 1)
+			inserts_measure(b);
+	}
+	/* The table of sources is the same in all modes: once is enough, unless it is asked for. */
+	if (!options.per_source && (b->mode != WEIR_MODE_NAT || b->family != 4))
+		return;
+	b->per_source = true;
+	hits_measure(b);
+	b->per_source = false;
 }
 
 int main(int argc, char **argv)
@@ -391,9 +415,7 @@ int main(int argc, char **argv)
 					(options.family && options.family != b.family) ||
 					(options.flows && options.flows != b.flows))
 					continue;
-				hits_measure(&b);
-				if (b.flows > 1)
-					inserts_measure(&b);
+				cases_measure(&b);
 			}
 		}
 	}

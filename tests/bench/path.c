@@ -16,6 +16,8 @@
 #define SERVICE_NAME	   "bench"
 /* The made-up clock goes on as if ten million packets came in a second. */
 #define PACKETS_PER_SECOND 10000000
+/* More than one source ever sends here, so that a limit is looked at and never reached. */
+#define SOURCE_RATE	   1000000000
 /* Steps without a packet that the fast path may take to send what it still holds. */
 #define IDLE_STEPS_MAX	   1000
 /* Bursts between two looks at whether the CPU was taken away: a tenth of a millisecond or so. */
@@ -57,6 +59,11 @@ static void config_fill(const struct bench *b, struct config_message *c)
 		.limit_packets = WEIR_UNLIMITED,
 		.limit_bits = WEIR_UNLIMITED,
 		.limit_connections = WEIR_UNLIMITED,
+		.per_source_packets = b->per_source ? SOURCE_RATE : WEIR_UNLIMITED,
+		.per_source_connections = WEIR_UNLIMITED,
+		.per_source_burst_ns = 1000000000,
+		.per_source_entries = b->per_source ? 2 * b->flows : 0,
+		.per_source_prefix = b->family == 4 ? 32 : 128,
 		.burst_ns = 10000000,
 		.flow_capacity = b->capacity,
 		.backend_count = BENCH_BACKENDS,

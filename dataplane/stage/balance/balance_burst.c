@@ -26,9 +26,16 @@ struct placing {
 	struct rte_mbuf **pkts; /* the whole burst; NULL where a packet was dropped */
 	uint16_t burst;
 	uint16_t count;
-	uint32_t granted; /* new flows that the limit still lets open */
+	uint32_t
+		granted[2]; /* new flows that the limit still lets open: of known sources, others */
 	struct pending pending[STAGE_BURST];
 };
+
+/* Which of them a packet's flow needs. */
+static inline uint32_t *granted_to(struct placing *all, const struct packet *p)
+{
+	return &all->granted[p->flags & PACKET_F_KNOWN_SOURCE ? 0 : 1];
+}
 
 static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
 {
@@ -211,25 +218,25 @@ static __rte_always_inline bool place_new(const struct work *w, struct placing *
 {
 	const struct placement *to = &pending->to;
 	const bool opener = opens(w, p);
+	uint32_t *granted = granted_to(all, p);
 
 	if (nat && !opener) {
 		*ret_reason = WEIR_DROP_NO_FLOW;
 		return false;
 	}
-	if (unlikely(all->granted == 0) && opener) {
+	if (unlikely(*granted == 0) && opener) {
 		*ret_reason = WEIR_DROP_LIMIT_CONNECTIONS;
 		return false;
 	}
 	if (!pending->chosen && !placement_choose(w, m, &pending->to, ret_reason, nat, ipv6))
 		return false;
 	pending->chosen = false; /* used up, one way or the other */
-	if (!nat && !opener &&
-		((p->tcp_flags & (FLOW_TCP_RST | FLOW_TCP_FIN)) || all->granted == 0)) {
+	if (!nat && !opener && ((p->tcp_flags & (FLOW_TCP_RST | FLOW_TCP_FIN)) || *granted == 0)) {
 		place_stateless(w, p, to);
 		return true;
 	}
 	if (likely(flow_open(w, all, m, p, to, ipv6) != NULL)) {
-		all->granted--;
+		--*granted;
 		packet_send_to(w, p, to->backend);
 		return true;
 	}
@@ -263,8 +270,11 @@ static __rte_always_inline bool place(const struct work *w, struct placing *all,
 	return place_new(w, all, pending, m, p, ret_reason, nat, ipv6);
 }
 
-/* How many different new flows there are; two packets of one open it once. */
-static uint32_t count_new_flows(const struct work *w, const struct placing *all)
+/*
+ * How many different new flows there are, of sources that are known or of others; two packets of one open
+ * it once.
+ */
+static uint32_t count_new_flows(const struct work *w, const struct placing *all, bool known)
 {
 	uint64_t hash[STAGE_BURST];
 	uint32_t count = 0;
@@ -273,7 +283,7 @@ static uint32_t count_new_flows(const struct work *w, const struct placing *all)
 		const struct packet *p = packet_of(all->pkts[all->pending[i].index]);
 		uint32_t j = 0;
 
-		if (p->flow || !opens(w, p))
+		if (p->flow || !opens(w, p) || !!(p->flags & PACKET_F_KNOWN_SOURCE) != known)
 			continue;
 		while (j < count && hash[j] != p->hash)
 			j++;
@@ -283,17 +293,55 @@ static uint32_t count_new_flows(const struct work *w, const struct placing *all)
 	return count;
 }
 
-static uint32_t grant_new_flows(const struct work *w, const struct placing *all)
+/* New flows that their source may not open are gone before they claim anything of the service's. */
+static __rte_noinline void sources_admit(const struct work *w, struct placing *all)
 {
-	struct service *service = w->worker->service;
-	uint32_t wanted;
+	uint64_t hash[STAGE_BURST];
+	bool may[STAGE_BURST];
+	uint32_t count = 0;
+	uint16_t left = 0;
 
-	if (!w->settings->limits_connections)
-		return UINT32_MAX;
-	wanted = count_new_flows(w, all);
-	if (wanted == 0)
-		return 0;
-	return limit_claim(w, &service->connections, &w->settings->connections, NULL, wanted);
+	for (uint16_t i = 0; i < all->count; i++) {
+		struct rte_mbuf **m = &all->pkts[all->pending[i].index];
+		const struct packet *p = packet_of(*m);
+		uint32_t j = 0;
+
+		if (!p->flow && opens(w, p)) {
+			while (j < count && hash[j] != p->hash)
+				j++;
+			if (j == count) {
+				hash[count] = p->hash;
+				may[count++] = limit_source_flow(w, *m);
+			}
+			if (!may[j]) {
+				stage_drop(w->core, *m, WEIR_DROP_SOURCE_CONNECTIONS);
+				*m = NULL;
+				continue;
+			}
+		}
+		all->pending[left++] = all->pending[i];
+	}
+	all->count = left;
+}
+
+static void grant_new_flows(const struct work *w, struct placing *all)
+{
+	const struct service_settings *s = w->settings;
+	struct service *service = w->worker->service;
+	/* Without limits per source nobody is known, and the whole limit is everybody's. */
+	const struct limiter_rate *rate[] = { &s->connections,
+		s->source_table ? &s->others_connections : &s->connections };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t wanted;
+
+		all->granted[i] = UINT32_MAX;
+		if (!s->limits_connections)
+			continue;
+		wanted = count_new_flows(w, all, i == 0);
+		all->granted[i] =
+			wanted ? limit_claim(w, &service->connections, rate[i], NULL, wanted) : 0;
+	}
 }
 
 /* Fetch what ending a partition's oldest lingering flow will touch, should it have to make room. */
@@ -317,25 +365,26 @@ static __rte_always_inline void prefetch_more(
 static __rte_always_inline void prepare(
 	const struct work *w, struct placing *all, const bool nat, const bool ipv6)
 {
-	uint32_t left = RTE_MIN(all->granted, (uint32_t)all->count);
+	uint32_t left[] = { all->granted[0], all->granted[1] };
 
 	for (uint16_t i = 0; i < all->count; i++)
 		prefetch_more(w, packet_of(all->pkts[all->pending[i].index]), nat);
 	if (!nat)
 		return;
-	for (uint16_t i = 0; i < all->count && left; i++) {
+	for (uint16_t i = 0; i < all->count; i++) {
 		struct pending *pending = &all->pending[i];
 		struct rte_mbuf *m = all->pkts[pending->index];
 		const struct packet *p = packet_of(m);
+		uint32_t *granted = &left[p->flags & PACKET_F_KNOWN_SOURCE ? 0 : 1];
 		enum weir_drop_reason ignored;
 
-		if (p->flow || !opens(w, p))
+		if (*granted == 0 || p->flow || !opens(w, p))
 			continue;
 		pending->chosen = placement_choose(w, m, &pending->to, &ignored, nat, ipv6);
 		if (!pending->chosen)
 			continue;
 		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);
-		left--;
+		--*granted;
 	}
 }
 
@@ -362,7 +411,9 @@ static __rte_always_inline uint16_t balance_body(
 		return n;
 	all.pkts = pkts;
 	all.burst = n;
-	all.granted = grant_new_flows(w, &all);
+	if (unlikely(w->settings->source_table))
+		sources_admit(w, &all);
+	grant_new_flows(w, &all);
 	prepare(w, &all, nat, ipv6);
 	for (uint16_t i = 0; i < all.count; i++) {
 		struct pending *pending = &all.pending[i];

@@ -9,6 +9,7 @@
 #ifndef WEIR_STAGE_FLOW_H
 #define WEIR_STAGE_FLOW_H
 
+#include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/work.h"
 
 /* Returns how many packets are left, at the front of pkts. */
@@ -74,6 +75,8 @@ static inline uint16_t flow_measure(const struct work *w, const struct packet *p
 	} else if (p->payload_length && (flags & FLOW_F_REQUEST)) {
 		if (cell)
 			histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
+		if (unlikely(w->settings->source_table))
+			limit_source_proved(w, f);
 		flags &= (uint16_t)~FLOW_F_REQUEST;
 	}
 	return flags;

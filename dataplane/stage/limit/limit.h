@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Stage 5: the service's ceilings of packets and bits per second. They hold for packets from clients;
- * replies of known flows always pass. One claim per limit and burst covers all workers.
+ * Stage 5: what a single source may send, then the service's ceilings of packets and bits per second.
+ * They hold for packets from clients; replies of known flows always pass. One claim per limit and burst
+ * covers all workers.
  */
 
 #ifndef WEIR_STAGE_LIMIT_H
@@ -12,6 +13,14 @@
 
 /* Returns how many packets are left, at the front of pkts. */
 uint16_t limit_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
+
+/* Where sources are limited one by one (settings->source_table), and only there. */
+__rte_noinline uint16_t limit_sources_burst(
+	const struct work *w, struct rte_mbuf **pkts, uint16_t n);
+/* Whether the packet's source may open a flow now. */
+__rte_noinline bool limit_source_flow(const struct work *w, struct rte_mbuf *m);
+/* A backend has answered on this flow. */
+__rte_noinline void limit_source_proved(const struct work *w, struct flow *f);
 
 /* How many of n units pass a limit of the service now. */
 uint32_t limit_claim(const struct work *w, struct limiter *l, const struct limiter_rate *rate,

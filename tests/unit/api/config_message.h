@@ -78,6 +78,7 @@ static inline struct config_message config_message_good(void)
 
 		s->cores = 1;
 		s->limit_packets = s->limit_bits = s->limit_connections = WEIR_UNLIMITED;
+		s->per_source_packets = s->per_source_connections = WEIR_UNLIMITED;
 		s->burst_ns = 10000000;
 	}
 	ipv4_set(m.service[0].address, 203, 0, 113, 10);

@@ -271,10 +271,10 @@
 		"    policy: {object: guard.bpf.o, mode: enforce}\n",                              \
 		"13:5: services[0].policy: policy is not supported yet, expected it to be left "   \
 		"out\n")                                                                           \
-	X(per_source, "per-source is not supported yet", 13,                                       \
-		"    limits:\n      per-source: {prefix4: 32}\n",                                  \
-		"14:7: services[0].limits.per-source: per-source is not supported yet, expected "  \
-		"it to be left out\n")
+	X(source_prefix, "a source's prefix is at most as long as an address", 13,                 \
+		"    limits:\n      per-source: {prefix4: 33}\n",                                  \
+		"14:29: services[0].limits.per-source.prefix4: 33 is out of range, expected a "    \
+		"whole number 1..32\n")
 
 #define RULE_CASES(X)                                                                              \
 	X(port_names, "two ports with one name are refused", 3,                                    \

@@ -30,6 +30,11 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(s->limits.bits, MODEL_UNLIMITED);
 	CU_ASSERT_EQUAL(s->limits.connections, MODEL_UNLIMITED);
 	CU_ASSERT_EQUAL(s->limits.burst_ns, 10000000);
+	CU_ASSERT_EQUAL(s->limits.per_source.packets, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->limits.per_source.connections, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->limits.per_source.prefix4, 32);
+	CU_ASSERT_EQUAL(s->limits.per_source.prefix6, 64);
+	CU_ASSERT_EQUAL(s->limits.per_source.entries, 0);
 	CU_ASSERT_EQUAL(s->backends[0].port, 80);
 	CU_ASSERT_EQUAL(s->backends[0].weight, 100);
 	CU_ASSERT_EQUAL(s->health.type, MODEL_HEALTH_TCP);
@@ -87,6 +92,29 @@ static void values(void)
 	CU_ASSERT_EQUAL(memcmp(m->neighbours[0].mac, mac, sizeof(mac)), 0);
 	CU_ASSERT_TRUE(m->has_metrics);
 	CU_ASSERT_EQUAL(m->metrics_port, 9464);
+	model_destroy(m);
+}
+
+static void limits_per_source(void)
+{
+	struct model *m =
+		model_of(HEAD "services:\n" WEB
+			      "    limits: {burst: 20ms, per-source: {prefix4: 24, prefix6: 56, "
+			      "packets: 10k, connections: 100, entries: 4096}}\n");
+	const struct model_per_source *p = &m->services[0].limits.per_source;
+	CU_ASSERT_EQUAL(p->prefix4, 24);
+	CU_ASSERT_EQUAL(p->prefix6, 56);
+	CU_ASSERT_EQUAL(p->packets, 10000);
+	CU_ASSERT_EQUAL(p->connections, 100);
+	CU_ASSERT_EQUAL(p->entries, 4096);
+	CU_ASSERT_EQUAL(p->burst_ns, 20000000);
+	model_destroy(m);
+	m = model_of(
+		HEAD "services:\n" WEB "    limits: {per-source: {connections: 0, burst: 1s}}\n");
+	p = &m->services[0].limits.per_source;
+	CU_ASSERT_EQUAL(p->packets, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(p->connections, 0);
+	CU_ASSERT_EQUAL(p->burst_ns, 1000000000);
 	model_destroy(m);
 }
 
@@ -162,6 +190,10 @@ static void round_trips(void)
 		HEAD "services:\n" WEB
 		     "    limits: {packets: 0, bits: 12345, connections: 1.234k, burst: 100.5us}\n"
 		     "    health: {type: none}\n");
+	round_trip(HEAD
+		"services:\n" WEB
+		"    limits: {per-source: {packets: 5k, prefix6: 48, burst: 1s, entries: 2048}}\n");
+	round_trip(HEAD "services:\n" WEB "    limits: {per-source: {connections: 0}}\n");
 }
 
 static void canonical_text(void)
@@ -402,6 +434,7 @@ static void reference_page(void)
 static const struct tap_case cases[] = {
 	{ "a short file gets the documented defaults", defaults },
 	{ "every value is read as written", values },
+	{ "limits per source are read, with their defaults", limits_per_source },
 	{ "an IPv4 prefix is a prefix of the mapped address", ipv4_prefix },
 	{ "the default timeout is half of a short interval", short_interval },
 	{ "source addresses of both families are filtered by the service's", both_families },

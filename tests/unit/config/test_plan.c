@@ -25,7 +25,8 @@
 #define U SERVICE("u", "203.0.113.1", "udp")
 #define DSR                                                                                          \
 	"  - {name: d, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr, cores: 3,\n" \
-	"     limits: {packets: 5, bits: 6k, connections: 0, burst: 1s},\n"                          \
+	"     limits: {packets: 5, bits: 6k, connections: 0, burst: 1s,\n"                           \
+	"              per-source: {connections: 7, prefix6: 56, entries: 3000}},\n"                 \
 	"     backends: [{address: \"2001:db8:1::1\"}]}\n"
 
 struct plan_fixture {
@@ -201,6 +202,8 @@ static void message_of_service(void)
 	CU_ASSERT_EQUAL(s[0].port, 80);
 	CU_ASSERT_EQUAL(s[0].limit_packets, WEIR_UNLIMITED);
 	CU_ASSERT_EQUAL(s[0].burst_ns, 10000000);
+	CU_ASSERT_EQUAL(s[0].per_source_packets, WEIR_UNLIMITED);
+	CU_ASSERT_EQUAL(s[0].per_source_connections, WEIR_UNLIMITED);
 	CU_ASSERT_STRING_EQUAL(s[1].name, "d");
 	CU_ASSERT_EQUAL(s[1].prefix_length, 64);
 	CU_ASSERT_EQUAL(s[1].mode, WEIR_MODE_DSR);
@@ -211,6 +214,11 @@ static void message_of_service(void)
 	CU_ASSERT_EQUAL(s[1].limit_bits, 6000);
 	CU_ASSERT_EQUAL(s[1].limit_connections, 0);
 	CU_ASSERT_EQUAL(s[1].burst_ns, 1000000000);
+	CU_ASSERT_EQUAL(s[1].per_source_packets, WEIR_UNLIMITED);
+	CU_ASSERT_EQUAL(s[1].per_source_connections, 7);
+	CU_ASSERT_EQUAL(s[1].per_source_burst_ns, 1000000000);
+	CU_ASSERT_EQUAL(s[1].per_source_entries, 3000);
+	CU_ASSERT_EQUAL(s[1].per_source_prefix, 56);
 	CU_ASSERT_EQUAL(s[1].first_backend, 2);
 	CU_ASSERT_EQUAL(s[1].backend_count, 1);
 	CU_ASSERT_EQUAL(s[1].source_count, 0);

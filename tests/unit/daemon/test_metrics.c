@@ -43,6 +43,10 @@ static struct world *world_create(void)
 	w->service.sum.new_flows = 10;
 	w->service.sum.closed_flows = 4;
 	w->service.sum.dropped[WEIR_DROP_LIMIT_PACKETS] = 3;
+	w->service.entry.source_entries = 1024;
+	w->service.sum.sources_tracked = 77;
+	w->service.sum.sources_known = 5;
+	w->service.sum.sources_overflow = 9;
 	histogram_put(&w->service.sum.residence, 1500, 5);
 	histogram_put(&w->service.sum.residence, 5000, 2);
 	histogram_put(&w->service.sum.residence, UINT64_C(50000000000), 1);
@@ -114,6 +118,15 @@ static void test_samples(void)
 	expect_line(text,
 		"weir_service_dropped_total{weir_instance=\"default\",service=\"web\","
 		"reason=\"limit_packets\"} 3");
+	expect_line(
+		text, "weir_service_sources_room{weir_instance=\"default\",service=\"web\"} 1024");
+	expect_line(
+		text, "weir_service_sources_tracked{weir_instance=\"default\",service=\"web\"} 77");
+	expect_line(
+		text, "weir_service_sources_known{weir_instance=\"default\",service=\"web\"} 5");
+	expect_line(text,
+		"weir_service_source_overflow_packets_total{weir_instance=\"default\","
+		"service=\"web\"} 9");
 	expect_line(text,
 		"weir_backend_state{weir_instance=\"default\",service=\"web\","
 		"backend=\"[fd00::1]:8080\",state=\"draining\"} 1");

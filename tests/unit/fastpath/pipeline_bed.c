@@ -217,6 +217,8 @@ struct weir_config_service *bed_add_service(struct bed *b, const char *name, uin
 	s->limit_packets = WEIR_UNLIMITED;
 	s->limit_bits = WEIR_UNLIMITED;
 	s->limit_connections = WEIR_UNLIMITED;
+	s->per_source_packets = WEIR_UNLIMITED;
+	s->per_source_connections = WEIR_UNLIMITED;
 	s->burst_ns = 10 * BED_MS;
 	if (mode == WEIR_MODE_NAT) {
 		struct weir_config_source *source = &b->source[i];

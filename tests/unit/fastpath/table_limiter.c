@@ -291,6 +291,12 @@ static void both_forms_agree(void)
 	uint32_t units[32];
 
 	for (uint32_t i = 0; i < 20000; i++) {
+		now += random_below(&random, 1000);
+		CU_ASSERT_EQUAL(limiter_claim(&a, &r, now, NULL, 1) == 1,
+			limiter_claim_one(&b, &r, now, i % 2));
+		CU_ASSERT_EQUAL(a.tat, b.tat);
+	}
+	for (uint32_t i = 0; i < 20000; i++) {
 		uint32_t n = random_below(&random, 33);
 
 		for (uint32_t k = 0; k < 32; k++)

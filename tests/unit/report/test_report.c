@@ -20,7 +20,8 @@ static struct model_service services[] = {
 		.port = 80,
 		.protocol = MODEL_TCP,
 		.mode = MODEL_NAT,
-		.limits = { 1000000, MODEL_UNLIMITED, 0, 10000000 },
+		.limits = { 1000000, MODEL_UNLIMITED, 0, 10000000,
+			{ 24, 64, MODEL_UNLIMITED, 100, 60000000, 0 } },
 		.backends = web_backends,
 		.backend_count = 3 },
 	{ .name = "unknown", /* configured, but not yet in the data plane */
@@ -28,7 +29,8 @@ static struct model_service services[] = {
 		.port = 0,
 		.protocol = MODEL_UDP,
 		.mode = MODEL_DSR,
-		.limits = { MODEL_UNLIMITED, MODEL_UNLIMITED, MODEL_UNLIMITED, 0 } },
+		.limits = { MODEL_UNLIMITED, MODEL_UNLIMITED, MODEL_UNLIMITED, 0,
+			{ 32, 64, MODEL_UNLIMITED, MODEL_UNLIMITED, 0, 0 } } },
 };
 
 static struct model_port ports[] = {
@@ -223,9 +225,45 @@ static void limits_that_are_not_set_are_null_and_zero_is_not(void)
 	CU_ASSERT_EQUAL(integer_at(o, "packets.in_force"), 1000000);
 	CU_ASSERT(json_is_null(at(o, "bits")));
 	CU_ASSERT_EQUAL(integer_at(o, "connections.configured"), 0);
-	CU_ASSERT(json_is_null(at(o, "per_source")));
+	CU_ASSERT(json_is_null(at(o, "per_source.packets")));
+	CU_ASSERT_EQUAL(integer_at(o, "per_source.connections.configured"), 100);
+	CU_ASSERT_EQUAL(integer_at(o, "per_source.connections.in_force"), 100);
+	CU_ASSERT_EQUAL(integer_at(o, "per_source.prefix4"), 24);
+	CU_ASSERT_EQUAL(integer_at(o, "per_source.prefix6"), 64);
+	CU_ASSERT(near(o, "per_source.burst", 0.06));
 	CU_ASSERT(near(o, "burst", 0.01));
 	json_decref(o);
+	o = report_limits(&services[1]);
+	CU_ASSERT(json_is_null(at(o, "packets")));
+	CU_ASSERT(json_is_null(at(o, "per_source")));
+	json_decref(o);
+}
+
+static void sources_are_shown_where_they_are_limited(void)
+{
+	struct region *r = start();
+	struct snapshot *now = taken(r, 5000);
+	json_t *o = report_service(&model, &services[0], now, NULL);
+
+	CU_ASSERT(json_is_null(at(o, "sources")));
+	json_decref(o);
+	snapshot_destroy(now);
+	r->t.service[0].source_entries = 65536;
+	/* What one core gained another lost: the sum counts. */
+	r->web[0].sources_tracked = 40;
+	r->web[0].sources_known = UINT64_MAX - 4;
+	r->web[1].sources_tracked = 2;
+	r->web[1].sources_known = 12;
+	r->web[1].sources_overflow = 99;
+	now = taken(r, 5000);
+	o = report_service(&model, &services[0], now, NULL);
+	CU_ASSERT_EQUAL(integer_at(o, "sources.entries"), 65536);
+	CU_ASSERT_EQUAL(integer_at(o, "sources.tracked"), 42);
+	CU_ASSERT_EQUAL(integer_at(o, "sources.known"), 7);
+	CU_ASSERT_EQUAL(integer_at(o, "sources.overflow"), 99);
+	json_decref(o);
+	snapshot_destroy(now);
+	free(r);
 }
 
 static void backends_show_state_and_weight_in_force(void)
@@ -459,6 +497,7 @@ static const struct tap_case cases[] = {
 		a_service_shown_has_limits_rates_and_backends },
 	{ "limits that are not set are null, and zero is not",
 		limits_that_are_not_set_are_null_and_zero_is_not },
+	{ "sources are shown where they are limited", sources_are_shown_where_they_are_limited },
 	{ "backends show state and weight in force", backends_show_state_and_weight_in_force },
 	{ "a fallback pool is shown as one", a_fallback_pool_is_shown_as_one },
 	{ "ports show what is open and what is missing",
