@@ -73,6 +73,7 @@ int command_backend_drain(struct cli *cli);
 int command_backend_enable(struct cli *cli);
 int command_flow_list(struct cli *cli);
 int command_flow_find(struct cli *cli);
+int command_limit_set(struct cli *cli);
 int command_limit_show(struct cli *cli);
 int command_port_list(struct cli *cli);
 int command_port_show(struct cli *cli);

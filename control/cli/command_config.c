@@ -241,14 +241,31 @@ int command_config_diff(struct cli *cli)
 	return CLI_DONE;
 }
 
+/* Beside the text, so that the text is still what was applied. */
+static void note_limits(const json_t *set)
+{
+	json_t *item;
+	size_t i;
+	json_array_foreach(set, i, item)
+	{
+		fprintf(stderr,
+			"weirctl: not in this text: limit of %s of service %s is %s, set by hand\n",
+			json_string_value(json_object_get(item, "key")),
+			json_string_value(json_object_get(item, "service")),
+			json_string_value(json_object_get(item, "value")));
+	}
+}
+
 int command_config_show(struct cli *cli)
 {
 	json_t *result;
 	int status = rpc_call(cli, "config.show", NULL, RPC_TIMEOUT_MS, &result);
 	if (status != CLI_DONE)
 		return status;
-	if (!printer_json(cli, result))
+	if (!printer_json(cli, result)) {
 		print_text(cli, json_string_value(json_object_get(result, "text")));
+		note_limits(json_object_get(result, "limits_set"));
+	}
 	json_decref(result);
 	return CLI_DONE;
 }

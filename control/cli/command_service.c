@@ -175,6 +175,23 @@ int command_limit_show(struct cli *cli)
 	return status;
 }
 
+int command_limit_set(struct cli *cli)
+{
+	const char *const *argument = cli->arguments;
+	json_t *result;
+	int status = rpc_call(cli, "limit.set",
+		json_pack("{s:s, s:s, s:s}", "service", argument[0], "key", argument[1], "value",
+			argument[2]),
+		RPC_LONG_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result))
+		fprintf(cli->out, "%s: limit of %s is %s now, until the next config apply\n",
+			argument[0], argument[1], argument[2]);
+	json_decref(result);
+	return CLI_DONE;
+}
+
 static int change_backend(struct cli *cli, const char *method, const char *done)
 {
 	json_t *result;

@@ -192,7 +192,14 @@ const struct command command_table[] = {
 	{ "limit show", "SERVICE", "show limits, configured and in force",
 		"A dash stands for a limit that is not set.", command_limit_show, COMMAND_F_WATCH,
 		NULL },
-	{ "limit set", "SERVICE KEY VALUE", "change a limit until the next apply", PLANNED },
+	{ "limit set", "SERVICE KEY VALUE", "change a limit until the next apply",
+		"KEY is packets, bits, connections or burst, or per-source.packets and so on; VALUE is "
+		"written as in a configuration file, or none to take a limit away. In force at once, "
+		"or refused and nothing has changed. The configuration's text stays as it is: "
+		"\"limit show\" and \"status\" tell both values, and the next \"config apply\" takes "
+		"back what was set, which \"config diff\" shows before. It outlives a restart of "
+		"weir-controld or of the data plane, but not of both.",
+		command_limit_set, 0, NULL },
 	{ "port list", "", "list ports: device, link, queues, counters", NULL, command_port_list,
 		COMMAND_F_WATCH, NULL },
 	{ "port show", "PORT", "show one port in full", NULL, command_port_show, COMMAND_F_WATCH,

@@ -211,6 +211,19 @@ char *model_diff(const struct model *before, const struct model *after);
 /* A 64-bit mark of the model's meaning: equal models have equal digests, in any process. */
 uint64_t model_digest(const struct model *m);
 
+/*
+ * Set one limit as a file would: key "packets" or "per-source.packets", value "1.5M"; "none" takes a
+ * rate's limit away.
+ *
+ * Returns 0, -ENOENT (no such key) or -EINVAL (not a value), with a sentence in err; then limits is as
+ * it was.
+ */
+int model_limit_set(struct model_limits *limits, const char *key, const char *value, char *err,
+	size_t err_size);
+/* The limit as it would be written, in buf (32 bytes are enough) or constant; "none" when not set. */
+const char *model_limit_print(
+	const struct model_limits *limits, const char *key, char *buf, size_t size);
+
 /* "10.0.0.1", "2001:db8::1"; buf of INET6_ADDRSTRLEN. */
 const char *address_print(const struct address *a, char *buf, size_t size);
 /* "10.0.0.1:80", "[2001:db8::1]:80". */

@@ -360,6 +360,7 @@ static void parts_end(struct daemon *d)
 	plan_ports_destroy(d->ports);
 	model_destroy(d->model);
 	free(d->text);
+	json_decref(d->limits_set);
 	free(d->file);
 	revision_store_close(&d->revisions);
 	if (d->base)

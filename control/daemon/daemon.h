@@ -65,6 +65,7 @@ struct daemon {
 	size_t text_length;
 	char *file; /* owned; where the operator had it */
 	double applied_at; /* seconds since 1970 */
+	json_t *limits_set; /* owned; limits_set.h: what the model has and the text has not */
 	uint64_t start_mark; /* of the content of --config when it came into force */
 	struct revision_store revisions; /* the newest is the one in force, or about to be */
 	struct event *confirm_timer; /* owned; go back unless it is confirmed */
@@ -98,6 +99,9 @@ struct daemon {
 /* Apply a text because of c; answers call, or logs when call is NULL. Everything is copied. */
 void daemon_apply(struct daemon *d, const char *file, const char *text, size_t length,
 	const struct config_change *c, struct rpc_call *call);
+/* Set a limit of a service; answers call with what `limit show` shows. */
+void daemon_set_limit(struct daemon *d, const char *service, const char *key, const char *value,
+	struct rpc_call *call);
 /* Bring the data plane, addresses and steering in step with the configuration in force. */
 void daemon_sync(struct daemon *d);
 /* A data plane has connected: go on with what waited for that. */

@@ -5,6 +5,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/flows.h"
+#include "control/daemon/limits_set.h"
 #include "control/daemon/traces.h"
 #include "control/daemon/who.h"
 #include "control/report/report.h"
@@ -118,8 +119,8 @@ static void config_diff(struct daemon *d, struct rpc_call *call)
 static void config_show(struct daemon *d, struct rpc_call *call)
 {
 	rpc_call_result(call,
-		json_pack("{s:s%, s:s, s:f}", "text", d->text, d->text_length, "file", d->file,
-			"applied_at", d->applied_at));
+		json_pack("{s:s%, s:s, s:f, s:O}", "text", d->text, d->text_length, "file", d->file,
+			"applied_at", d->applied_at, "limits_set", d->limits_set));
 }
 
 static void status(struct daemon *d, struct rpc_call *call)
@@ -145,8 +146,10 @@ static void service_show(struct daemon *d, struct rpc_call *call)
 		return;
 	json_t *document = report_service(d->model, s, now, history_base(&d->history));
 
-	if (document)
+	if (document) {
 		json_object_set_new(document, "backends", backends_document(d, s, 100));
+		json_object_set_new(document, "limits", limits_document(d, s));
+	}
 	rpc_call_result(call, document);
 }
 
@@ -236,7 +239,17 @@ static void limit_show(struct daemon *d, struct rpc_call *call)
 	const struct model_service *s = service_param(d, call);
 
 	if (s)
-		rpc_call_result(call, report_limits(s));
+		rpc_call_result(call, limits_document(d, s));
+}
+
+static void limit_set(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+	const char *key = s ? string_param(call, "key") : NULL;
+	const char *value = key ? string_param(call, "value") : NULL;
+
+	if (value)
+		daemon_set_limit(d, s->name, key, value, call);
 }
 
 static void port_list(struct daemon *d, struct rpc_call *call)
@@ -346,6 +359,7 @@ static const struct {
 	{ "flow.find", flow_find, READS },
 	{ "flow.list", flow_list, READS },
 	{ "histogram.show", histogram_method, READS },
+	{ "limit.set", limit_set, CHANGES },
 	{ "limit.show", limit_show, READS },
 	{ "live.show", live_show, READS },
 	{ "port.list", port_list, READS },

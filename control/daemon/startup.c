@@ -12,6 +12,7 @@
 #include "control/daemon/startup.h"
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
 
 #include <errno.h>
@@ -193,8 +194,10 @@ int startup_continue(struct daemon *d)
 	size_t length;
 	char *ports;
 
+	d->limits_set = json_array();
 	config_history_open(d);
 	choose(d);
+	limits_continue(d);
 	if (!rundir_read(&d->run, PORTS_NAME, &ports, &length)) {
 		d->ports = plan_ports_load(ports);
 		if (!d->ports)
@@ -215,9 +218,11 @@ void daemon_save(struct daemon *d)
 	free(ports);
 	if (rc)
 		log_error("the port blocks cannot be noted in %s: %s", d->run.path, strerror(-rc));
+	limits_save(d);
 }
 
 void startup_forget(struct daemon *d)
 {
 	rundir_unlink(&d->run, PORTS_NAME);
+	limits_forget(d);
 }

@@ -5,6 +5,7 @@
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
+#include "control/daemon/limits_set.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
 #include "control/report/report.h"
@@ -155,6 +156,7 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 	json_array_extend(list, d->route_warnings);
 	warn_neighbours(d, list);
 	warn_services(d, list);
+	limits_warn(d, list);
 	warn_machine(d, now, list);
 	return list;
 }

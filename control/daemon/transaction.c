@@ -13,6 +13,7 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/steer.h"
@@ -39,6 +40,8 @@ struct transaction {
 	char *text; /* owned */
 	size_t length;
 	struct model *model; /* owned; NULL: the one in force */
+	json_t *limit; /* owned; a limit to be set: the same text again, with that; NULL: an apply */
+	json_t *limits_set; /* owned; what will be set by hand in the model */
 	char *diff; /* owned */
 	struct plan_ports *ports; /* owned */
 	json_t *warnings; /* owned */
@@ -64,7 +67,7 @@ static const struct model *model_of(const struct transaction *t)
 
 static bool is_apply(const struct transaction *t)
 {
-	return t->text != NULL;
+	return t->text != NULL || t->limit != NULL;
 }
 
 static void transaction_free(struct transaction *t)
@@ -76,11 +79,21 @@ static void transaction_free(struct transaction *t)
 	json_decref(t->warnings);
 	plan_ports_destroy(t->ports);
 	free(t->diff);
+	json_decref(t->limit);
+	json_decref(t->limits_set);
 	model_destroy(t->model);
 	free(t->text);
 	free(t->file);
 	free(t->failure);
 	free(t);
+}
+
+static void refused_emit(const struct transaction *t, const char *why)
+{
+	if (t->limit)
+		limits_emit(t->limit, &t->change.who, why);
+	else
+		config_emit(t->file, &t->change, "refused", 0, why);
 }
 
 /* The transaction has been answered; on to the next. */
@@ -107,9 +120,10 @@ __attribute__((format(printf, 4, 5))) static void fail(
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (is_apply(t))
-		config_emit(t->file, &t->change, "refused", 0, text);
+		refused_emit(t, text);
 	if (t->call) {
-		log_warning("configuration %s is not applied: %s", t->file, text);
+		if (!t->limit)
+			log_warning("configuration %s is not applied: %s", t->file, text);
 		rpc_call_error(t->call, code, data, "%s", text);
 	} else if (is_apply(t)) {
 		json_t *line;
@@ -185,10 +199,18 @@ static void commit_model(struct transaction *t)
 	d->text = t->text;
 	d->text_length = t->length;
 	d->file = t->file;
-	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	t->model = NULL;
 	t->text = NULL;
 	t->file = NULL;
+	json_decref(d->limits_set);
+	d->limits_set = t->limits_set;
+	t->limits_set = NULL;
+	if (t->limit) {
+		if (*t->diff)
+			limits_emit(t->limit, &t->change.who, "");
+		return;
+	}
+	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	config_note(d, &t->change, lines_count(t->diff), differs);
 	if (*t->diff || t->change.of)
 		config_emit(d->file, &t->change, what[t->change.how], config_number(d), "");
@@ -219,8 +241,10 @@ static void commit(struct transaction *t, bool pending)
 	d->route_warnings = t->warnings;
 	t->warnings = NULL;
 	if (apply) {
-		log_notice("configuration %s is %s%s", t->file, changed ? "in force" : "as before",
-			pending ? ", as soon as a data plane runs" : "");
+		if (!t->limit)
+			log_notice("configuration %s is %s%s", t->file,
+				changed ? "in force" : "as before",
+				pending ? ", as soon as a data plane runs" : "");
 		commit_model(t);
 	}
 	if (!pending) {
@@ -233,7 +257,9 @@ static void commit(struct transaction *t, bool pending)
 	if (t->failure && call)
 		rpc_call_error(call, RPC_REFUSED, NULL, "%s", t->failure);
 	else if (call)
-		rpc_call_result(call, apply_result(t, changed, pending));
+		rpc_call_result(call,
+			t->limit ? limits_document_of(d, t->limit) :
+				   apply_result(t, changed, pending));
 	finish(t);
 }
 
@@ -254,7 +280,9 @@ static void restore(struct transaction *t, const char *why)
 	}
 	t->failure = strdup(why);
 	log_warning("configuration %s is not applied: %s", t->file, why);
-	config_emit(t->file, &t->change, "refused", 0, why);
+	refused_emit(t, why);
+	json_decref(t->limit);
+	t->limit = NULL;
 	model_destroy(t->model);
 	free(t->text);
 	free(t->diff);
@@ -428,6 +456,21 @@ void transactions_resume(struct daemon *d)
 	plan_and_send(t);
 }
 
+/* What a limit is set in: the configuration that is in force when it is this one's turn. */
+static int text_take(struct transaction *t)
+{
+	const struct daemon *d = t->daemon;
+
+	t->text = malloc(d->text_length + 1);
+	t->file = strdup(d->file);
+	if (!t->text || !t->file)
+		return -ENOMEM;
+	memcpy(t->text, d->text, d->text_length);
+	t->text[d->text_length] = 0;
+	t->length = d->text_length;
+	return 0;
+}
+
 static void apply_begin(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
@@ -440,6 +483,10 @@ static void apply_begin(struct transaction *t)
 		return;
 	}
 	d->going_back = t->change.how == REVISION_ROLLBACK;
+	if (t->limit && text_take(t)) {
+		fail(t, RPC_REFUSED, NULL, "out of memory");
+		return;
+	}
 	int rc = model_parse(t->text, t->length, &t->model, &errors);
 
 	if (rc == -EINVAL) {
@@ -449,6 +496,10 @@ static void apply_begin(struct transaction *t)
 			errors.count == 1 ? "" : "s");
 		model_errors_fini(&errors);
 		fail(t, RPC_REFUSED, list, "%s: %s; nothing has been changed", t->file, text);
+		return;
+	}
+	if (!rc && limits_plan(d, t->model, t->limit, &t->limits_set, text, sizeof(text))) {
+		fail(t, RPC_REFUSED, NULL, "%s", text);
 		return;
 	}
 	t->diff = rc ? NULL : model_diff(d->model, t->model);
@@ -514,6 +565,27 @@ void daemon_apply(struct daemon *d, const char *file, const char *text, size_t l
 	t->file = name;
 	t->text = copy;
 	t->length = length;
+	TAILQ_INSERT_TAIL(&d->transactions, t, link);
+	transactions_run(d);
+}
+
+void daemon_set_limit(struct daemon *d, const char *service, const char *key, const char *value,
+	struct rpc_call *call)
+{
+	struct transaction *t = calloc(1, sizeof(*t));
+	json_t *limit =
+		json_pack("{s:s, s:s, s:s}", "service", service, "key", key, "value", value);
+
+	if (!t || !limit) {
+		free(t);
+		json_decref(limit);
+		rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
+		return;
+	}
+	t->daemon = d;
+	t->call = call;
+	t->change = (struct config_change){ .how = REVISION_APPLY, .who = who_asks(call) };
+	t->limit = limit;
 	TAILQ_INSERT_TAIL(&d->transactions, t, link);
 	transactions_run(d);
 }

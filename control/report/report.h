@@ -38,7 +38,8 @@ json_t *report_port_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 json_t *report_core_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
-json_t *report_limits(const struct model_service *s);
+/* configured: those of the file, where others are in force by now. */
+json_t *report_limits(const struct model_service *s, const struct model_limits *configured);
 /*
  * {service, backend, residence, connect, first_byte}, each {recent, total} of {count, mean, p50, p90, p99,
  * p999, buckets}, recent since base. buckets has [seconds, count] of those that are not empty, in order.

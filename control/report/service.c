@@ -138,7 +138,7 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 	json_t *o = report_service_entry(s, now, base);
 	if (o == NULL)
 		return NULL;
-	int err = json_object_set_new(o, "limits", report_limits(s));
+	int err = json_object_set_new(o, "limits", report_limits(s, &s->limits));
 	err |= json_object_set_new(o, "rates", service_rates(found, before, seconds));
 	err |= json_object_set_new(o, "backends", report_backend_list(m, s, now, base));
 	if (err != 0) {
@@ -148,29 +148,42 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 	return o;
 }
 
-/* Static limits: what is configured is what is in force. */
-static json_t *limit(uint64_t configured)
+static json_t *limit_number(uint64_t limit)
 {
-	if (configured == MODEL_UNLIMITED)
-		return json_null();
-	return json_pack("{s:o, s:o}", "configured", report_count(configured), "in_force",
-		report_count(configured));
+	return limit == MODEL_UNLIMITED ? json_null() : report_count(limit);
 }
 
-static json_t *limits_per_source(const struct model_per_source *p)
+static json_t *limit(uint64_t configured, uint64_t in_force)
 {
-	if (p->packets == MODEL_UNLIMITED && p->connections == MODEL_UNLIMITED)
+	if (configured == MODEL_UNLIMITED && in_force == MODEL_UNLIMITED)
+		return json_null();
+	return json_pack("{s:o, s:o}", "configured", limit_number(configured), "in_force",
+		limit_number(in_force));
+}
+
+static bool source_is_limited(const struct model_per_source *p)
+{
+	return p->packets != MODEL_UNLIMITED || p->connections != MODEL_UNLIMITED;
+}
+
+static json_t *limits_per_source(
+	const struct model_per_source *p, const struct model_per_source *configured)
+{
+	if (!source_is_limited(p) && !source_is_limited(configured))
 		return json_null();
 	return json_pack("{s:i, s:i, s:o, s:o, s:o}", "prefix4", p->prefix4, "prefix6", p->prefix6,
-		"packets", limit(p->packets), "connections", limit(p->connections), "burst",
+		"packets", limit(configured->packets, p->packets), "connections",
+		limit(configured->connections, p->connections), "burst",
 		report_number((double)p->burst_ns / 1e9));
 }
 
-json_t *report_limits(const struct model_service *s)
+json_t *report_limits(const struct model_service *s, const struct model_limits *configured)
 {
+	const struct model_limits *l = &s->limits;
+
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "service", s->name, "packets",
-		limit(s->limits.packets), "bits", limit(s->limits.bits), "connections",
-		limit(s->limits.connections), "per_source",
-		limits_per_source(&s->limits.per_source), "burst",
-		report_number((double)s->limits.burst_ns / 1e9));
+		limit(configured->packets, l->packets), "bits", limit(configured->bits, l->bits),
+		"connections", limit(configured->connections, l->connections), "per_source",
+		limits_per_source(&l->per_source, &configured->per_source), "burst",
+		report_number((double)l->burst_ns / 1e9));
 }

@@ -118,6 +118,48 @@ static void limits_per_source(void)
 	model_destroy(m);
 }
 
+static void single_limits(void)
+{
+	struct model *m = model_of(HEAD "services:\n" WEB "    limits: {packets: 1M}\n");
+	struct model_limits *l = &m->services[0].limits;
+	static const char *const bad[][2] = { { "packets", "fast" }, { "packets", "11G" },
+		{ "burst", "10" }, { "burst", "none" }, { "per-source", "1" },
+		{ "per-source.", "1" }, { "per-source.bits", "1" }, { "packets.x", "1" },
+		{ "", "1" }, { "per-source.prefix4", "33" }, { "per-source.entries", "5" } };
+	char err[512], buf[32];
+
+	CU_ASSERT_STRING_EQUAL(model_limit_print(l, "packets", buf, sizeof(buf)), "1M");
+	CU_ASSERT_STRING_EQUAL(
+		model_limit_print(l, "per-source.packets", buf, sizeof(buf)), "none");
+	CU_ASSERT_EQUAL(model_limit_set(l, "packets", "2.5k", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(l->packets, 2500);
+	CU_ASSERT_EQUAL(model_limit_set(l, "per-source.connections", "7", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(l->per_source.connections, 7);
+	CU_ASSERT_EQUAL(model_limit_set(l, "burst", "50ms", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(l->burst_ns, 50000000);
+	CU_ASSERT_EQUAL(l->per_source.burst_ns, 50000000);
+	CU_ASSERT_EQUAL(model_limit_set(l, "per-source.burst", "1s", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(model_limit_set(l, "burst", "20ms", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(l->per_source.burst_ns, 1000000000);
+	CU_ASSERT_EQUAL(model_limit_set(l, "per-source.prefix4", "24", err, sizeof(err)), 0);
+	CU_ASSERT_STRING_EQUAL(model_limit_print(l, "per-source.prefix4", buf, sizeof(buf)), "24");
+	CU_ASSERT_EQUAL(model_limit_set(l, "packets", "none", err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(l->packets, MODEL_UNLIMITED);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct model_limits before = *l;
+		err[0] = '\0';
+		CU_ASSERT_NOT_EQUAL(model_limit_set(l, bad[i][0], bad[i][1], err, sizeof(err)), 0);
+		CU_ASSERT_NOT_EQUAL(err[0], '\0');
+		CU_ASSERT_EQUAL(memcmp(&before, l, sizeof(before)), 0);
+	}
+	CU_ASSERT_NOT_EQUAL(model_limit_set(l, "rate", "1", err, sizeof(err)), 0);
+	CU_ASSERT_STRING_EQUAL(err,
+		"rate is no limit, expected one of packets, bits, connections, burst, "
+		"per-source.prefix4, per-source.prefix6, per-source.packets, "
+		"per-source.connections, per-source.burst, per-source.entries");
+	model_destroy(m);
+}
+
 static void ipv4_prefix(void)
 {
 	struct model *m = model_of(HEAD "services: [{name: a, address: 203.0.113.64/28, port: any, "
@@ -435,6 +477,7 @@ static const struct tap_case cases[] = {
 	{ "a short file gets the documented defaults", defaults },
 	{ "every value is read as written", values },
 	{ "limits per source are read, with their defaults", limits_per_source },
+	{ "single limits are set as a file would, or refused and left", single_limits },
 	{ "an IPv4 prefix is a prefix of the mapped address", ipv4_prefix },
 	{ "the default timeout is half of a short interval", short_interval },
 	{ "source addresses of both families are filtered by the service's", both_families },

@@ -219,7 +219,7 @@ static void a_service_shown_has_limits_rates_and_backends(void)
 
 static void limits_that_are_not_set_are_null_and_zero_is_not(void)
 {
-	json_t *o = report_limits(&services[0]);
+	json_t *o = report_limits(&services[0], &services[0].limits);
 	CU_ASSERT_STRING_EQUAL(string_at(o, "service"), "web");
 	CU_ASSERT_EQUAL(integer_at(o, "packets.configured"), 1000000);
 	CU_ASSERT_EQUAL(integer_at(o, "packets.in_force"), 1000000);
@@ -233,9 +233,20 @@ static void limits_that_are_not_set_are_null_and_zero_is_not(void)
 	CU_ASSERT(near(o, "per_source.burst", 0.06));
 	CU_ASSERT(near(o, "burst", 0.01));
 	json_decref(o);
-	o = report_limits(&services[1]);
+	o = report_limits(&services[1], &services[1].limits);
 	CU_ASSERT(json_is_null(at(o, "packets")));
 	CU_ASSERT(json_is_null(at(o, "per_source")));
+	json_decref(o);
+	/* In force is another one than the file's, or one where the file has none. */
+	o = report_limits(&services[0], &services[1].limits);
+	CU_ASSERT(json_is_null(at(o, "packets.configured")));
+	CU_ASSERT_EQUAL(integer_at(o, "packets.in_force"), 1000000);
+	json_decref(o);
+	o = report_limits(&services[1], &services[0].limits);
+	CU_ASSERT_EQUAL(integer_at(o, "packets.configured"), 1000000);
+	CU_ASSERT(json_is_null(at(o, "packets.in_force")));
+	CU_ASSERT_EQUAL(integer_at(o, "per_source.connections.configured"), 100);
+	CU_ASSERT(json_is_null(at(o, "per_source.connections.in_force")));
 	json_decref(o);
 }
 
