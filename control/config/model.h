@@ -97,6 +97,7 @@ struct model_health {
 	uint64_t timeout_ns;
 	uint32_t rise;
 	uint32_t fall;
+	uint64_t slow_start_ns; /* 0: a backend that comes back has its whole weight at once */
 };
 
 enum model_affinity_type {

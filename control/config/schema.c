@@ -362,6 +362,16 @@ static const struct schema_key health_keys[] = {
 		.max = 100,
 		.applies = health_is_checked,
 		.help = "So many failed checks in a row take a backend down." },
+	{ .name = "slow-start",
+		.type = SCHEMA_TIME,
+		FIELD(model_health, slow_start_ns),
+		.preset = "0s",
+		.max = 3600 * S,
+		.example = "10s",
+		.applies = health_is_checked,
+		.help = "A backend that comes back, after failed checks or a drain, begins with a tenth of "
+			"its weight, and gets another tenth with each tenth of this time. Known flows "
+			"stay where they are. 0s: its whole weight at once." },
 	{ 0 },
 };
 

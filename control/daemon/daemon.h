@@ -130,6 +130,8 @@ void daemon_save(struct daemon *d);
 /* push.c: BACKENDS and NEIGHBOURS. */
 
 void daemon_push(struct daemon *d);
+/* Put the weights that are in force now into what is about to be told; m: what it was planned from. */
+void push_weights(struct daemon *d, const struct model *m, struct told *t);
 void daemon_push_soon(void *ctx); /* ctx: the daemon; from the next turn of the loop */
 void hops_timer_run(int fd, short what, void *ctx);
 void push_timer_run(int fd, short what, void *ctx);

@@ -21,7 +21,7 @@ int history_refresh(struct history *h, const struct weir_client *c, unsigned int
 	uint64_t now = clock_now_ns();
 	struct snapshot *s;
 
-	if (h->now && now - h->now->taken_ns < max_age_ms * NS_PER_MS &&
+	if (h->now && !h->expired && now - h->now->taken_ns < max_age_ms * NS_PER_MS &&
 		h->now->start_ns == t->start_ns)
 		return 0;
 	int rc = snapshot_take(t, weir_client_hello(c)->telemetry_size, now, &s);
@@ -32,7 +32,13 @@ int history_refresh(struct history *h, const struct weir_client *c, unsigned int
 		history_clear(h);
 	snapshot_destroy(h->now);
 	h->now = s;
+	h->expired = false;
 	return 0;
+}
+
+void history_expire(struct history *h)
+{
+	h->expired = true;
 }
 
 int history_step(struct history *h, const struct weir_client *c)

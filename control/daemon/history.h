@@ -10,6 +10,8 @@
 
 #include "control/telemetry/snapshot.h"
 
+#include <stdbool.h>
+
 struct weir_client;
 
 #define HISTORY_STEP_MS 2000
@@ -20,6 +22,7 @@ struct history {
 	/* Owned; a ring. A snapshot of many services is large, so there are few. */
 	struct snapshot *old[HISTORY_STEPS];
 	unsigned int next;
+	bool expired; /* `now` is from before a change */
 };
 
 void history_clear(struct history *h);
@@ -31,6 +34,9 @@ void history_clear(struct history *h);
  * Returns 0, or what snapshot_take() returned; then `now` is as it was.
  */
 int history_refresh(struct history *h, const struct weir_client *c, unsigned int max_age_ms);
+
+/* The data plane has taken a change: no older snapshot is shown as `now` any more. */
+void history_expire(struct history *h);
 
 /* Keep `now` for later; call it every HISTORY_STEP_MS. */
 int history_step(struct history *h, const struct weir_client *c);

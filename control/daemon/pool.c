@@ -2,10 +2,12 @@
 
 #include "control/daemon/pool.h"
 
+#include "control/daemon/clock.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/state_file.h"
 #include "control/health/health_check.h"
+#include "control/health/slow_start.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +16,9 @@
 
 #define STATE_NAME "drained.json"
 #define CHAINS	   4096
+
+#define FIRST_SPREAD_MIN_NS UINT64_C(250000000)
+#define FIRST_CHECK_NS	    UINT64_C(200000) /* what there is for each */
 
 struct entry {
 	struct entry *next; /* of its chain; owned */
@@ -27,6 +32,9 @@ struct entry {
 	bool fresh; /* made for it */
 	enum model_health_type type;
 	struct health_check *check; /* owned; NULL: none needed */
+	bool was_away; /* bad or drained: it comes back */
+	uint64_t ramp_ns; /* how long its slow start takes; 0: it has none */
+	uint64_t back_ns; /* when it came back; 0: it was never away */
 };
 
 struct pool {
@@ -141,6 +149,26 @@ static void drained_save(const struct pool *p)
 	state_write(p->run, STATE_NAME, list);
 }
 
+/* A backend that was away takes new flows again, slowly where the service wants it so. */
+static void entry_returns(struct entry *e)
+{
+	char backend[80], object[160], text[96];
+
+	if (!e->was_away)
+		return;
+	e->was_away = false;
+	if (!e->ramp_ns)
+		return;
+	e->back_ns = clock_now_ns();
+	address_port_print(&e->address, e->port, backend, sizeof(backend));
+	snprintf(object, sizeof(object), "%s %s", e->service, backend);
+	snprintf(text, sizeof(text), "starts slowly: its whole weight in %g s",
+		(double)e->ramp_ns / 1e9);
+	event_emit(EVENT_WEIGHT, object, text,
+		json_pack("{s:s, s:s, s:f}", "service", e->service, "backend", backend, "seconds",
+			(double)e->ramp_ns / 1e9));
+}
+
 static void health_changed(void *ctx, enum health_verdict verdict, const char *reason)
 {
 	struct entry *e = ctx;
@@ -156,6 +184,10 @@ static void health_changed(void *ctx, enum health_verdict verdict, const char *r
 		log_notice("service %s: backend %s is up: %s", e->service, text, reason);
 	else
 		log_warning("service %s: backend %s is down: %s", e->service, text, reason);
+	if (verdict == HEALTH_GOOD && !e->draining)
+		entry_returns(e);
+	else if (verdict == HEALTH_BAD)
+		e->was_away = true;
 	e->pool->cb(e->pool->ctx);
 }
 
@@ -187,9 +219,23 @@ static struct entry *entry_add(
 	return e;
 }
 
+/* A slow start that a daemon before this one began goes on. */
+static uint64_t ramp_adopted(const struct snapshot *adopted, const struct model_service *s,
+	const struct model_backend *b)
+{
+	const struct snapshot_service *of = snapshot_find_service(adopted, s->name);
+	const struct snapshot_backend *found =
+		of ? snapshot_find_backend(of, b->address.bytes, b->port) : NULL;
+
+	if (!found || found->entry.state != WEIR_BACKEND_UP)
+		return 0;
+	return slow_start_back(
+		b->weight, found->entry.weight, s->health.slow_start_ns, clock_now_ns());
+}
+
 /* Start, change or end the check of an entry as the service says. */
 static int entry_check(struct entry *e, const struct model_service *s,
-	const struct model_backend *b, const struct snapshot *adopted)
+	const struct model_backend *b, const struct snapshot *adopted, uint64_t spread_ns)
 {
 	/* A dsr service with any port has backends without one: nothing to connect to. */
 	enum model_health_type type = b->port ? s->health.type : MODEL_HEALTH_NONE;
@@ -207,10 +253,14 @@ static int entry_check(struct entry *e, const struct model_service *s,
 		believed = HEALTH_GOOD;
 		e->released = true;
 	}
+	e->ramp_ns = s->health.slow_start_ns;
+	if (adopted)
+		e->back_ns = ramp_adopted(adopted, s, b);
 	e->type = type;
 	if (e->check)
 		return health_check_configure(e->check, &s->health);
 	return health_check_create(e->pool->base, &s->health, &b->address, b->port, believed,
+		spread_ns < s->health.interval_ns ? spread_ns : s->health.interval_ns,
 		health_changed, e, &e->check);
 }
 
@@ -274,6 +324,16 @@ static void drained_restore(struct pool *p)
 	p->drained_before = NULL;
 }
 
+/* First checks come soon, but not more of them at once than one core can do. */
+static uint64_t first_spread(const struct model *m)
+{
+	uint64_t spread = 0;
+
+	for (size_t i = 0; i < m->service_count; i++)
+		spread += model_backend_total(&m->services[i]) * FIRST_CHECK_NS;
+	return spread > FIRST_SPREAD_MIN_NS ? spread : FIRST_SPREAD_MIN_NS;
+}
+
 int pool_set_model(struct pool *p, const struct model *m, const struct snapshot *adopted)
 {
 	int rc = entries_make(p, m);
@@ -283,6 +343,8 @@ int pool_set_model(struct pool *p, const struct model *m, const struct snapshot 
 		marks_clear(p);
 		return rc;
 	}
+	uint64_t spread_ns = first_spread(m);
+
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
 
@@ -291,7 +353,7 @@ int pool_set_model(struct pool *p, const struct model *m, const struct snapshot 
 			struct entry *e = entry_find(p, s->name, &b->address, b->port);
 
 			/* A check that cannot be made leaves its backend down; said, not hidden. */
-			if (entry_check(e, s, b, adopted))
+			if (entry_check(e, s, b, adopted, spread_ns))
 				log_error("service %s: no memory for a health check", s->name);
 		}
 	}
@@ -347,6 +409,14 @@ uint8_t pool_fallback_state(
 	return e->released ? state : WEIR_BACKEND_DOWN;
 }
 
+uint16_t pool_weight(const struct pool *p, const char *service, const struct address *a,
+	uint16_t port, uint16_t weight, uint64_t now_ns)
+{
+	const struct entry *e = entry_find(p, service, a, port);
+
+	return e ? slow_start_weight(weight, e->back_ns, e->ramp_ns, now_ns) : weight;
+}
+
 int pool_drain(
 	struct pool *p, const char *service, const struct address *a, uint16_t port, bool drain)
 {
@@ -358,6 +428,10 @@ int pool_drain(
 	if (e->draining == drain)
 		return 0;
 	e->draining = drain;
+	if (drain)
+		e->was_away = true;
+	else if (!e->check || health_check_verdict(e->check) == HEALTH_GOOD)
+		entry_returns(e);
 	drained_save(p);
 	log_notice("service %s: backend %s is %s", service,
 		address_port_print(a, port, text, sizeof(text)),

@@ -49,6 +49,10 @@ uint8_t pool_state(const struct pool *p, const char *service, const struct addre
 uint8_t pool_fallback_state(
 	struct pool *p, const struct model_service *s, const struct address *a, uint16_t port);
 
+/* The weight in force of a backend with this configured weight: less while it starts slowly. */
+uint16_t pool_weight(const struct pool *p, const char *service, const struct address *a,
+	uint16_t port, uint16_t weight, uint64_t now_ns);
+
 /* Returns 0 or -ENOENT. What is not a change is fine. */
 int pool_drain(
 	struct pool *p, const char *service, const struct address *a, uint16_t port, bool drain);

@@ -49,11 +49,14 @@ static void backends_reply(void *ctx, int status, const void *body, size_t lengt
 	struct daemon *d = ctx;
 
 	d->backends_open--;
+	history_expire(&d->history);
 	if (status) {
 		waiters_fail(d, "the data plane does not answer; see `weirctl status`");
 		update_failed(d, status, body, length);
 		return;
 	}
+	/* What has changed meanwhile goes together in the next one. */
+	daemon_push(d);
 	waiters_check(d);
 }
 
@@ -92,9 +95,38 @@ static uint8_t state_now(struct daemon *d, const struct weir_config_service *s,
 	return pool_state(d->pool, s->name, &a, b->port, of ? of->health.type : MODEL_HEALTH_NONE);
 }
 
+/* Less than configured while it starts slowly. */
+static uint16_t weight_now(struct daemon *d, const struct model_service *of, uint32_t index,
+	const struct weir_config_backend *b, uint64_t now)
+{
+	const struct model_backend *m =
+		of && index < model_backend_total(of) ? model_backend_at(of, index) : NULL;
+
+	if (!m || m->port != b->port || memcmp(m->address.bytes, b->address, 16) != 0)
+		return b->weight;
+	return pool_weight(d->pool, of->name, &m->address, m->port, m->weight, now);
+}
+
+void push_weights(struct daemon *d, const struct model *m, struct told *t)
+{
+	uint64_t now = clock_now_ns();
+
+	for (uint32_t i = 0; i < t->header->service_count; i++) {
+		struct weir_config_service *s = &t->services[i];
+		const struct model_service *of = service_told(m, s->name, i);
+
+		for (uint32_t j = 0; j < s->backend_count; j++) {
+			struct weir_config_backend *b = &t->backends[s->first_backend + j];
+
+			b->weight = weight_now(d, of, j, b, now);
+		}
+	}
+}
+
 static void backends_push(struct daemon *d)
 {
 	struct told *t = &d->told;
+	uint64_t now = clock_now_ns();
 	struct weir_backend_update *updates =
 		calloc(t->header->backend_count + 1, sizeof(*updates));
 	size_t count = 0;
@@ -106,10 +138,12 @@ static void backends_push(struct daemon *d)
 		for (uint32_t j = 0; j < s->backend_count; j++) {
 			struct weir_config_backend *b = &t->backends[s->first_backend + j];
 			uint8_t state = state_now(d, s, b, of);
+			uint16_t weight = weight_now(d, of, j, b, now);
 
-			if (state == b->state)
+			if (state == b->state && weight == b->weight)
 				continue;
 			b->state = state;
+			b->weight = weight;
 			struct weir_backend_update *u = &updates[count++];
 
 			memcpy(u->service, s->name, sizeof(u->service));
@@ -237,7 +271,9 @@ void daemon_push(struct daemon *d)
 	if (d->stopping || d->busy || !d->told.body || !dataplane_client(d->dataplane))
 		return;
 	if (d->pool_ready) {
-		backends_push(d);
+		/* One at a time: many changes make few messages, however fast they come. */
+		if (!d->backends_open)
+			backends_push(d);
 		serving_follow(&d->serving, d->pool, d->model);
 	}
 	if (d->told.body && !d->busy)

@@ -8,6 +8,7 @@
 #include "control/daemon/limits_set.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
+#include "control/health/health_check.h"
 #include "control/report/report.h"
 
 #include <stdarg.h>
@@ -303,6 +304,7 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	const struct snapshot *now = daemon_snapshot(d, 100);
 	json_t *warnings = status_warnings(d, now);
 	struct metrics_event events[EVENT_KIND_COUNT];
+	const struct health_figures *checks = health_check_figures();
 
 	for (int i = 0; i < EVENT_KIND_COUNT; i++)
 		events[i] = (struct metrics_event){ .kind = event_kind_name(i),
@@ -316,6 +318,9 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.warnings = json_array_size(warnings),
 		.events = events,
 		.event_count = EVENT_KIND_COUNT,
+		.checks_started = checks->started,
+		.checks_late = checks->late,
+		.check_lateness_worst_s = (double)checks->worst_ns / 1e9,
 		.now = now,
 		.base = history_base(&d->history) };
 

@@ -329,6 +329,7 @@ static void config_reply(void *ctx, int status, const void *body, size_t length)
 	char err[512];
 
 	t->sent = false;
+	history_expire(&d->history);
 	if (t->abandoned) {
 		transaction_free(t);
 		return;
@@ -425,7 +426,9 @@ static void plan_and_send(struct transaction *t)
 		fail(t, RPC_REFUSED, NULL, "%s", err);
 		return;
 	}
+	/* Behind the digest, which is of what is configured. */
 	told_set(&t->told, body, length);
+	push_weights(d, model_of(t), &t->told);
 	if (!dataplane_client(d->dataplane)) {
 		send_later(t);
 		return;

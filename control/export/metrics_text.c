@@ -246,6 +246,13 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 	render_gauge(in, out, "weir_warnings", "gauge", "Warnings that `weirctl status` shows.",
 		(double)in->warnings);
 	render_events(in, out);
+	render_gauge(in, out, "weir_health_checks_total", "counter", "Health checks started.",
+		(double)in->checks_started);
+	render_gauge(in, out, "weir_health_checks_late_total", "counter",
+		"Of these, started more than a tenth of their interval after they were due.",
+		(double)in->checks_late);
+	render_gauge(in, out, "weir_health_check_lateness_max_seconds", "gauge",
+		"The longest that a check was late since the start.", in->check_lateness_worst_s);
 	if (!in->now)
 		return;
 	render_gauge(in, out, "weir_config_generation", "gauge",

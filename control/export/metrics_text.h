@@ -30,6 +30,9 @@ struct metrics_input {
 	size_t warnings;
 	const struct metrics_event *events; /* one for each kind */
 	size_t event_count;
+	uint64_t checks_started; /* health checks */
+	uint64_t checks_late;
+	double check_lateness_worst_s;
 	const struct snapshot *now; /* NULL: no data plane */
 	const struct snapshot *base; /* quantiles are of what came since; NULL: since the start */
 };

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-#define FIRST_DELAY_MAX_NS UINT64_C(250000000)
+#define LATE_SHARE 10 /* a check is late by a tenth of the interval */
+
+static struct health_figures figures;
 
 struct health_check {
 	struct event_base *base; /* borrowed */
@@ -22,6 +24,8 @@ struct health_check {
 	uint16_t port;
 	struct health_state state;
 	uint64_t started_ns; /* of the last check */
+	uint64_t due_ns; /* when the next one should start */
+	bool settled; /* its place in the interval is its own */
 	struct event *timer; /* owned; pending between checks */
 	struct probe *probe; /* owned; NULL between checks */
 	char reason[128];
@@ -42,7 +46,29 @@ static void timer_start(struct health_check *c, uint64_t delay_ns)
 	struct timeval wait = { .tv_sec = (time_t)(delay_ns / 1000000000),
 		.tv_usec = (suseconds_t)(delay_ns % 1000000000 / 1000) };
 
+	c->due_ns = clock_ns() + delay_ns;
 	evtimer_add(c->timer, &wait);
+}
+
+static uint32_t random_bits(void)
+{
+	uint32_t bits;
+
+	evutil_secure_rng_get_bytes(&bits, sizeof(bits));
+	return bits;
+}
+
+/* Until the next check, after one has ended. */
+static uint64_t next_delay(struct health_check *c)
+{
+	uint64_t now = clock_ns();
+	uint64_t delay =
+		health_next_delay(c->started_ns, c->settings.interval_ns, now, random_bits());
+
+	if (c->settled)
+		return delay;
+	c->settled = true;
+	return health_random_part(delay, random_bits());
 }
 
 static void probe_done(void *ctx, enum probe_result result, const char *reason)
@@ -51,7 +77,7 @@ static void probe_done(void *ctx, enum probe_result result, const char *reason)
 
 	c->probe = NULL;
 	snprintf(c->reason, sizeof(c->reason), "%s", reason);
-	timer_start(c, health_next_delay(c->started_ns, c->settings.interval_ns, clock_ns()));
+	timer_start(c, next_delay(c));
 	if (result == PROBE_NOT_MADE)
 		return;
 	/* Last: the callback may destroy the check. */
@@ -64,22 +90,19 @@ static void check_due(evutil_socket_t fd, short what, void *ctx)
 	struct health_check *c = ctx;
 
 	c->started_ns = clock_ns();
+	uint64_t lateness = c->started_ns > c->due_ns ? c->started_ns - c->due_ns : 0;
+
+	figures.started++;
+	figures.late += lateness > c->settings.interval_ns / LATE_SHARE;
+	if (lateness > figures.worst_ns)
+		figures.worst_ns = lateness;
 	if (probe_start(c->base, &c->settings, &c->address, c->port, probe_done, c, &c->probe))
 		timer_start(c, c->settings.interval_ns);
 }
 
-static uint64_t first_delay(uint64_t interval_ns)
-{
-	uint64_t most = interval_ns < FIRST_DELAY_MAX_NS ? interval_ns : FIRST_DELAY_MAX_NS;
-	uint32_t random;
-
-	evutil_secure_rng_get_bytes(&random, sizeof(random));
-	return (uint64_t)(((__uint128_t)most * random) >> 32);
-}
-
 int health_check_create(struct event_base *base, const struct model_health *settings,
 	const struct address *address, uint16_t port, enum health_verdict initial,
-	health_changed_cb cb, void *ctx, struct health_check **ret_check)
+	uint64_t spread_ns, health_changed_cb cb, void *ctx, struct health_check **ret_check)
 {
 	struct health_check *c = calloc(1, sizeof(*c));
 
@@ -96,7 +119,7 @@ int health_check_create(struct event_base *base, const struct model_health *sett
 		health_check_destroy(c);
 		return -ENOMEM;
 	}
-	timer_start(c, first_delay(settings->interval_ns));
+	timer_start(c, health_random_part(spread_ns, random_bits()));
 	*ret_check = c;
 	return 0;
 }
@@ -125,7 +148,7 @@ int health_check_configure(struct health_check *c, const struct model_health *se
 	c->settings.path = path;
 	/* A long wait that was right for the old interval is not for the new one. */
 	if (sooner && evtimer_pending(c->timer, NULL))
-		timer_start(c, first_delay(settings->interval_ns));
+		timer_start(c, health_random_part(settings->interval_ns, random_bits()));
 	return 0;
 }
 
@@ -137,4 +160,9 @@ enum health_verdict health_check_verdict(const struct health_check *c)
 const char *health_check_reason(const struct health_check *c)
 {
 	return c->reason;
+}
+
+const struct health_figures *health_check_figures(void)
+{
+	return &figures;
 }

@@ -16,16 +16,23 @@ struct health_check;
 /* The verdict has changed; reason is that of the last check. */
 typedef void (*health_changed_cb)(void *ctx, enum health_verdict verdict, const char *reason);
 
+/* All checks of the process together. */
+struct health_figures {
+	uint64_t started;
+	uint64_t late; /* of these, more than a tenth of their interval after they were due */
+	uint64_t worst_ns; /* the longest that one was late */
+};
+
 /*
- * Begin to check. The first check starts after a random part of the interval (250 ms at most), so
- * that many do not start together.
+ * Begin to check. The first check starts after a random part of spread_ns, so that many do not start
+ * together, the second after a random part of the interval, so that they do not stay together.
  *
  * initial  what is believed until checks say otherwise; HEALTH_UNKNOWN: the first one decides
  * Returns 0 or -ENOMEM. cb is never called from within a function of this header.
  */
 int health_check_create(struct event_base *base, const struct model_health *settings,
 	const struct address *address, uint16_t port, enum health_verdict initial,
-	health_changed_cb cb, void *ctx, struct health_check **ret_check);
+	uint64_t spread_ns, health_changed_cb cb, void *ctx, struct health_check **ret_check);
 void health_check_destroy(struct health_check *c); /* NULL is fine */
 
 /*
@@ -33,6 +40,8 @@ void health_check_destroy(struct health_check *c); /* NULL is fine */
  * Returns 0 or -ENOMEM, and then the old settings go on.
  */
 int health_check_configure(struct health_check *c, const struct model_health *settings);
+
+const struct health_figures *health_check_figures(void);
 
 enum health_verdict health_check_verdict(const struct health_check *c);
 const char *health_check_reason(const struct health_check *c); /* of the last check; "" before it */

@@ -18,9 +18,16 @@ bool health_state_take(struct health_state *s, bool good, uint32_t rise, uint32_
 	return true;
 }
 
-uint64_t health_next_delay(uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns)
+uint64_t health_random_part(uint64_t ns, uint32_t random)
+{
+	return (uint64_t)(((__uint128_t)ns * random) >> 32);
+}
+
+uint64_t health_next_delay(
+	uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns, uint32_t random)
 {
 	uint64_t passed = now_ns > started_ns ? now_ns - started_ns : 0;
+	uint64_t wait = interval_ns - health_random_part(interval_ns / 10, random);
 
-	return passed < interval_ns ? interval_ns - passed : 0;
+	return passed < wait ? wait - passed : 0;
 }

@@ -32,9 +32,16 @@ struct health_state {
 bool health_state_take(struct health_state *s, bool good, uint32_t rise, uint32_t fall);
 
 /*
- * How long to wait until the next check: checks start `interval_ns` apart, and one that took longer
- * than that is followed at once. All in nanoseconds of one clock.
+ * How long to wait until the next check: checks start at most `interval_ns` apart, up to a tenth of it
+ * less, so that those of many backends do not stay together; one that took longer than that is followed
+ * at once. All in nanoseconds of one clock.
+ *
+ * random  any 32 bits
  */
-uint64_t health_next_delay(uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns);
+uint64_t health_next_delay(
+	uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns, uint32_t random);
+
+/* A random part of a time, for the first checks of many. */
+uint64_t health_random_part(uint64_t ns, uint32_t random);
 
 #endif

@@ -31,6 +31,21 @@ struct probe {
 	size_t answer_length;
 };
 
+/*
+ * Who closes first keeps the connection in TIME_WAIT for a minute: with thousands of checks a second that
+ * is more ports and memory than there are. A peer that has closed already is answered in kind; others
+ * are cut off.
+ */
+static void connection_close(int fd)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+	char rest[STATUS_LINE_MAX];
+
+	if (recv(fd, rest, sizeof(rest), 0) != 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+}
+
 void probe_cancel(struct probe *p)
 {
 	if (!p)
@@ -40,7 +55,7 @@ void probe_cancel(struct probe *p)
 	if (p->deadline)
 		event_free(p->deadline);
 	if (p->fd >= 0)
-		close(p->fd);
+		connection_close(p->fd);
 	free(p->request);
 	free(p);
 }

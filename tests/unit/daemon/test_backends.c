@@ -377,6 +377,42 @@ static void test_settings(void)
 	CU_ASSERT_STRING_EQUAL(text, "cores, idle");
 }
 
+#define SLOW "{type: tcp, interval: 60s, timeout: 1s, slow-start: 10s}"
+
+static uint16_t weight_at(const struct fixture *f, uint64_t now_ns)
+{
+	struct address a;
+
+	address_parse("10.0.0.1", &a);
+	return pool_weight(f->pool, "web", &a, 80, 100, now_ns);
+}
+
+static void test_slow_start_after_drain(void)
+{
+	struct fixture f;
+
+	setup(&f);
+	/* Believed to be up, as it was without checks. */
+	set(&f, NONE, TWO);
+	set(&f, SLOW, TWO);
+	uint64_t before = clock_now_ns();
+
+	CU_ASSERT_EQUAL(weight_at(&f, before), 100);
+	CU_ASSERT_EQUAL(drain(&f, "10.0.0.1", true), 0);
+	CU_ASSERT_EQUAL(drain(&f, "10.0.0.1", false), 0);
+	uint64_t after = clock_now_ns();
+
+	CU_ASSERT_EQUAL(state(&f, "10.0.0.1"), WEIR_BACKEND_UP);
+	CU_ASSERT_EQUAL(weight_at(&f, before), 10);
+	CU_ASSERT(weight_at(&f, before + 5000 * NS_PER_MS) <= 60);
+	CU_ASSERT(weight_at(&f, after + 5000 * NS_PER_MS) >= 60);
+	CU_ASSERT_EQUAL(weight_at(&f, after + 10000 * NS_PER_MS), 100);
+	/* Without a slow start, by another configuration, it is over. */
+	set(&f, TCP, TWO);
+	CU_ASSERT_EQUAL(weight_at(&f, before), 100);
+	teardown(&f);
+}
+
 static const struct tap_case cases[] = {
 	{ "draining and enabling change the state in force", test_drain },
 	{ "a drained backend stays so over applies, while it exists", test_drain_over_apply },
@@ -391,6 +427,7 @@ static const struct tap_case cases[] = {
 	{ "the digest leaves out states and link addresses, nothing else", test_digest },
 	{ "of an adopted data plane all states will be told", test_forget },
 	{ "settings that need a restart are named", test_settings },
+	{ "a backend whose drain ends starts slowly", test_slow_start_after_drain },
 };
 
 TAP_MAIN("backends", cases)

@@ -2,6 +2,7 @@
 
 #include "control/health/health_check.h"
 #include "control/health/probe.h"
+#include "control/health/slow_start.h"
 #include "tests/unit/tap.h"
 
 #include <event2/event.h>
@@ -65,10 +66,61 @@ static void test_one_is_enough(void)
 
 static void test_schedule(void)
 {
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1100 * MS), 400 * MS);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1500 * MS), 0);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 9000 * MS), 0);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 900 * MS), 500 * MS);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1100 * MS, 0), 400 * MS);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1500 * MS, 0), 0);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 9000 * MS, 0), 0);
+	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 900 * MS, 0), 500 * MS);
+	/* Jitter only shortens: an interval is a promise. */
+	CU_ASSERT_EQUAL(
+		health_next_delay(1000 * MS, 500 * MS, 1100 * MS, UINT32_C(1) << 31), 375 * MS);
+	uint64_t least = health_next_delay(1000 * MS, 500 * MS, 1100 * MS, UINT32_MAX);
+
+	CU_ASSERT(least >= 350 * MS && least < 351 * MS);
+	CU_ASSERT_EQUAL(health_random_part(3600 * 1000 * MS, UINT32_C(1) << 31), 1800 * 1000 * MS);
+}
+
+/* Slow start. */
+
+static void test_ramp(void)
+{
+	uint64_t back = 5000 * MS, ramp = 10000 * MS;
+
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back), 10);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back - MS), 10);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back + 999 * MS), 10);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back + 1000 * MS), 20);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back + 8999 * MS), 90);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back + 9000 * MS), 100);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, ramp, back + 99999 * MS), 100);
+	CU_ASSERT_EQUAL(slow_start_weight(100, back, 0, back), 100);
+	CU_ASSERT_EQUAL(slow_start_weight(100, 0, ramp, 1), 100);
+	CU_ASSERT_EQUAL(slow_start_weight(0, back, ramp, back), 0);
+	CU_ASSERT_EQUAL(slow_start_weight(1, back, ramp, back), 1);
+	CU_ASSERT_EQUAL(slow_start_weight(65535, back, 3600 * 1000 * MS, back), 6554);
+}
+
+/* It only grows, from a small share to all, whatever the weight, the ramp and the steps of the clock. */
+static void test_ramp_grows(void)
+{
+	srand(1);
+	for (int i = 0; i < 2000; i++) {
+		uint16_t weight = (uint16_t)(rand() % 65536), before = 0;
+		uint64_t back = 1 + (uint64_t)rand(), ramp = MS + (uint64_t)rand() * 1000;
+
+		for (uint64_t now = back; now < back + ramp; now += ramp / 37 + 1) {
+			uint16_t w = slow_start_weight(weight, back, ramp, now);
+
+			CU_ASSERT(w >= before && w <= weight && (w || !weight));
+			if (now == back)
+				CU_ASSERT(w <= weight / 10 + 1);
+			/* A daemon that finds it so goes on from there. */
+			uint64_t found = slow_start_back(weight, w, ramp, now + ramp);
+
+			CU_ASSERT_EQUAL(slow_start_weight(weight, found, ramp, now + ramp), w);
+			before = w;
+		}
+		CU_ASSERT_EQUAL(slow_start_weight(weight, back, ramp, back + ramp), weight);
+	}
 }
 
 /* Probes, against real sockets. */
@@ -314,7 +366,7 @@ static void test_check_follows(void)
 	f.close_fd = listen_any(&port);
 	address_parse("127.0.0.1", &loopback);
 	CU_ASSERT_EQUAL_FATAL(health_check_create(f.base, &h, &loopback, port, HEALTH_UNKNOWN,
-				      follow_take, &f, &c),
+				      20 * MS, follow_take, &f, &c),
 		0);
 	event_base_loopexit(f.base, &deadline);
 	event_base_dispatch(f.base);
@@ -332,7 +384,9 @@ static const struct tap_case cases[] = {
 	{ "afterwards rise and fall count checks in a row", test_rise_and_fall },
 	{ "a check that agrees breaks the streak", test_streak_is_broken },
 	{ "rise and fall of one follow every check", test_one_is_enough },
-	{ "checks start an interval apart, late ones at once", test_schedule },
+	{ "checks start an interval apart or a little less, late ones at once", test_schedule },
+	{ "a backend that comes back gets its weight in ten steps", test_ramp },
+	{ "a slow start only grows, and goes on where it was found", test_ramp_grows },
 	{ "a closed port is refused", test_refused },
 	{ "tcp is good when it connects", test_tcp },
 	{ "http asks for the path, with a Host, and takes 200", test_http },
