@@ -2,7 +2,9 @@
 
 /* weir-dataplane: read the arguments, start, serve until told to stop, leave nothing behind. */
 
+#include "dataplane/api/notify.h"
 #include "dataplane/process/log.h"
+#include "dataplane/process/privileges.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/server.h"
 #include "dataplane/process/start.h"
@@ -29,14 +31,20 @@ int main(int argc, char **argv)
 		puts("weir-dataplane " WEIR_VERSION);
 		return 0;
 	}
-	int rc = process_start(&process, err, sizeof(err));
+	notify_init();
+	int rc = process.arguments.replay ? 0 : privileges_reduce();
+	if (rc < 0)
+		log_warning("cannot give up privileges: %s", strerror(-rc));
+	rc = process_start(&process, err, sizeof(err));
 	if (rc < 0) {
 		log_error("%s", err);
 	} else {
+		notify_ready("waiting for a configuration");
 		rc = server_run(process.server);
 		if (rc < 0)
 			log_error("the main loop ended: %s", strerror(-rc));
 	}
+	notify_stopping(rc < 0 ? "ending after an error" : "stopping");
 	process_end(&process);
 	return rc < 0 ? 1 : 0;
 }

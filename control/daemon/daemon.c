@@ -7,6 +7,7 @@
 #include "control/daemon/log.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/startup.h"
+#include "control/daemon/supervise.h"
 
 #include <event2/event.h>
 
@@ -186,6 +187,7 @@ static void stop_signal(evutil_socket_t number, short what, void *ctx)
 		return;
 	log_notice("stopping: %s", strsignal((int)number));
 	d->stopping = true;
+	supervise_stopping();
 	transactions_drop(d);
 	waiters_fail(d, "weir-controld is stopping");
 	/* A data plane that goes on keeps its addresses; without one they would be dead ends. */
@@ -335,7 +337,7 @@ static void traces_remove(struct daemon *d)
 static void parts_end(struct daemon *d)
 {
 	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer, d->replan_timer,
-		d->confirm_timer };
+		d->confirm_timer, d->supervise_timer };
 
 	events_stop();
 	rpc_server_stop(d->server);
@@ -389,6 +391,10 @@ int daemon_run(const struct options *options)
 	}
 	if (parts_start(&d))
 		goto out;
+	if (supervise_start(&d)) {
+		log_error("out of memory");
+		goto out;
+	}
 	log_notice("weir-controld %s, instance %s, configuration %s", WEIR_VERSION,
 		options->instance, d.file);
 	event_base_dispatch(d.base);

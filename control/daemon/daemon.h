@@ -46,6 +46,8 @@ struct daemon {
 	struct event_base *base; /* owned */
 	struct event *signals[3]; /* owned */
 	uint64_t started_ns;
+	struct event *supervise_timer; /* owned; NULL: nobody supervises */
+	bool ready_told;
 	bool stopping;
 
 	struct kernel_watch *kernel; /* owned */

@@ -122,6 +122,7 @@ struct fastpath {
 	uint32_t load[WEIR_MAX_CORES]; /* workers on each core */
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
+	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
 	struct traced {
 		struct trace *trace; /* owned; NULL: nothing is traced */
 		uint32_t session; /* the last one; counts up */

@@ -123,6 +123,11 @@ void fastpath_trace_end(struct fastpath *fp);
 
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
+/*
+ * True when every core has gone round since this was last true. Main thread; cores that sleep when idle do
+ * so for less than a millisecond.
+ */
+bool fastpath_is_alive(struct fastpath *fp);
 void fastpath_stop(struct fastpath *fp);
 
 /*

@@ -135,6 +135,16 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 	rte_rcu_qsbr_thread_unregister(fp->qsbr, index);
 }
 
+bool fastpath_is_alive(struct fastpath *fp)
+{
+	for (uint32_t i = 0; i < fp->core_count; i++)
+		if (cell_read(&fp->core[i]->stage.cell->loops) == fp->loops_seen[i])
+			return false;
+	for (uint32_t i = 0; i < fp->core_count; i++)
+		fp->loops_seen[i] = cell_read(&fp->core[i]->stage.cell->loops);
+	return true;
+}
+
 void fastpath_stop(struct fastpath *fp)
 {
 	__atomic_store_n(&fp->stop, true, __ATOMIC_RELAXED);

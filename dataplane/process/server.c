@@ -2,7 +2,9 @@
 
 #include "dataplane/process/server.h"
 
+#include "dataplane/api/notify.h"
 #include "dataplane/api/stream.h"
+#include "dataplane/core/fastpath.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/process/log.h"
 #include "dataplane/process/process.h"
@@ -210,6 +212,26 @@ static void memory_show(struct weir_telemetry *t)
 	}
 }
 
+/* The service manager hears of us while this loop turns and every packet core does. */
+static void supervisor_tell(const struct process *p, uint64_t now)
+{
+	const struct weir_telemetry *t = p->telemetry;
+	uint32_t services = 0;
+	char text[384];
+
+	if (!notify_is_wanted() || !fastpath_is_alive(p->fastpath))
+		return;
+	notify_alive(now);
+	if (!t->generation)
+		return;
+	for (uint32_t i = 0; i < t->service_count; i++)
+		services += t->service[i].used;
+	snprintf(text, sizeof(text), "generation %llu, %u service%s on CPUs %s",
+		(unsigned long long)t->generation, services, services == 1 ? "" : "s",
+		p->cores_text);
+	notify_status(text);
+}
+
 static void tick(struct server *s)
 {
 	struct process *p = s->process;
@@ -218,6 +240,7 @@ static void tick(struct server *s)
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	port_registry_poll(p->ports, now);
 	requests_trace_tick(p);
+	supervisor_tell(p, now);
 	if (s->ticks % REVIVE_TICKS == 0)
 		requests_revive_ports(p);
 	if (s->ticks++ % MEMORY_TICKS == 0)

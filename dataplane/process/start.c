@@ -11,6 +11,7 @@
 #include "dataplane/process/hugepages.h"
 #include "dataplane/process/instance.h"
 #include "dataplane/process/log.h"
+#include "dataplane/process/privileges.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
 #include "dataplane/process/server.h"
@@ -314,6 +315,10 @@ static struct process *launched; /* what core_main() runs for */
 
 static int core_main(void *arg)
 {
+	int rc = privileges_end();
+
+	if (rc < 0)
+		log_warning("a packet core cannot give up privileges: %s", strerror(-rc));
 	fastpath_core_run(launched->fastpath, (uint32_t)(uintptr_t)arg);
 	return 0;
 }
