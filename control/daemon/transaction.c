@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_TIMEOUT_MS 20000
+#define CONFIG_TIMEOUT_MS 60000
 #define START_WAIT_MS	  5000 /* for a data plane that is just starting */
 #define RETRY_MS	  1000 /* after a refusal that nobody was told of */
 

@@ -155,16 +155,16 @@ void apply_nothing(struct fastpath *fp)
 
 /* coming */
 
-/* Bytes for the flow table of a new service. */
+/*
+ * Bytes for the flow table of the next of `fresh` new services: equal shares of what is left, and one is left
+ * over for who comes later.
+ */
 static uint64_t flow_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
 {
 	uint64_t budget = fp->params.memory_bytes;
 	uint64_t left = budget > a->flow_bytes_used ? budget - a->flow_bytes_used : 0;
 
-	/* The first configuration leaves one share over; who comes later gets half of what is left. */
-	if (fp->flow_bytes_used == 0)
-		return budget / (fresh + 1);
-	return left / 2;
+	return left / (fresh + 1);
 }
 
 static int slot_find(const struct fastpath *fp, const struct applying *a)
@@ -267,7 +267,8 @@ static int services_find(struct fastpath *fp, struct applying *a)
 
 		if (a->of[i])
 			continue;
-		ret = service_add(fp, a, &a->view.services[i], flow_share(fp, a, fresh), &a->of[i]);
+		ret = service_add(
+			fp, a, &a->view.services[i], flow_share(fp, a, fresh--), &a->of[i]);
 		if (ret)
 			return ret;
 		a->service[a->of[i]->slot] = a->of[i];

@@ -5,6 +5,7 @@
  * docs/developers/measuring.md says how to read them.
  */
 
+#include "dataplane/table/flow_table.h"
 #include "tests/bench/bench.h"
 
 #include <rte_eal.h>
@@ -160,11 +161,13 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 	       "\"floor_min\": %.1f, \"floor_max\": %.1f, \"repetitions\": %u, "
 	       "\"packets_per_repetition\": %u, \"packets_checked\": %lu, \"packets_left_out\": %lu, \"dropped\": 0, "
 	       "\"new_flows\": %lu, \"closed_flows\": %lu, \"table_capacity\": %u, "
+	       "\"table_bytes\": %zu, "
 	       "\"frame_bytes\": %u, \"hugepages\": %s, \"tsc_mhz\": %.0f",
 		name, mode, b->family, b->flows, s->name, s->direction, median, floor_median,
 		median / floor_median, s->cycles.value[0], s->cycles.value[s->cycles.count - 1],
 		floor->value[0], floor->value[floor->count - 1], s->cycles.count, BENCH_SET,
 		s->checked, s->cycles.left_out, s->new_flows, s->closed_flows, b->capacity,
+		flow_table_bytes(b->capacity, b->family == 6, b->mode == WEIR_MODE_NAT),
 		b->originals[0].length, hugepages ? "true" : "false", (double)b->tsc_hz / 1e6);
 	stages_print(s);
 	printf("}\n");
@@ -243,6 +246,8 @@ static void hits_measure(struct bench *b)
 	reply = (struct series){ .name = "hit", .direction = "reply", .kind = BENCH_DATA_REPLY };
 	floor = (struct figure){ 0 };
 	b->capacity = b->flows * 2 < 65536 ? 65536 : b->flows * 2;
+	if (b->capacity > FLOW_TABLE_MAX)
+		b->capacity = FLOW_TABLE_MAX;
 	order_make(b);
 	bench_path_create(b);
 	all_flows_run(b, BENCH_SYN);
@@ -384,7 +389,7 @@ static void cases_measure(struct bench *b)
 {
 	if (!options.per_source) {
 		hits_measure(b);
-		if (b->flows > 1)
+		if (b->flows > 1 && b->flows <= 1000000)
 			inserts_measure(b);
 	}
 	/* The table of sources is the same in all modes: once is enough, unless it is asked for. */
@@ -397,13 +402,20 @@ static void cases_measure(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	static const uint32_t flow_counts[] = { 1, 10000, 1000000 };
+	uint32_t flow_counts[] = { 1, 10000, 1000000 };
 	static const int families[] = { 4, 6 };
 	static struct bench b;
 
 	options_read(argc, argv);
 	bool many = !options.quick && (options.flows == 0 || options.flows > 10000);
-	hugepages = bench_eal_start(&b, options.cpu, many ? 1536 : 384, !options.small_pages);
+	unsigned int memory_mib = many ? 1536 : 384;
+	if (options.flows > 1000000) {
+		/* Any number that a table can hold: the last of the counts is then this one. */
+		flow_counts[2] = options.flows;
+		memory_mib =
+			512 + (unsigned int)(flow_table_bytes(FLOW_TABLE_MAX, true, true) >> 19);
+	}
+	hugepages = bench_eal_start(&b, options.cpu, memory_mib, !options.small_pages);
 	bench_set_create(&b);
 	for (int mode = WEIR_MODE_NAT; mode <= WEIR_MODE_DSR; mode++) {
 		for (int family = 0; family < 2; family++) {
