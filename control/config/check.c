@@ -400,6 +400,19 @@ static void check_health(struct checker *c, struct model_service *s, struct node
 			"%s is not less than the interval, expected a shorter time", timeout->text);
 }
 
+static void check_proxy(struct checker *c, struct model_service *s, struct node *service)
+{
+	struct node *n = node_get(service, "proxy-protocol");
+	s->health.proxy_header = s->proxy_protocol != MODEL_PROXY_NONE;
+	if (!node_is_good(n) || s->proxy_protocol == MODEL_PROXY_NONE)
+		return;
+	if (key_is_good(service, "mode") && s->mode != MODEL_NAT)
+		node_complain(c->errors, n, NULL,
+			"dsr leaves the client's address as it is, expected none");
+	else if (key_is_good(service, "protocol") && s->protocol != MODEL_TCP)
+		node_complain(c->errors, n, NULL, "needs a service of protocol tcp, expected none");
+}
+
 /* Keys that say something about affinity, where there is none. */
 static void check_affinity(struct checker *c, const struct model_service *s, struct node *service)
 {
@@ -472,6 +485,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 			check_backends(&c, s, n);
 			check_health(&c, s, n);
 			check_affinity(&c, s, n);
+			check_proxy(&c, s, n);
 			check_cores(&c, s, n);
 			check_per_source(s, n);
 		}

@@ -98,6 +98,7 @@ struct model_health {
 	uint32_t rise;
 	uint32_t fall;
 	uint64_t slow_start_ns; /* 0: a backend that comes back has its whole weight at once */
+	bool proxy_header; /* the service's backends expect one: proxy-protocol */
 };
 
 enum model_affinity_type {
@@ -111,6 +112,11 @@ struct model_affinity {
 	uint16_t prefix6;
 	uint64_t timeout_ns;
 	uint32_t places;
+};
+
+enum model_proxy_protocol {
+	MODEL_PROXY_NONE = 0,
+	MODEL_PROXY_V2 = 2,
 };
 
 struct model_service {
@@ -130,6 +136,7 @@ struct model_service {
 	struct model_backend *fallback; /* used while none of `backends` takes new flows */
 	size_t fallback_count;
 	struct model_affinity affinity;
+	enum model_proxy_protocol proxy_protocol;
 	struct model_health health;
 };
 

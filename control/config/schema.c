@@ -65,6 +65,17 @@ static const struct schema_choice affinity_choices[] = {
 	{ 0 },
 };
 
+static const struct schema_choice proxy_choices[] = {
+	{ .name = "none", .value = MODEL_PROXY_NONE },
+	{ .name = "v2", .value = MODEL_PROXY_V2, .help = "the binary header, version 2" },
+	{ 0 },
+};
+
+static bool proxy_is_set(const void *object)
+{
+	return ((const struct model_service *)object)->proxy_protocol != MODEL_PROXY_NONE;
+}
+
 static bool affinity_is_set(const void *object)
 {
 	return ((const struct model_affinity *)object)->type != MODEL_AFFINITY_NONE;
@@ -460,6 +471,16 @@ static const struct schema_key service_keys[] = {
 		.help = "Whether flows of one client stay on one backend, also when weights or the "
 			"pool change. A backend that takes no new flows any more (down, drained, "
 			"weight 0, a fallback that has had its turn) loses its sources to others." },
+	{ .name = "proxy-protocol",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_service, proxy_protocol),
+		.preset = "none",
+		.choices = proxy_choices,
+		.applies = proxy_is_set,
+		.help = "Whether backends are told the client's address and port, which `nat` hides, by "
+			"a PROXY protocol header in front of the client's first byte. They have to "
+			"expect it (nginx: `listen ... proxy_protocol`); health checks send it too. "
+			"Only in `nat` with tcp. A change holds for new flows." },
 	{ .name = "health",
 		.type = SCHEMA_MAP,
 		FIELD(model_service, health),

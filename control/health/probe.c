@@ -24,7 +24,8 @@ struct probe {
 	uint64_t timeout_ns;
 	int failed; /* errno of what went wrong before the loop took over, or 0 */
 	bool connected;
-	char *request; /* owned; NULL for tcp */
+	bool connect_only; /* what follows the request does not matter */
+	char *request; /* owned; NULL for tcp without PROXY header */
 	size_t request_length;
 	size_t request_sent;
 	char answer[STATUS_LINE_MAX];
@@ -141,6 +142,10 @@ static void request_write(struct probe *p)
 	}
 	if (n > 0)
 		p->request_sent += (size_t)n;
+	if (p->connect_only && p->request_sent == p->request_length) {
+		finish(p, PROBE_GOOD, "connected");
+		return;
+	}
 	wait_for(p, p->request_sent < p->request_length ? EV_WRITE : EV_READ);
 }
 
@@ -228,22 +233,32 @@ static int socket_connect(const struct address *a, uint16_t port)
 	return fd;
 }
 
+/* A PROXY header of version 2 that speaks for nobody but the sender itself: command LOCAL. */
+static const unsigned char proxy_local[16] = { 0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55,
+	0x49, 0x54, 0x0a, 0x20, 0x00, 0x00, 0x00 };
+
+/* What is sent: the PROXY header where backends expect one, then for http the request. */
 static int request_make(
 	struct probe *p, const struct model_health *h, const struct address *a, uint16_t port)
 {
 	char host[80];
+	size_t size = 0;
+	FILE *to = open_memstream(&p->request, &size);
 
-	address_port_print(a, port, host, sizeof(host));
-	int n = asprintf(&p->request,
-		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: weir/" WEIR_VERSION
-		"\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-		h->path ? h->path : "/", host);
-
-	if (n < 0) {
-		p->request = NULL;
+	if (!to)
 		return -ENOMEM;
-	}
-	p->request_length = (size_t)n;
+	address_port_print(a, port, host, sizeof(host));
+	if (h->proxy_header)
+		fwrite(proxy_local, 1, sizeof(proxy_local), to);
+	if (h->type == MODEL_HEALTH_HTTP)
+		fprintf(to,
+			"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: weir/" WEIR_VERSION
+			"\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+			h->path ? h->path : "/", host);
+	if (fclose(to) != 0)
+		return -ENOMEM;
+	p->request_length = size;
+	p->connect_only = h->type != MODEL_HEALTH_HTTP;
 	return 0;
 }
 
@@ -262,7 +277,8 @@ int probe_start(struct event_base *base, const struct model_health *health,
 	p->deadline = evtimer_new(base, deadline_reached, p);
 	if (!p->deadline)
 		goto fail;
-	if (health->type == MODEL_HEALTH_HTTP && request_make(p, health, address, port))
+	if ((health->type == MODEL_HEALTH_HTTP || health->proxy_header) &&
+		request_make(p, health, address, port))
 		goto fail;
 	int fd = socket_connect(address, port);
 	struct timeval wait = { .tv_sec = (time_t)(p->timeout_ns / 1000000000),

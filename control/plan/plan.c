@@ -78,6 +78,7 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 		.per_source_prefix = (uint8_t)(s->ipv6 ? s->limits.per_source.prefix6 :
 							 s->limits.per_source.prefix4),
 		.backend_count = (uint32_t)model_backend_total(s),
+		.proxy_protocol = (uint8_t)s->proxy_protocol,
 		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
 	};
 	if (s->affinity.type == MODEL_AFFINITY_SOURCE) {

@@ -33,7 +33,8 @@
 	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
 		"a fragment that overlaps its datagram's first one")                               \
 	X(SOURCE_PACKETS, "source_packets", "over the limit of packets per second of its source")  \
-	X(SOURCE_CONNECTIONS, "source_connections", "a new flow over the limit of its source")
+	X(SOURCE_CONNECTIONS, "source_connections", "a new flow over the limit of its source")     \
+	X(PROXY_HEADER, "proxy_header", "in fragments, or no room, for the PROXY protocol header")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

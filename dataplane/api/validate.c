@@ -248,6 +248,11 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 		return complain(c, "service %s: backends beyond the array", s->name);
 	if (!range_is_good(s->first_source, s->source_count, v->header->source_count))
 		return complain(c, "service %s: source addresses beyond the array", s->name);
+	if (s->proxy_protocol != 0 &&
+		(s->proxy_protocol != 2 || s->mode != WEIR_MODE_NAT || s->protocol != 6))
+		return complain(c,
+			"service %s: PROXY protocol %u, expected 0, or 2 in nat with tcp", s->name,
+			s->proxy_protocol);
 	if (s->mode == WEIR_MODE_DSR && s->source_count != 0)
 		return complain(c, "service %s: dsr has no use for source addresses", s->name);
 	rc = limits_check(s, c);

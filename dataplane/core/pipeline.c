@@ -115,8 +115,9 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	in = n;
 	n = balance_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_BALANCE, in, pkts, n);
+	in = n;
 	n = rewrite_burst(&w, pkts, n);
-	lap(&laps, WEIR_STAGE_REWRITE, n, pkts, n);
+	lap(&laps, WEIR_STAGE_REWRITE, in, pkts, n);
 	in = n;
 	n = neighbour_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_NEIGHBOUR, in, pkts, n);

@@ -96,6 +96,8 @@ struct service_settings {
 	bool limits_bits;
 	bool limits_connections;
 	bool source_leaving; /* flows with a source address that went away are placed anew */
+	bool proxy_protocol; /* new flows begin with a PROXY header */
+	bool proxied; /* that is, or was, so: some flows may have one */
 	struct service_affinity *affinity; /* shared; NULL: none */
 	struct source_table *source_table; /* per_source->table; NULL: no limits per source */
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter_rate packets;

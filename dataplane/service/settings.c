@@ -334,6 +334,8 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		return ret;
 	}
 	limits_set(n, config, hz);
+	n->proxy_protocol = config->proxy_protocol != 0;
+	n->proxied |= n->proxy_protocol;
 	*ret_settings = n;
 	return 0;
 }

@@ -53,6 +53,8 @@ enum flow_flag {
 	FLOW_F_REPLIED = 1u << 2, /* the backend has answered (nat) */
 	FLOW_F_REQUEST = 1u << 3, /* the client has sent payload; free for first-byte timing */
 	FLOW_F_RESPONSE = 1u << 4, /* the backend has sent payload; free for first-byte timing */
+	FLOW_F_PROXY = 1u << 5, /* a PROXY header goes before the client's first byte */
+	FLOW_F_PROXY_ACKED = 1u << 6, /* and the backend has it */
 };
 
 enum flow_tcp_flag {

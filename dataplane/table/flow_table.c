@@ -389,6 +389,7 @@ struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flo
 	side_set(part, f, FLOW_SIDE_BACKEND, flow->backend_addrs, flow->backend_ports, other);
 	f->last_seen_ms = now_ms;
 	f->hop = 0;
+	f->client_first = 0;
 	f->backend_slot = 0;
 	f->backend_epoch = 0;
 	f->source_slot = 0;

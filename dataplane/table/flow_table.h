@@ -84,8 +84,8 @@ struct flow_tuple {
 };
 
 /*
- * One flow. Written by the partition's worker only. What callers may write: hop, backend_slot, backend_epoch,
- * source_slot, flags, port_in, client_mac, user. The rest is the table's.
+ * One flow. Written by the partition's worker only. What callers may write: client_first, hop, backend_slot,
+ * backend_epoch, source_slot, flags, port_in, client_mac, user. The rest is the table's.
  */
 struct flow {
 	/* tuple[FLOW_SIDE_CLIENT]: client -> service; tuple[FLOW_SIDE_BACKEND]: backend -> source
@@ -93,8 +93,7 @@ struct flow {
 	struct flow_tuple tuple[2];
 	uint32_t seq; /* odd while the identity changes */
 	uint32_t last_seen_ms; /* within FLOW_TOUCH_INTERVAL_MS */
-	uint16_t hop; /* mark of the next hop that it got from a group; 0: none */
-	uint16_t reserved;
+	uint32_t client_first; /* caller's: sequence number of the client's first byte */
 	uint16_t next, prev; /* queue, wheel slot or free list */
 	uint16_t backend_slot;
 	uint16_t backend_epoch;
@@ -105,7 +104,8 @@ struct flow {
 	uint8_t port_in; /* where the client's packets come from */
 	uint8_t bucket;
 	uint8_t client_mac[6]; /* return path */
-	uint8_t user[6]; /* caller's; zeroed at insert */
+	uint8_t user[4]; /* caller's; zeroed at insert */
+	uint16_t hop; /* mark of the next hop that it got from a group; 0: none */
 } __rte_cache_aligned;
 
 /* IPv6: the line behind struct flow. addrs[side] is source and destination as in the header. */

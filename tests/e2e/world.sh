@@ -223,7 +223,7 @@ dsr_addresses() {
 declare -A nginx_pid
 
 # nginx_start NS ADDRESS:PORT...: a real web server. Every answer has X-Backend: NS; /client answers
-# with the address it sees, /blob with the file that blob_make made, PUT below /put/ stores.
+# with the address it sees, /proxied with what a PROXY header said, /blob with the file that blob_make made, PUT below /put/ stores.
 nginx_start() {
 	local ns=$1 folder=$WORLD/nginx-$1 listen
 	shift
@@ -255,6 +255,7 @@ nginx_start() {
 				root $WORLD/www;
 				location = /healthz { return 200 "ok\n"; }
 				location = /client { return 200 "\$remote_addr\n"; }
+				location = /proxied { return 200 "\$proxy_protocol_addr \$proxy_protocol_port \$proxy_protocol_server_addr \$proxy_protocol_server_port\n"; }
 				location /put/ { root $folder; dav_methods PUT; }
 		END
 		for listen in "$@"; do

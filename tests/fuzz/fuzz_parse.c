@@ -9,6 +9,7 @@
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/icmp.h"
 #include "dataplane/net/parse.h"
+#include "dataplane/net/proxy.h"
 #include "dataplane/net/rewrite.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -140,6 +141,34 @@ static void error_translate_check(const uint8_t *frame, uint32_t bytes, const st
 	free(m);
 }
 
+/* What the PROXY protocol does to segments: options are walked, numbers and lengths changed. */
+static void proxy_check(const uint8_t *frame, uint32_t frame_bytes, const struct packet *p)
+{
+	const bool ipv6 = p->flags & PACKET_F_IPV6;
+	const uint32_t bytes = proxy_header_bytes(ipv6);
+	const uint32_t tcp_bytes = (uint32_t)p->payload_offset - p->l4_offset + p->payload_length;
+	uint32_t before = checksum_error(frame, p);
+	uint8_t header[PROXY_HEADER_MAX];
+	uint8_t *copy = malloc(frame_bytes + bytes);
+	struct packet longer = *p;
+
+	FUZZ_CHECK(copy);
+	proxy_header_write(header, frame + p->l3_offset, p->ports, ipv6);
+	memcpy(copy, frame, p->payload_offset);
+	memcpy(copy + p->payload_offset + bytes, frame + p->payload_offset,
+		frame_bytes - p->payload_offset);
+	proxy_shift(copy + p->l4_offset, bytes);
+	proxy_make_room(copy + p->l4_offset, bytes);
+	proxy_acknowledge(copy + p->l4_offset, p->ports, bytes);
+	proxy_insert(copy + p->l3_offset, copy + p->l4_offset, tcp_bytes, header, bytes);
+	longer.payload_length = (uint16_t)(longer.payload_length + bytes);
+	FUZZ_CHECK(checksum_error(copy, &longer) == before);
+	proxy_cut(copy + p->l3_offset, copy + p->l4_offset, tcp_bytes + bytes);
+	longer.payload_length = 0;
+	FUZZ_CHECK(checksum_error(copy, &longer) == before);
+	free(copy);
+}
+
 static void use(uint8_t *frame, uint32_t bytes, const struct packet *p)
 {
 	if (p->verdict == PARSE_ICMP_ERROR && p->ttl > 1)
@@ -149,6 +178,8 @@ static void use(uint8_t *frame, uint32_t bytes, const struct packet *p)
 		error_check(frame, bytes, p);
 	if (p->verdict == PARSE_OK && p->ttl > 1)
 		translate_check(frame, p);
+	if (p->verdict == PARSE_OK && p->l4_proto == IPPROTO_TCP && bytes < 60000)
+		proxy_check(frame, bytes, p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -129,7 +129,7 @@ static __rte_noinline bool flow_move(const struct work *w, struct rte_mbuf *m, s
 		cell_add(&cell->closed_flows, 1);
 	flow_goes_to(w, f, &to);
 	/* The new backend has to answer for itself. */
-	f->flags &= (uint16_t) ~(FLOW_F_REPLIED | FLOW_F_FIN_BACKEND);
+	f->flags &= (uint16_t) ~(FLOW_F_REPLIED | FLOW_F_FIN_BACKEND | FLOW_F_PROXY_ACKED);
 	if (f->state == FLOW_SYN)
 		flow_stamp_set(f, w->now_ns);
 	packet_send_to(w, p, to.backend);

@@ -60,6 +60,8 @@ static __rte_always_inline uint16_t rewrite_body(
 
 uint16_t rewrite_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
 {
+	if (unlikely(w->settings->proxied))
+		n = proxy_burst(w, pkts, n);
 	return WORK_SPECIALISE(rewrite_body, w, pkts, n);
 }
 

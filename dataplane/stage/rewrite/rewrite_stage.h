@@ -2,7 +2,8 @@
 
 /*
  * Stage 8: in nat, both ends of the packet become those of the flow's other half; in dsr the packet
- * stays as it is. TTL or hop limit is decremented in both, so that a loop ends.
+ * stays as it is. TTL or hop limit is decremented in both, so that a loop ends. Where a nat service asks for
+ * it, backends get a PROXY protocol header in front of the client's first byte.
  */
 
 #ifndef WEIR_STAGE_REWRITE_H
@@ -10,10 +11,13 @@
 
 #include "dataplane/stage/work.h"
 
-/* Drops nothing; returns n. */
+/* Returns how many packets are left, at the front of pkts. */
 uint16_t rewrite_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
 
 /* Make a packet again what it was before rewrite_burst(): for an error about it. Cold. */
 void rewrite_undo(const struct work *w, struct rte_mbuf *m);
+
+/* proxy_burst.c: a part of it. */
+uint16_t proxy_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
 
 #endif

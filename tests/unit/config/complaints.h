@@ -334,6 +334,18 @@
 		"    fallback:\n      - {address: \"2001:db8::1\"}\n",                             \
 		"14:19: services[0].fallback[0].address: 2001:db8::1 is an IPv6 address, "         \
 		"expected IPv4 as the service's\n")                                                \
+	X(proxy_udp, "the PROXY protocol needs tcp", 8,                                            \
+		"    protocol: udp\n    proxy-protocol: v2\n",                                      \
+		"9:21: services[0].proxy-protocol: needs a service of protocol tcp, expected "     \
+		"none\n")                                                                          \
+	X(proxy_dsr, "the PROXY protocol needs nat", 13,                                           \
+		"  - {name: d, address: 203.0.113.11, port: 80, protocol: tcp, mode: dsr,\n"        \
+		"     proxy-protocol: v2}\n",                                                       \
+		"14:22: services[1].proxy-protocol: dsr leaves the client's address as it is, "    \
+		"expected none\n")                                                                 \
+	X(proxy_version, "version 1 of the PROXY protocol is refused", 13,                         \
+		"    proxy-protocol: v1\n",                                                         \
+		"13:21: services[0].proxy-protocol: \"v1\" is unknown, expected none or v2\n")      \
 	X(affinity_without, "keys of an affinity that there is not are refused", 13,               \
 		"    affinity: {timeout: 1m}\n",                                                   \
 		"13:25: services[0].affinity.timeout: is given without type source, expected it "  \

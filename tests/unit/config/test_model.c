@@ -226,6 +226,7 @@ static void round_trips(void)
 		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
 		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
+	round_trip(HEAD "services:\n" WEB "    proxy-protocol: v2\n");
 	round_trip(HEAD "services:\n" WEB "    affinity: {type: source, places: 2000}\n");
 	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
 	round_trip(
@@ -337,6 +338,13 @@ static void diff_fallback(void)
 		"- services.web.fallback.10.0.0.98:80\n"
 		"+ services.web.backends.10.0.0.98:80\n"
 		"~ services.web.fallback.10.0.0.99:81.weight: 100 -> 1\n");
+}
+
+static void diff_proxy(void)
+{
+	expect_diff(HEAD "services:\n" WEB "    proxy-protocol: none\n",
+		HEAD "services:\n" WEB "    proxy-protocol: v2\n",
+		"+ services.web.proxy-protocol: v2\n");
 }
 
 static void diff_affinity(void)
@@ -490,6 +498,7 @@ static const struct tap_case cases[] = {
 	{ "the order of elements is no difference", diff_order },
 	{ "a fallback pool is shown as one in differences", diff_fallback },
 	{ "no affinity is no line", diff_affinity },
+	{ "no PROXY protocol is no line", diff_proxy },
 	{ "the first configuration is all additions", diff_first },
 	{ "addresses with ports read and print", addresses },
 	{ "units are exact", units },

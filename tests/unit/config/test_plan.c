@@ -266,7 +266,8 @@ static void message_of_affinity(void)
 			"     affinity: {type: source, prefix4: 24, timeout: 10m}}\n"
 			"  - {name: b, address: \"2001:db8::1\", port: 80, protocol: tcp, mode: dsr,\n"
 			"     affinity: {type: source, prefix6: 56, places: 5000}}\n"
-			"  - {name: c, address: 203.0.113.3, port: 80, protocol: tcp, mode: dsr}\n",
+			"  - {name: c, address: 203.0.113.3, port: 80, protocol: tcp, mode: nat,\n"
+			"     source-addresses: [10.0.0.1], proxy-protocol: v2}\n",
 			NULL, ports, false),
 		0);
 	const struct weir_config_service *s = f.view.services;
@@ -277,6 +278,8 @@ static void message_of_affinity(void)
 	CU_ASSERT_EQUAL(s[1].affinity_prefix, 56);
 	CU_ASSERT_EQUAL(s[1].affinity_timeout_ns, UINT64_C(3600000000000));
 	CU_ASSERT_EQUAL(s[2].affinity_places, 0);
+	CU_ASSERT_EQUAL(s[0].proxy_protocol, 0);
+	CU_ASSERT_EQUAL(s[2].proxy_protocol, 2);
 	plan_fixture_fini(&f);
 	plan_ports_destroy(ports);
 }

@@ -191,10 +191,12 @@ static void outcome_take(void *ctx, enum probe_result result, const char *reason
 	snprintf(o->reason, sizeof(o->reason), "%s", reason);
 }
 
-static struct outcome probe_port(enum model_health_type type, uint16_t port)
+static struct outcome probe_port(enum model_health_type type, uint16_t port, bool proxy_header)
 {
 	char path[] = "/healthz?a=1";
-	struct model_health h = { .type = type, .path = path, .timeout_ns = 300 * MS };
+	struct model_health h = {
+		.type = type, .path = path, .timeout_ns = 300 * MS, .proxy_header = proxy_header
+	};
 	struct outcome o = { 0 };
 	struct event_base *base = event_base_new();
 	struct probe *p;
@@ -208,13 +210,14 @@ static struct outcome probe_port(enum model_health_type type, uint16_t port)
 	return o;
 }
 
-static struct outcome probe_answer(const char *answer, char *ret_request)
+static struct outcome probe_with(
+	enum model_health_type type, bool proxy_header, const char *answer, char *ret_request)
 {
 	struct server s = { .answer = answer };
 
 	s.fd = listen_any(&s.port);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&s.thread, NULL, serve, &s), 0);
-	struct outcome o = probe_port(MODEL_HEALTH_HTTP, s.port);
+	struct outcome o = probe_port(type, s.port, proxy_header);
 
 	pthread_join(s.thread, NULL);
 	close(s.fd);
@@ -223,13 +226,18 @@ static struct outcome probe_answer(const char *answer, char *ret_request)
 	return o;
 }
 
+static struct outcome probe_answer(const char *answer, char *ret_request)
+{
+	return probe_with(MODEL_HEALTH_HTTP, false, answer, ret_request);
+}
+
 static void test_refused(void)
 {
 	uint16_t port;
 	int fd = listen_any(&port);
 
 	close(fd);
-	struct outcome o = probe_port(MODEL_HEALTH_TCP, port);
+	struct outcome o = probe_port(MODEL_HEALTH_TCP, port, false);
 
 	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
 	CU_ASSERT_STRING_EQUAL(o.reason, "connection refused");
@@ -239,7 +247,7 @@ static void test_tcp(void)
 {
 	uint16_t port;
 	int fd = listen_any(&port);
-	struct outcome o = probe_port(MODEL_HEALTH_TCP, port);
+	struct outcome o = probe_port(MODEL_HEALTH_TCP, port, false);
 
 	CU_ASSERT_EQUAL(o.result, PROBE_GOOD);
 	close(fd);
@@ -254,6 +262,22 @@ static void test_http(void)
 	CU_ASSERT_STRING_EQUAL(o.reason, "HTTP 200");
 	CU_ASSERT_EQUAL(strncmp(request, "GET /healthz?a=1 HTTP/1.1\r\nHost: 127.0.0.1:", 43), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(request, "\r\n\r\n"));
+}
+
+/* The sender speaks for itself: version 2, LOCAL, no addresses. */
+static void test_proxy_header(void)
+{
+	static const char local[17] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0";
+	char request[512];
+	struct outcome o = probe_with(MODEL_HEALTH_HTTP, true, "HTTP/1.1 200 OK\r\n\r\n", request);
+
+	CU_ASSERT_EQUAL(o.result, PROBE_GOOD);
+	CU_ASSERT_EQUAL(memcmp(request, local, 16), 0);
+	CU_ASSERT_EQUAL(strncmp(request + 16, "GET /healthz?a=1 HTTP/1.1\r\nHost: ", 33), 0);
+	memset(request, 0, sizeof(request));
+	o = probe_with(MODEL_HEALTH_TCP, true, "", request);
+	CU_ASSERT_EQUAL(o.result, PROBE_GOOD);
+	CU_ASSERT_STRING_EQUAL(o.reason, "connected");
 }
 
 static void test_http_statuses(void)
@@ -390,6 +414,7 @@ static const struct tap_case cases[] = {
 	{ "a closed port is refused", test_refused },
 	{ "tcp is good when it connects", test_tcp },
 	{ "http asks for the path, with a Host, and takes 200", test_http },
+	{ "a PROXY header comes first where backends expect one", test_proxy_header },
 	{ "http judges the status line, also in pieces", test_http_statuses },
 	{ "http is bad when the connection closes without an answer", test_http_closed },
 	{ "http is bad when nothing is said in time", test_http_silent },
