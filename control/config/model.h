@@ -114,6 +114,11 @@ struct model_affinity {
 	uint32_t places;
 };
 
+enum model_no_backend {
+	MODEL_NO_BACKEND_REFUSE,
+	MODEL_NO_BACKEND_DROP,
+};
+
 enum model_proxy_protocol {
 	MODEL_PROXY_NONE = 0,
 	MODEL_PROXY_V2 = 2,
@@ -137,6 +142,7 @@ struct model_service {
 	size_t fallback_count;
 	struct model_affinity affinity;
 	enum model_proxy_protocol proxy_protocol;
+	enum model_no_backend no_backend;
 	struct model_health health;
 };
 

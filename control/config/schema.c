@@ -71,6 +71,19 @@ static const struct schema_choice proxy_choices[] = {
 	{ 0 },
 };
 
+static const struct schema_choice no_backend_choices[] = {
+	{ .name = "refuse",
+		.value = MODEL_NO_BACKEND_REFUSE,
+		.help = "TCP gets a reset, UDP an ICMP error: port unreachable" },
+	{ .name = "drop", .value = MODEL_NO_BACKEND_DROP, .help = "silence; clients try again" },
+	{ 0 },
+};
+
+static bool no_backend_is_set(const void *object)
+{
+	return ((const struct model_service *)object)->no_backend != MODEL_NO_BACKEND_REFUSE;
+}
+
 static bool proxy_is_set(const void *object)
 {
 	return ((const struct model_service *)object)->proxy_protocol != MODEL_PROXY_NONE;
@@ -471,6 +484,15 @@ static const struct schema_key service_keys[] = {
 		.help = "Whether flows of one client stay on one backend, also when weights or the "
 			"pool change. A backend that takes no new flows any more (down, drained, "
 			"weight 0, a fallback that has had its turn) loses its sources to others." },
+	{ .name = "no-backend",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_service, no_backend),
+		.preset = "refuse",
+		.choices = no_backend_choices,
+		.applies = no_backend_is_set,
+		.help = "What clients hear while neither `backends` nor `fallback` can serve: new flows, "
+			"those whose backend is gone, and stray packets. At most 1,000 answers of a "
+			"kind per second and core." },
 	{ .name = "proxy-protocol",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_service, proxy_protocol),

@@ -79,6 +79,7 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 							 s->limits.per_source.prefix4),
 		.backend_count = (uint32_t)model_backend_total(s),
 		.proxy_protocol = (uint8_t)s->proxy_protocol,
+		.silent = s->no_backend == MODEL_NO_BACKEND_DROP,
 		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
 	};
 	if (s->affinity.type == MODEL_AFFINITY_SOURCE) {

@@ -156,7 +156,8 @@ struct weir_config_service {
 	uint32_t affinity_places; /* sources remembered; 0: flows are placed by themselves */
 	uint8_t affinity_prefix; /* bits of the client's address that make a source */
 	uint8_t proxy_protocol; /* 0, or 2: backends get a header of that version; nat and tcp only */
-	uint8_t reserved2[2];
+	uint8_t silent; /* 1: who cannot be served, as no backend can, is not told */
+	uint8_t reserved2;
 	/* Per source prefix; as above. Sources are tracked when one of the two is set. */
 	uint64_t per_source_packets; /* per second */
 	uint64_t per_source_connections; /* new flows per second */

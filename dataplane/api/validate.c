@@ -248,6 +248,8 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 		return complain(c, "service %s: backends beyond the array", s->name);
 	if (!range_is_good(s->first_source, s->source_count, v->header->source_count))
 		return complain(c, "service %s: source addresses beyond the array", s->name);
+	if (s->silent > 1)
+		return complain(c, "service %s: silent is %u, expected 0 or 1", s->name, s->silent);
 	if (s->proxy_protocol != 0 &&
 		(s->proxy_protocol != 2 || s->mode != WEIR_MODE_NAT || s->protocol != 6))
 		return complain(c,

@@ -53,8 +53,7 @@ bool icmp_error_allowed(struct rte_mbuf *m)
 					  is_one_host4(l3 + REWRITE_IPV4_ADDRS);
 }
 
-/* Keep the first bytes of the first segment, and let the others go. */
-static void cut(struct rte_mbuf *m, uint32_t bytes)
+void icmp_cut(struct rte_mbuf *m, uint32_t bytes)
 {
 	if (m->next)
 		rte_pktmbuf_free(m->next);
@@ -110,6 +109,9 @@ static void write_icmp(
 	memset(icmp, 0, ICMP_HEADER_BYTES);
 	if (kind == ICMP_ERROR_TTL) {
 		icmp[0] = ipv6 ? ICMP6_TIME_EXCEEDED : ICMP_TIMXCEED;
+	} else if (kind == ICMP_ERROR_PORT) {
+		icmp[0] = ipv6 ? ICMP6_DST_UNREACH : ICMP_UNREACH;
+		icmp[1] = ipv6 ? ICMP6_DST_UNREACH_NOPORT : ICMP_UNREACH_PORT;
 	} else {
 		icmp[0] = ipv6 ? ICMP6_PACKET_TOO_BIG : ICMP_UNREACH;
 		icmp[1] = ipv6 ? 0 : ICMP_UNREACH_NEEDFRAG;
@@ -148,7 +150,7 @@ void icmp_error_make(
 	const uint8_t port = p->port_in;
 	uint8_t *l3;
 
-	cut(m, link_bytes + quoted);
+	icmp_cut(m, link_bytes + quoted);
 	rte_pktmbuf_prepend(m, (uint16_t)(header_bytes + ICMP_HEADER_BYTES));
 	memmove(packet_at(m, 0), packet_at(m, header_bytes + ICMP_HEADER_BYTES), link_bytes);
 	rewrite_macs(packet_at(m, 0), packet_at(m, RTE_ETHER_ADDR_LEN), mac);

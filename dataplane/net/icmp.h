@@ -18,6 +18,7 @@
 enum icmp_error_kind {
 	ICMP_ERROR_TOO_BIG, /* fragmentation needed; packet too big */
 	ICMP_ERROR_TTL, /* time to live (hop limit) exceeded in transit */
+	ICMP_ERROR_PORT, /* nobody is at the port */
 	ICMP_ERROR_KIND_COUNT
 };
 
@@ -40,6 +41,9 @@ bool icmp_error_allowed(struct rte_mbuf *m);
  */
 void icmp_error_make(
 	struct rte_mbuf *m, enum icmp_error_kind kind, uint16_t mtu, const uint8_t mac[6]);
+
+/* Keep the first bytes of a packet, which lie in its first segment, and let the others go. */
+void icmp_cut(struct rte_mbuf *m, uint32_t bytes);
 
 /* New ends of an error and of the packet that it quotes; addresses as 8 or 32 bytes of the header. */
 struct icmp_ends {

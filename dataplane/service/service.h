@@ -97,6 +97,7 @@ struct service_settings {
 	bool limits_connections;
 	bool source_leaving; /* flows with a source address that went away are placed anew */
 	bool proxy_protocol; /* new flows begin with a PROXY header */
+	bool silent; /* who cannot be served is not told */
 	bool proxied; /* that is, or was, so: some flows may have one */
 	struct service_affinity *affinity; /* shared; NULL: none */
 	struct source_table *source_table; /* per_source->table; NULL: no limits per source */

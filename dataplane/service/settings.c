@@ -336,6 +336,7 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 	limits_set(n, config, hz);
 	n->proxy_protocol = config->proxy_protocol != 0;
 	n->proxied |= n->proxy_protocol;
+	n->silent = config->silent;
 	*ret_settings = n;
 	return 0;
 }

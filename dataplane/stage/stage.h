@@ -29,7 +29,7 @@ struct fragment_table;
 struct trace_core;
 
 /* Packets that Weir makes itself, each kind with a limit of its own: one flood must not use up all. */
-#define STAGE_MADE_KINDS      2u
+#define STAGE_MADE_KINDS      4u
 #define STAGE_MADE_PER_SECOND 1000u /* of each kind, on each core */
 #define STAGE_MADE_BURST_NS   UINT64_C(100000000)
 

@@ -231,5 +231,27 @@ scenario "the fallback pool serves while the others are drained" drained
 scenario "clients stay on their backend when weights change" clients_stay
 scenario "clients of a drained backend go elsewhere and stay there" leave_and_stay
 scenario "the backend that flow find foretells is the client's" flow_find_knows
+refused_at_once() {
+	local host start
+	nginx_kill b1
+	nginx_kill b3
+	ctl backend drain web4 10.2.0.12:8080
+	ctl backend drain web6 '[fd02::12]:8080'
+	expect_within 10 states_are "down draining down"
+	for host in "${HOSTS[@]}"; do
+		start=$(milliseconds)
+		expect_not fetch --max-time 10 "http://$host/"
+		expect_number "milliseconds until the refusal by $host" $(($(milliseconds) - start)) -lt 1000
+	done
+	expect_number "drops" "$(drops_of web4 no_backend)" -ge 1
+	expect_number "answers" "$(ctl --json port list | jq '[.[].originated] | add')" -ge 2
+	expect warned "service web4: every backend is drained or down"
+	ctl backend enable web4 10.2.0.12:8080
+	ctl backend enable web6 '[fd02::12]:8080'
+	expect_within 10 states_are "down up down"
+	only_from b2
+}
+
+scenario "when nobody can serve, clients are refused at once" refused_at_once
 scenario "all packets are accounted for" expect_balance
 finish

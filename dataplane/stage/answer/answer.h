@@ -14,7 +14,9 @@
 #include "dataplane/net/icmp.h"
 #include "dataplane/stage/work.h"
 
-static_assert(ICMP_ERROR_KIND_COUNT == STAGE_MADE_KINDS, "each kind of answer has a limit");
+/* Kinds of answers: the errors of ICMP, then this. */
+#define ANSWER_RESET ((uint32_t)ICMP_ERROR_KIND_COUNT)
+static_assert(ANSWER_RESET + 1 == STAGE_MADE_KINDS, "each kind of answer has a limit");
 
 /*
  * Drop a packet for `reason`, and send an ICMP error about it where there may be one.
@@ -24,5 +26,12 @@ static_assert(ICMP_ERROR_KIND_COUNT == STAGE_MADE_KINDS, "each kind of answer ha
  */
 void answer_error(const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason,
 	enum icmp_error_kind kind, uint16_t mtu);
+
+/*
+ * Drop a packet for `reason`, and say that nobody serves: a reset to TCP, port unreachable to UDP.
+ *
+ * m  of a client, as it was received
+ */
+void answer_refusal(const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason);
 
 #endif

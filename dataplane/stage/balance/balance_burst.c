@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/stage/answer/answer.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/stage/limit/limit.h"
@@ -388,6 +389,17 @@ static __rte_always_inline void prepare(
 	}
 }
 
+/* Nobody can serve. A known flow has ended by that: the next SYN of its client begins a new one. */
+static __rte_noinline void refuse(
+	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason)
+{
+	struct packet *p = packet_of(m);
+
+	if (p->flow && w->settings->protocol == IPPROTO_TCP)
+		flow_set_state(work_partition(w, p), p->flow, FLOW_CLOSED, w->now_ms);
+	answer_refusal(w, m, reason);
+}
+
 static __rte_always_inline uint16_t balance_body(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
 {
@@ -425,7 +437,10 @@ static __rte_always_inline uint16_t balance_body(
 			placement_undo(w, packet_of(m), &pending->to, nat);
 		if (!m || likely(placed))
 			continue;
-		stage_drop(w->core, m, reason);
+		if (w->settings->maglev || w->settings->silent)
+			stage_drop(w->core, m, reason);
+		else
+			refuse(w, m, reason);
 		pkts[pending->index] = NULL;
 	}
 	return work_compact(pkts, n);

@@ -226,7 +226,7 @@ static void round_trips(void)
 		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
 		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
-	round_trip(HEAD "services:\n" WEB "    proxy-protocol: v2\n");
+	round_trip(HEAD "services:\n" WEB "    proxy-protocol: v2\n    no-backend: drop\n");
 	round_trip(HEAD "services:\n" WEB "    affinity: {type: source, places: 2000}\n");
 	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
 	round_trip(

@@ -20,6 +20,18 @@ static void two_services(struct bed *b, uint32_t cores)
 	bed_apply(b);
 }
 
+/* Nobody serves: the SYN comes back as a reset, by the port it came in by. */
+static void refused(struct bed *b, const struct bed_packet *p)
+{
+	struct bed_packet out;
+
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 0, p, &out));
+	CU_ASSERT_EQUAL(out.port, 0);
+	CU_ASSERT_EQUAL(out.tcp_flags, BED_RST | BED_ACK);
+	CU_ASSERT_EQUAL(memcmp(out.dst, p->src, 16), 0);
+	CU_ASSERT_EQUAL(out.dport, p->sport);
+}
+
 static void last_backend(void)
 {
 	struct bed b;
@@ -32,18 +44,21 @@ static void last_backend(void)
 	kept = b.backend_count[0];
 	b.backend_count[0] = 0;
 	bed_apply(&b);
-	CU_ASSERT_FALSE(bed_exchange(&b, 0, &p, &out)); /* a known flow */
+	refused(&b, &p); /* a known flow */
 	p.sport++;
-	CU_ASSERT_FALSE(bed_exchange(&b, 0, &p, &out)); /* a new one */
+	refused(&b, &p); /* a new one */
 	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_BACKEND), 2);
 	b.backend_count[0] = kept;
 	bed_apply(&b);
 	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
 	p.sport--;
 	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
-	CU_ASSERT_EQUAL(bed_sum(&b, 0, new_flows), 2);
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, new_flows), 3); /* the first had ended with its refusal */
 	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 0, WEIR_BACKEND_DOWN, 100), 0);
 	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 1, WEIR_BACKEND_DOWN, 100), 0);
+	refused(&b, &p);
+	b.service[0].silent = 1;
+	bed_apply(&b);
 	CU_ASSERT_FALSE(bed_exchange(&b, 0, &p, &out));
 	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 0, WEIR_BACKEND_UP, 100), 0);
 	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));

@@ -87,6 +87,8 @@ static void neither_can(void)
 	struct bed b;
 
 	sorry_server(&b, WEIR_MODE_NAT, 17);
+	b.service[0].silent = 1;
+	bed_apply(&b);
 	set(&b, WEB_1, WEIR_BACKEND_DOWN, 1);
 	set(&b, WEB_2, WEIR_BACKEND_DOWN, 1);
 	set(&b, SORRY, WEIR_BACKEND_DOWN, 1);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * TCP resets, made of the segment that they refuse. Worker, cold.
+ *
+ * Source: RFC 9293 section 3.5.2, group 1 (the connection does not exist): to a segment with ACK a reset
+ * with its acknowledgement as sequence number; to others sequence number 0, and an acknowledgement of all that
+ * the segment takes up; to a reset nothing.
+ */
+
+#ifndef WEIR_NET_RESET_H
+#define WEIR_NET_RESET_H
+
+#include "dataplane/net/packet.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* May the packet be answered with a reset? A whole TCP segment from a single host, and no reset itself. */
+bool reset_allowed(struct rte_mbuf *m);
+
+/*
+ * Turn a segment into the reset that refuses it, on its way back to where it came from. The packet's state is
+ * that of one which Weir made itself, to leave by the port that it came in by.
+ *
+ * m    as it was received; reset_allowed()
+ * mac  link address of the port that it came in by
+ */
+void reset_make(struct rte_mbuf *m, const uint8_t mac[6]);
+
+#endif
