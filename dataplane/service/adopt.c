@@ -142,6 +142,7 @@ static bool adopt_one(struct service *s, const struct service_settings *settings
 	f->backend_epoch = settings->backend[c->backend_slot].epoch;
 	f->source_slot = c->source_slot;
 	f->flags = c->saved->flags;
+	f->client_first = c->saved->client_first;
 	f->port_in = c->saved->port_in;
 	memcpy(f->client_mac, c->saved->client_mac, sizeof(f->client_mac));
 	flow_journal_write(&s->flows->part[hash_bucket(c->hash)], f);
@@ -176,10 +177,12 @@ int service_adopt(struct service *s, struct service_settings *settings, const vo
 				(const uint8_t *)&saved.tuple[FLOW_SIDE_BACKEND].src,
 		};
 
-		if (adopt_one(s, settings, &c, seed, now_ms))
+		if (adopt_one(s, settings, &c, seed, now_ms)) {
 			ret_adopted->flows++;
-		else
+			settings->proxied |= (saved.flags & FLOW_F_PROXY) != 0;
+		} else {
 			ret_adopted->refused++;
+		}
 	}
 	return 0;
 }

@@ -70,6 +70,7 @@ void flow_journal_write(const struct flow_partition *part, const struct flow *f)
 		.flags = f->flags,
 		.state = f->state,
 		.port_in = f->port_in,
+		.client_first = f->client_first,
 	};
 	const struct flow_tail *tail = NULL;
 	struct flow_saved *to;

@@ -31,7 +31,9 @@ struct flow_saved {
 	uint8_t state;
 	uint8_t port_in;
 	uint8_t client_mac[6];
-	uint8_t reserved[22];
+	uint16_t reserved;
+	uint32_t client_first;
+	uint8_t reserved1[16];
 } __rte_cache_aligned;
 
 static_assert(sizeof(struct flow_saved) == 64, "a flow's copy is one cache line");

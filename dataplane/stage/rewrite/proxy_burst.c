@@ -7,6 +7,7 @@
 
 #include "dataplane/net/proxy.h"
 #include "dataplane/stage/rewrite/rewrite_stage.h"
+#include "dataplane/table/flow_journal.h"
 
 /* A flow begins (again): note where its stream starts. */
 static void note_start(const struct work *w, struct flow *f, uint32_t isn)
@@ -83,7 +84,7 @@ static bool from_client(const struct work *w, struct rte_mbuf *m, uint32_t bytes
 	return true;
 }
 
-static void from_backend(struct rte_mbuf *m, uint32_t bytes)
+static void from_backend(const struct work *w, struct rte_mbuf *m, uint32_t bytes)
 {
 	const struct packet *p = packet_of(m);
 	uint8_t *tcp = packet_at(m, p->l4_offset);
@@ -93,8 +94,13 @@ static void from_backend(struct rte_mbuf *m, uint32_t bytes)
 		return;
 	if (p->tcp_flags & FLOW_TCP_SYN)
 		proxy_make_room(tcp, bytes);
-	else if (proxy_acknowledge(tcp, f->client_first, bytes))
+	else if (proxy_acknowledge(tcp, f->client_first, bytes) &&
+		!(f->flags & FLOW_F_PROXY_ACKED)) {
 		f->flags |= FLOW_F_PROXY_ACKED;
+		/* A successor of this process has to know, too. */
+		if (!flow_state_transient(f->state))
+			flow_journal_write(work_partition(w, p), f);
+	}
 }
 
 __rte_noinline uint16_t proxy_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
@@ -111,7 +117,7 @@ __rte_noinline uint16_t proxy_burst(const struct work *w, struct rte_mbuf **pkts
 		if (unlikely(w->completes_checksums >> p->port_in & 1))
 			checksum_complete_partial(m);
 		if (work_is_reply(p, true)) {
-			from_backend(m, bytes);
+			from_backend(w, m, bytes);
 		} else if (unlikely(!from_client(w, m, bytes, ipv6))) {
 			stage_drop(w->core, m, WEIR_DROP_PROXY_HEADER);
 			continue;

@@ -298,10 +298,49 @@ static void damage_costs_the_damaged(void)
 	}
 }
 
+/* The one flow of a journal, as it was saved. */
+static struct flow_saved only_saved(const void *journal, size_t bytes)
+{
+	struct flow_journal_reader reader;
+	struct flow_saved saved = { .check = 0 }, more;
+	struct flow_tail tail;
+
+	CU_ASSERT_EQUAL_FATAL(flow_journal_open(journal, bytes, false, &reader), 0);
+	CU_ASSERT_TRUE(flow_journal_next(&reader, &saved, &tail));
+	CU_ASSERT_FALSE(flow_journal_next(&reader, &more, &tail));
+	return saved;
+}
+
+/* Where a stream with a PROXY header begins (the SYN of the bed has number 0), also when it is off by then. */
+static void proxied_streams_are_known(void)
+{
+	struct flow_saved saved;
+	struct bed_packet to;
+	struct bed b;
+
+	service(&b, WEIR_MODE_NAT, 6, false);
+	b.service[0].proxy_protocol = 2;
+	bed_apply(&b);
+	establish(&b, client(false, 40000), true, &to);
+	saved = only_saved(file.now, file.now_bytes);
+	CU_ASSERT_TRUE(saved.flags & FLOW_F_PROXY);
+	CU_ASSERT_EQUAL(saved.client_first, 1);
+	crash(&b);
+	service(&b, WEIR_MODE_NAT, 6, false);
+	bed_apply(&b);
+	CU_ASSERT_EQUAL(file.flows, 1);
+	saved = only_saved(file.now, file.now_bytes);
+	CU_ASSERT_TRUE(saved.flags & FLOW_F_PROXY);
+	CU_ASSERT_EQUAL(saved.client_first, 1);
+	end(&b);
+}
+
 static const struct tap_case cases[] = {
 	{ "assured flows go on after a restart, in every mode, family and protocol", flows_go_on },
 	{ "translated ports stay taken over a restart", translated_ports_stay_taken },
 	{ "half open and ended flows are not kept", only_assured_flows_are_kept },
+	{ "where a stream with a PROXY header begins outlives the process",
+		proxied_streams_are_known },
 	{ "a flow of another service, backend or port block is refused",
 		what_does_not_fit_is_refused },
 	{ "a flow that stands twice in the journal is entered once", doubles_are_refused },
