@@ -157,6 +157,8 @@ downloads_go_on() {
 	kill -KILL "$dataplane"
 	for name in four six; do
 		expect_not download_is_at $name 11000000
+	done
+	for name in four six; do
 		download_ends $name
 	done
 	expect_not test "$(dataplane_pid)" = "$dataplane"
