@@ -36,12 +36,12 @@ static void explain(int err, const json_t *error, const char *path, char *buf, s
 	else if (message != NULL)
 		snprintf(buf, size, "%s", message);
 	else if (err == -ENOENT || err == -ECONNREFUSED)
-		snprintf(buf, size, "no weir-controld on %s", path);
+		snprintf(buf, size, "no weir-controld on %.256s", path);
 	else if (err == -EACCES)
-		snprintf(buf, size, "may not open %s", path);
+		snprintf(buf, size, "may not open %.256s", path);
 	else
 		snprintf(
-			buf, size, "weir-controld on %s does not answer: %s", path, strerror(-err));
+			buf, size, "weir-controld on %.256s does not answer: %.128s", path, strerror(-err));
 }
 
 /* The result, or NULL with the reason in error. */
