@@ -8,6 +8,8 @@ Prints a line "good: NAME" or "BAD: NAME: ..." for each, and ends with 1 when on
 """
 
 import json
+import os
+import re
 import socket
 import struct
 import sys
@@ -124,7 +126,10 @@ def trace_start(service=b"web", sample=1, snaplen=0, count=None, program=()):
     return message(TRACE_START, struct.pack("<64s64sQIIII", service, b"", 0, sample, snaplen, count, 0) + program)
 
 
-HELLO_GOOD = message(HELLO, struct.pack("<II", 1, 1))
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+with open(os.path.join(TOP, "dataplane/api/messages.h"), encoding="utf-8") as header:
+    VERSION = int(re.search(r"define WEIR_PROTOCOL_VERSION\s+(\d+)u", header.read())[1])
+HELLO_GOOD = message(HELLO, struct.pack("<II", VERSION, VERSION))
 NAMED = struct.pack("<64s16sHHB3x", b"nobody", bytes(16), 80, 1, 1)
 DATAPLANE = [  # name, message, errno, words
     ("a greeting that is too short", message(HELLO, b"abc"), EINVAL, "HELLO of 3 bytes"),
