@@ -25,7 +25,7 @@ config() { # [KIND]
 		    mode: nat
 		    source-addresses: ["$source"]
 		    proxy-protocol: ${1:-v2}
-		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
+		    health: {type: http, path: /healthz, interval: 500ms, timeout: 450ms, rise: 1, fall: 4}
 		    backends:
 		      - {address: "$b", port: ${2:-8081}}
 		  - name: greet$family
@@ -35,7 +35,7 @@ config() { # [KIND]
 		    mode: nat
 		    source-addresses: ["$source"]
 		    proxy-protocol: v2
-		    health: {type: tcp, interval: 200ms, timeout: 150ms}
+		    health: {type: tcp, interval: 500ms, timeout: 450ms, rise: 1, fall: 4}
 		    backends:
 		      - {address: "$b", port: 2525}
 		END
