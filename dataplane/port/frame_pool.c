@@ -60,3 +60,44 @@ int port_frame_pool_create(
 	*ret_pool = pool;
 	return 0;
 }
+
+/* Longer than any packet waits anywhere: early fragments for half a second, a full ring much less. */
+#define REST_NS UINT64_C(2000000000)
+
+/* More at a time are kept for good: ports do not come and go that fast. */
+#define RETIRED_MAX 64
+
+static struct retired {
+	struct rte_mempool *pool; /* owned */
+	unsigned int in_use;
+	uint64_t since_ns; /* that many are in use; 0: not looked at yet */
+} retired[RETIRED_MAX];
+
+void port_pool_retire(struct rte_mempool *pool)
+{
+	for (unsigned int i = 0; pool && i < RETIRED_MAX; i++) {
+		if (retired[i].pool)
+			continue;
+		retired[i] = (struct retired){ .pool = pool };
+		return;
+	}
+}
+
+void port_pools_reap(uint64_t now_ns)
+{
+	for (unsigned int i = 0; i < RETIRED_MAX; i++) {
+		struct retired *r = &retired[i];
+
+		if (!r->pool)
+			continue;
+		unsigned int in_use = rte_mempool_in_use_count(r->pool);
+
+		if (!r->since_ns || in_use != r->in_use) {
+			r->since_ns = now_ns;
+			r->in_use = in_use;
+		} else if (now_ns - r->since_ns >= REST_NS) {
+			rte_mempool_free(r->pool);
+			*r = (struct retired){ .pool = NULL };
+		}
+	}
+}

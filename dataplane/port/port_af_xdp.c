@@ -27,6 +27,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SOCKETS_MAX 4096 /* descriptors that are looked at */
 
 #define RING_DESCS 2048u
 /*
@@ -38,6 +42,7 @@
 struct af_xdp_queue {
 	uint16_t device; /* DPDK's number of the ethdev */
 	bool probed;
+	int socket; /* the driver's; -1: not known */
 	char vdev[32];
 };
 
@@ -64,6 +69,40 @@ static uint16_t af_xdp_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return rte_eth_tx_burst(((const struct af_xdp_queue *)queue)->device, 0, pkts, n);
 }
 
+static bool is_xdp_socket(int fd)
+{
+	int domain;
+	socklen_t size = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_XDP;
+}
+
+static void sockets_mark(bool marks[SOCKETS_MAX])
+{
+	for (int fd = 0; fd < SOCKETS_MAX; fd++)
+		marks[fd] = is_xdp_socket(fd);
+}
+
+/* The socket that was not there before; the driver tells nobody. */
+static int socket_find(const bool before[SOCKETS_MAX])
+{
+	for (int fd = 0; fd < SOCKETS_MAX; fd++)
+		if (!before[fd] && is_xdp_socket(fd))
+			return fd;
+	return -1;
+}
+
+/*
+ * DPDK 22.11 counts the users of a socket's memory only where it is shared, so closing a device leaves
+ * the socket open, and with it the interface's queue taken: nobody could open the port again.
+ */
+static void socket_close(struct af_xdp_queue *q)
+{
+	if (q->socket >= 0 && is_xdp_socket(q->socket))
+		close(q->socket);
+	q->socket = -1;
+}
+
 static void af_xdp_close(struct open_port *p)
 {
 	struct af_xdp *x = p->state;
@@ -81,10 +120,11 @@ static void af_xdp_close(struct open_port *p)
 		(void)rte_eth_dev_stop(q->device);
 		(void)rte_eth_dev_close(q->device);
 		(void)rte_vdev_uninit(q->vdev);
+		socket_close(q);
 	}
 	if (p->lost)
 		rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_WARNING);
-	port_pool_free(x->pool);
+	port_pool_retire(x->pool);
 	free(x->queue);
 	free(x->rx);
 	free(x);
@@ -102,6 +142,7 @@ static int queue_open(struct open_port *p, uint16_t index, const char **ret_what
 
 	snprintf(q->vdev, sizeof(q->vdev), "net_af_xdp%u", serial++);
 	snprintf(args, sizeof(args), "iface=%s,start_queue=%u,queue_count=1", p->device, index);
+	q->socket = -1;
 	*ret_what = "open";
 	int rc = rte_vdev_init(q->vdev, args);
 	if (rc < 0)
@@ -113,8 +154,11 @@ static int queue_open(struct open_port *p, uint16_t index, const char **ret_what
 		rc = rte_eth_dev_configure(q->device, 1, 1, &conf);
 	unsigned int socket =
 		p->port.node < 0 ? (unsigned int)SOCKET_ID_ANY : (unsigned int)p->port.node;
+	bool before[SOCKETS_MAX];
+	sockets_mark(before);
 	if (rc == 0)
 		rc = rte_eth_rx_queue_setup(q->device, 0, RING_DESCS, socket, NULL, x->pool);
+	q->socket = socket_find(before);
 	if (rc == 0)
 		rc = rte_eth_tx_queue_setup(q->device, 0, RING_DESCS, socket, NULL);
 	*ret_what = "start";

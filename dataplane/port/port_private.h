@@ -71,10 +71,17 @@ int port_pool_create(const char *name, uint32_t count, uint32_t room_bytes, int 
  * an object's size as the socket's memory, so objects that were laid out with gaps would in part lie
  * beyond it, and the kernel loses those without a word.
  *
- * count  at least 4096. Returns 0, -ENOMEM or another -errno; end it with port_pool_free().
+ * count  at least 4096. Returns 0, -ENOMEM or another -errno; end it with port_pool_retire().
  */
 int port_frame_pool_create(
 	const char *name, uint32_t count, int node, struct rte_mempool **ret_pool);
 void port_pool_free(struct rte_mempool *pool);
+
+/*
+ * A pool whose socket is closed: the buffers that lay in the kernel's rings never come back, so it is not
+ * the last one's return that frees it, but that nothing has come back for a while. NULL is fine.
+ */
+void port_pool_retire(struct rte_mempool *pool);
+void port_pools_reap(uint64_t now_ns);
 
 #endif

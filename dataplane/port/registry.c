@@ -267,6 +267,7 @@ void port_registry_poll(struct port_registry *r, uint64_t now_ns)
 	if (now_ns < r->next_poll_ns)
 		return;
 	r->next_poll_ns = now_ns + LINK_POLL_NS;
+	port_pools_reap(now_ns);
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
 		struct open_port *p = r->port[i];
 

@@ -132,6 +132,19 @@ last_backend() {
 	expect_no_failures back
 }
 
+# Twice, as what a closed port leaves behind would be found by the next but one.
+port_comes_back() {
+	local n
+	for n in 1 2; do
+		config 1=100 2=100 3=100 | grep -v "device: back" >"$WORLD/new.yaml"
+		expect ctl config apply "$WORLD/new.yaml"
+		expect_eq "ports" "$(ctl --json port list | jq -r 'map(.name) | join(" ")')" front
+		expect_not fetch --max-time 0.5 $URL/
+		expect apply 1=100 2=100 3=100
+		expect_within 5 fetch --max-time 0.5 $URL/
+	done
+}
+
 all_dead() {
 	local n
 	for n in 1 2 3; do
@@ -223,6 +236,7 @@ scenario "a killed backend is noticed, and then no request fails" killed_backend
 scenario "a lost machine is noticed, and then no request fails" lost_machine
 scenario "backends get requests by their weight, and none with weight 0" weights_share
 scenario "the last backend can be removed and put back" last_backend
+scenario "a port can be taken out and put back while the others go on" port_comes_back
 scenario "all backends can die and come back" all_dead
 scenario "a configuration with errors changes nothing, and all errors are told" bad_config_changes_nothing
 scenario "changing the configuration under load loses no request" apply_under_load
