@@ -29,8 +29,30 @@ struct placing {
 	uint16_t count;
 	uint32_t
 		granted[2]; /* new flows that the limit still lets open: of known sources, others */
+	uint64_t held[FLOW_PARTITIONS / 64]; /* buckets of flows that packets of the burst have */
 	struct pending pending[STAGE_BURST];
 };
+
+static inline void bucket_hold(struct placing *all, uint8_t bucket)
+{
+	all->held[bucket / 64] |= UINT64_C(1) << (bucket % 64);
+}
+
+static inline bool bucket_is_held(const struct placing *all, uint8_t bucket)
+{
+	return all->held[bucket / 64] >> (bucket % 64) & 1;
+}
+
+static inline void buckets_hold(struct placing *all)
+{
+	memset(all->held, 0, sizeof(all->held));
+	for (uint16_t i = 0; i < all->burst; i++) {
+		const struct packet *p = packet_of(all->pkts[i]);
+
+		if (p->flow)
+			bucket_hold(all, p->bucket);
+	}
+}
 
 /* Which of them a packet's flow needs. */
 static inline uint32_t *granted_to(struct placing *all, const struct packet *p)
@@ -160,7 +182,7 @@ static __rte_noinline void flow_forget(const struct work *w, const struct placin
 	}
 }
 
-static __rte_always_inline struct flow *flow_open(const struct work *w, const struct placing *all,
+static __rte_always_inline struct flow *flow_open(const struct work *w, struct placing *all,
 	struct rte_mbuf *m, struct packet *p, const struct placement *to, const bool ipv6)
 {
 	struct flow_partition *part = work_partition(w, p);
@@ -178,8 +200,10 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, const st
 
 	if (unlikely(!f))
 		return NULL;
-	if (unlikely(part->count != before + 1))
+	/* Only flows of this partition can have made room, and mostly no packet here has one of those. */
+	if (part->count != before + 1 && unlikely(bucket_is_held(all, p->bucket)))
 		flow_forget(w, all, f, WEIR_DROP_FLOW_TABLE_FULL);
+	bucket_hold(all, p->bucket);
 	flow_goes_to(w, f, to);
 	flow_note_client(m, p, f);
 	flow_stamp_set(f, w->now_ns);
@@ -423,6 +447,7 @@ static __rte_always_inline uint16_t balance_body(
 		return n;
 	all.pkts = pkts;
 	all.burst = n;
+	buckets_hold(&all);
 	if (unlikely(w->settings->source_table))
 		sources_admit(w, &all);
 	grant_new_flows(w, &all);
