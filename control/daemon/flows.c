@@ -52,22 +52,11 @@ static json_t *flow_document(const struct weir_flow_record *r)
 		(double)r->idle_ms / 1e3);
 }
 
-/* True when the reply is an error, which the call has been answered with. */
-static bool reply_failed(struct rpc_call *call, int status, const void *body, size_t length)
-{
-	if (!status)
-		return false;
-	rpc_call_error(call,
-		status == -ETIMEDOUT || status == -ECONNRESET ? RPC_DATAPLANE : RPC_REFUSED, NULL,
-		"%.*s", (int)length, (const char *)body);
-	return true;
-}
-
 static void list_reply(void *ctx, int status, const void *body, size_t length)
 {
 	struct rpc_call *call = ctx;
 
-	if (reply_failed(call, status, body, length))
+	if (rpc_call_failed(call, status, body, length))
 		return;
 	json_t *list = json_array();
 
@@ -86,7 +75,7 @@ static void find_reply(void *ctx, int status, const void *body, size_t length)
 	struct rpc_call *call = ctx;
 	struct weir_flow_record r;
 
-	if (reply_failed(call, status, body, length))
+	if (rpc_call_failed(call, status, body, length))
 		return;
 	if (length < sizeof(r)) {
 		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");

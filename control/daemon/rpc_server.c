@@ -352,3 +352,13 @@ void rpc_call_error(struct rpc_call *call, int code, json_t *data, const char *f
 	va_end(args);
 	call_finish(call, rpc_answer_error(call->request.id, code, message, data));
 }
+
+bool rpc_call_failed(struct rpc_call *call, int status, const void *body, size_t length)
+{
+	if (!status)
+		return false;
+	rpc_call_error(call,
+		status == -ETIMEDOUT || status == -ECONNRESET ? RPC_DATAPLANE : RPC_REFUSED, NULL,
+		"%.*s", (int)length, (const char *)body);
+	return true;
+}

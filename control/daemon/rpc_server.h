@@ -60,5 +60,7 @@ json_t *rpc_call_params(const struct rpc_call *call); /* borrowed; an object */
 void rpc_call_result(struct rpc_call *call, json_t *result); /* takes it; NULL: out of memory */
 void rpc_call_error(struct rpc_call *call, int code, json_t *data, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* True when a reply of the data plane is an error (status is -errno, body the text): answers call. */
+bool rpc_call_failed(struct rpc_call *call, int status, const void *body, size_t length);
 
 #endif

@@ -106,23 +106,12 @@ static bool start_read(struct rpc_call *call, struct weir_trace_start *start)
 	return false;
 }
 
-/* True when the reply is an error, which the call has been answered with. */
-static bool reply_failed(struct rpc_call *call, int status, const void *body, size_t length)
-{
-	if (!status)
-		return false;
-	rpc_call_error(call,
-		status == -ETIMEDOUT || status == -ECONNRESET ? RPC_DATAPLANE : RPC_REFUSED, NULL,
-		"%.*s", (int)length, (const char *)body);
-	return true;
-}
-
 static void start_reply(void *ctx, int status, const void *body, size_t length)
 {
 	struct rpc_call *call = ctx;
 	struct weir_trace_started started;
 
-	if (reply_failed(call, status, body, length))
+	if (rpc_call_failed(call, status, body, length))
 		return;
 	if (length < sizeof(started)) {
 		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");
@@ -140,7 +129,7 @@ static void batch_reply(void *ctx, int status, const void *body, size_t length)
 	bool frames = json_is_true(json_object_get(rpc_call_params(call), "frames"));
 	json_t *document = NULL;
 
-	if (reply_failed(call, status, body, length))
+	if (rpc_call_failed(call, status, body, length))
 		return;
 	if (report_trace_batch(body, length, frames, &document) == -EPROTO) {
 		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer makes no sense");

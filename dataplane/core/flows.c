@@ -5,6 +5,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/table/service_table.h"
 
 #include <arpa/inet.h>
@@ -18,23 +19,6 @@ static struct service *service_by_name(const struct fastpath *fp, const char *na
 		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
 			return fp->service[i];
 	return NULL;
-}
-
-static uint8_t public_state(uint8_t state)
-{
-	switch (state) {
-	case FLOW_SYN:
-	case FLOW_UDP_NEW:
-		return WEIR_FLOW_NEW;
-	case FLOW_ESTABLISHED:
-	case FLOW_UDP_STREAM:
-		return WEIR_FLOW_ESTABLISHED;
-	case FLOW_CLOSED:
-	case FLOW_FIN:
-		return WEIR_FLOW_CLOSING;
-	default:
-		return WEIR_FLOW_NONE;
-	}
 }
 
 static uint32_t clock_ms(const struct fastpath *fp)
@@ -60,7 +44,7 @@ static void record_fill(const struct fastpath *fp, const struct service *s,
 	r->source_port = view->source_port;
 	r->backend_port = view->backend_port;
 	r->protocol = s->identity.protocol;
-	r->state = public_state(view->state);
+	r->state = flow_public_state(view->state);
 	r->bucket = view->bucket;
 	r->has_backend = 1;
 	r->idle_ms = idle > 0 ? (uint32_t)idle : 0;

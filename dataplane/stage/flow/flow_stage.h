@@ -33,6 +33,24 @@ static inline uint64_t flow_stamp_age(const struct flow *f, uint64_t now_ns)
 	return (uint64_t)((uint32_t)(now_ns >> FLOW_STAMP_SHIFT) - stamp) << FLOW_STAMP_SHIFT;
 }
 
+/* What others are told of a flow's state: enum weir_flow_state. */
+static inline uint8_t flow_public_state(uint8_t state)
+{
+	switch (state) {
+	case FLOW_SYN:
+	case FLOW_UDP_NEW:
+		return WEIR_FLOW_NEW;
+	case FLOW_ESTABLISHED:
+	case FLOW_UDP_STREAM:
+		return WEIR_FLOW_ESTABLISHED;
+	case FLOW_CLOSED:
+	case FLOW_FIN:
+		return WEIR_FLOW_CLOSING;
+	default:
+		return WEIR_FLOW_NONE;
+	}
+}
+
 /* The cell of a flow's backend, or NULL when its slot has another backend by now. */
 static inline struct weir_backend_cell *flow_backend_cell(
 	const struct work *w, const struct flow *f)

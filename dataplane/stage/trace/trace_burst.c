@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "dataplane/net/filter.h"
+#include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/stage/trace/trace_private.h"
 #include "dataplane/table/flow_table.h"
 
@@ -132,23 +133,6 @@ static void slot_finish(struct trace_core *tc, struct trace_slot *s, uint64_t no
 		slot_give(tc, s);
 }
 
-static uint8_t public_state(uint8_t state)
-{
-	switch (state) {
-	case FLOW_SYN:
-	case FLOW_UDP_NEW:
-		return WEIR_FLOW_NEW;
-	case FLOW_ESTABLISHED:
-	case FLOW_UDP_STREAM:
-		return WEIR_FLOW_ESTABLISHED;
-	case FLOW_CLOSED:
-	case FLOW_FIN:
-		return WEIR_FLOW_CLOSING;
-	default:
-		return WEIR_FLOW_NONE;
-	}
-}
-
 static void note_flow(const struct work *w, struct trace_slot *s, const struct packet *p)
 {
 	const bool nat = w->settings->mode == WEIR_MODE_NAT;
@@ -183,7 +167,7 @@ static void note_balance(const struct work *w, struct trace_slot *s, const struc
 
 	s->placement = placement_of(w, s, p);
 	if (p->flow)
-		s->flow_state = public_state(p->flow->state);
+		s->flow_state = flow_public_state(p->flow->state);
 	if (s->placement != WEIR_TRACE_PLACEMENT_REPLY) {
 		const struct service_backend *b = &w->settings->backend[p->backend];
 
