@@ -69,6 +69,12 @@ prometheus_has() { # EXPRESSION VALUE
 	[ "$(prometheus_query "$1")" = "$2" ]
 }
 
+prometheus_answers() { # EXPRESSION: with anything at all
+	at weir curl -sS --fail --max-time 5 -G --data-urlencode "query=$1" \
+		-o "$WORLD/answer" http://127.0.0.1:9090/api/v1/query &&
+		[ "$(jq -r '.data.result | length' "$WORLD/answer")" -gt 0 ]
+}
+
 # The real server scrapes Weir and answers from what it has stored.
 prometheus_scrapes() {
 	cat >"$WORLD/prometheus.yaml" <<-'END'
@@ -93,11 +99,9 @@ prometheus_scrapes() {
 		sed 's/\$__rate_interval/1m/g; s/\$instance/.*/g; s/\$service/.*/g' >"$WORLD/expressions"
 	expect test "$(wc -l <"$WORLD/expressions")" -gt 5
 	local expression
+	# A rate needs two scrapes.
 	while read -r expression; do
-		expect at weir curl -sS --fail --max-time 5 -G --data-urlencode "query=$expression" \
-			-o "$WORLD/answer" http://127.0.0.1:9090/api/v1/query
-		[ "$(jq -r '.data.result | length' "$WORLD/answer")" -gt 0 ] ||
-			fail "nothing for $expression"
+		expect_within 10 prometheus_answers "$expression"
 	done <"$WORLD/expressions"
 	stop_pid $server
 }

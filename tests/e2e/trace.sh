@@ -122,12 +122,21 @@ by_port() {
 	jq_holds port 'length == 10 and all(.[]; .port == "back" or .port_out == "back")'
 }
 
+# The sniffer says that it captures a while before it does.
+peer_captures() {
+	local n
+	for n in {1..6}; do
+		fetch -o /dev/null $URL/
+	done
+	[ "$(stat -c %s "$WORLD/b1.pcapng")" -gt 2000 ]
+}
+
 # Frames that the backend got, by tcpdump's sister, against those that Weir says it sent there.
 captured() {
 	local line=(-T fields -e ip.src -e ip.dst -e tcp.srcport -e tcp.dstport -e tcp.seq_raw -e tcp.checksum)
 	start_at b1 tshark -q -i eth0 -f 'tcp port 8080' -w "$WORLD/b1.pcapng" >"$WORLD/tshark.log" 2>&1 &
 	local peer=$!
-	expect_within 20 grep -q 'Capturing on' "$WORLD/tshark.log"
+	expect_within 20 peer_captures
 	expect beside capture fetch $URL/ -- --json capture web --write "$WORLD/weir.pcapng" --count 60 --for 20s
 	cat "$WORLD/capture"
 	expect_eq "packets" "$(jq .packets "$WORLD/capture")" 60
