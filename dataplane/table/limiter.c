@@ -55,7 +55,7 @@ void limiter_rate_init_half(struct limiter_rate *r, const struct limiter_rate *o
 	*r = *of;
 	if (of->unlimited || of->zero)
 		return;
-	uint64_t unit = of->cost >> of->cost_shift;
+	uint64_t unit = (uint64_t)((uint128)of->cost >> of->cost_shift);
 
 	r->tolerance = of->tolerance / 2 > unit ? of->tolerance / 2 : unit;
 }

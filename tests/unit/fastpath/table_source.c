@@ -358,10 +358,9 @@ static void times_go_round(void)
 	struct random random = random_start("sources, times");
 
 	for (uint32_t hours = 1; hours < 40; hours++) {
-		struct bench b = start(1024, false, 1000, 1000);
-
 		if ((uint16_t)(hours * 3600000 / UNIT + 11) <= SOURCE_KNOWN_UNITS + 1)
 			continue;
+		struct bench b = start(1024, false, 1000, 1000);
 
 		for (uint32_t i = 0; i < 100000; i++)
 			prove(&b, (uint32_t)random_next(&random));
