@@ -40,8 +40,8 @@ static void explain(int err, const json_t *error, const char *path, char *buf, s
 	else if (err == -EACCES)
 		snprintf(buf, size, "may not open %.256s", path);
 	else
-		snprintf(
-			buf, size, "weir-controld on %.256s does not answer: %.128s", path, strerror(-err));
+		snprintf(buf, size, "weir-controld on %.256s does not answer: %.128s", path,
+			strerror(-err));
 }
 
 /* The result, or NULL with the reason in error. */
