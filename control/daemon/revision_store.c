@@ -88,30 +88,14 @@ static void file_take(struct revision_store *s, uint64_t number)
 	s->list[s->count++] = r;
 }
 
-static int folder_make(const char *path)
-{
-	char part[PATH_MAX];
-
-	snprintf(part, sizeof(part), "%s", path);
-	for (char *p = part + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(part, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	/* Configurations are nobody else's business. */
-	return mkdir(part, 0700) && errno != EEXIST ? -errno : 0;
-}
-
 int revision_store_open(struct revision_store *s, const char *path)
 {
 	struct dirent *entry;
 
 	memset(s, 0, sizeof(*s));
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	int rc = folder_make(path);
+	/* Configurations are nobody else's business. */
+	int rc = folder_make(path, 0700);
 	DIR *folder = rc ? NULL : opendir(path);
 
 	if (!folder) {

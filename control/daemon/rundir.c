@@ -15,7 +15,7 @@
 #define FILE_MAX	(64u << 20)
 #define SOCKET_PATH_MAX 107 /* of struct sockaddr_un, without the NUL */
 
-static int folder_make(const char *path)
+int folder_make(const char *path, mode_t mode)
 {
 	char part[PATH_MAX];
 
@@ -28,7 +28,7 @@ static int folder_make(const char *path)
 			return -errno;
 		*p = '/';
 	}
-	return mkdir(part, 0755) && errno != EEXIST ? -errno : 0;
+	return mkdir(part, mode) && errno != EEXIST ? -errno : 0;
 }
 
 static int lock_take(struct rundir *r, const char *instance, char *err, size_t err_size)
@@ -72,7 +72,7 @@ int rundir_open(const char *instance, struct rundir *ret, char *err, size_t err_
 
 	if (!top || !*top)
 		top = "/run/weir";
-	int rc = folder_make(top);
+	int rc = folder_make(top, 0755);
 
 	if (!rc && !realpath(top, resolved))
 		rc = -errno;
@@ -87,7 +87,7 @@ int rundir_open(const char *instance, struct rundir *ret, char *err, size_t err_
 	}
 	snprintf(r.top, sizeof(r.top), "%.200s", resolved);
 	snprintf(r.path, sizeof(r.path), "%.200s/%s", resolved, instance);
-	rc = folder_make(r.path);
+	rc = folder_make(r.path, 0755);
 	if (rc) {
 		snprintf(err, err_size, "%s: %s", r.path, strerror(-rc));
 		return rc;

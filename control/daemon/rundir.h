@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct rundir {
 	char top[PATH_MAX - 256]; /* /run/weir */
@@ -34,6 +35,12 @@ const char *rundir_path(const struct rundir *r, const char *name, char *buf);
 /* Replace a file's content as one step. Returns 0 or -errno. */
 int rundir_write(const struct rundir *r, const char *name, const char *text, size_t length);
 void rundir_unlink(const struct rundir *r, const char *name);
+
+/*
+ * Make a folder and those above it (0755), where they are missing; mode is the last one's.
+ * Returns 0 or -errno.
+ */
+int folder_make(const char *path, mode_t mode);
 
 /*
  * Read a whole file. ret_text is malloc'ed, with a NUL behind ret_length bytes.
