@@ -119,6 +119,7 @@ int health_check_create(struct event_base *base, const struct model_health *sett
 		health_check_destroy(c);
 		return -ENOMEM;
 	}
+	event_priority_set(c->timer, PROBE_PRIORITY);
 	timer_start(c, health_random_part(spread_ns, random_bits()));
 	*ret_check = c;
 	return 0;

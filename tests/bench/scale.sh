@@ -4,18 +4,22 @@
 # How Weir does when there is much of everything: memory for each flow, service, backend and route, and the time
 # until a configuration is in force and until the first packet. A line of JSON for each figure.
 #
-#	tests/bench/scale.sh [-s SERVICES] [-b BACKENDS-A-SERVICE] [-r ROUTES] [-f FLOWS]
+#	tests/bench/scale.sh [-s SERVICES] [-b BACKENDS-A-SERVICE] [-r ROUTES] [-f FLOWS] [-c CHECKED-BACKENDS] [-p PART,...]
+#
+# Parts: start, checks, routes, flows; all of them unless some are named.
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 
-SERVICES=1000 BACKENDS=20 ROUTES=100000 FLOWS=10000000
-while getopts s:b:r:f: option; do
+SERVICES=1000 BACKENDS=20 ROUTES=100000 FLOWS=10000000 CHECKED=5000 PARTS=start,checks,routes,flows
+while getopts s:b:r:f:c:p: option; do
 	case $option in
 	s) SERVICES=$OPTARG ;;
 	b) BACKENDS=$OPTARG ;;
 	r) ROUTES=$OPTARG ;;
 	f) FLOWS=$OPTARG ;;
+	c) CHECKED=$OPTARG ;;
+	p) PARTS=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -158,6 +162,36 @@ measure_changes() {
 	say "backend list" seconds "$(seconds_since "$start")" bytes "$(stat -c %s "$WORLD/out")"
 }
 
+# The same services, each backend of which is asked by HTTP every second.
+checked_config() {
+	local of=$SERVICES
+	SERVICES=$((CHECKED / BACKENDS))
+	config "$SERVICES" | sed 's/health: {type: none}/health: {type: http, interval: 1s, timeout: 900ms}/'
+	SERVICES=$of
+	echo 'metrics: {listen: "127.0.0.1:9464"}'
+}
+
+all_up() { [ "$(ctl --json backend list | jq '[.[] | select(.state == "up")] | length')" -eq "$CHECKED" ]; }
+
+figure() { # METRIC: its value now
+	at weir curl -s --max-time 5 http://127.0.0.1:9464/metrics | awk -v name="weir_health_$1" '$1 == name { print $2 }'
+}
+
+# With the daemon on a core of its own, as it has on a server, where the rest of the run is not.
+measure_checks() {
+	local seconds=20 started late ticks pid=${weir_pid[default]}
+	checked_config >"$WORLD/checked.yaml"
+	ctl config apply "$WORLD/checked.yaml" >/dev/null
+	wait_for 60 all_up
+	started=$(figure checks_total) late=$(figure checks_late_total) ticks=$(cpu_ticks "$pid")
+	sleep "$seconds"
+	say "health checks of $CHECKED backends, one a second" seconds "$seconds" \
+		started $(($(figure checks_total) - started)) late $(($(figure checks_late_total) - late)) \
+		worst_lateness_seconds "$(figure check_lateness_max_seconds)" \
+		core_share "$(awk -v t=$(($(cpu_ticks "$pid") - ticks)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" \
+			'BEGIN { printf "%.2f", t / hz / s }')"
+}
+
 measure_routes() {
 	local start before memory pid=${weir_pid[default]} lines
 	before=$(cpu_ticks "$pid") memory=$(memory_of "$pid")
@@ -185,8 +219,15 @@ measure_flows() {
 topology
 config "$SERVICES" >"$WORLD/many.yaml"
 config 1 >"$WORLD/default.yaml"
-measure_start
-measure_changes
-measure_routes
+part() { [[ ,$PARTS, == *,$1,* ]]; }
+if part start || part routes; then
+	measure_start
+	measure_changes
+	! part routes || measure_routes
+fi
+if part checks; then
+	[ -n "${weir_pid[default]:-}" ] || weir_start default
+	measure_checks
+fi
 weir_stop
-measure_flows
+! part flows || measure_flows
