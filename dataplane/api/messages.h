@@ -41,6 +41,9 @@
 #define WEIR_AFFINITY_MIN_PLACES      1024u
 #define WEIR_AFFINITY_MAX_PLACES      16777216u
 #define WEIR_AFFINITY_MAX_TIMEOUT_NS  (UINT64_C(2592000) * 1000000000) /* 30 days */
+#define WEIR_MAX_DIRECTIVE_SOURCES    1024
+#define WEIR_SOURCE_WEIGHT_UNIT	      16u /* a source's weight is in sixteenths */
+#define WEIR_SOURCE_WEIGHT_MAX	      (32u * WEIR_SOURCE_WEIGHT_UNIT)
 
 enum weir_message_type {
 	WEIR_MESSAGE_HELLO = 1, /* weir_hello -> weir_hello_reply + telemetry memfd */
@@ -52,6 +55,7 @@ enum weir_message_type {
 	WEIR_MESSAGE_RUN = 7, /* replay: process the captures to their end, then reply */
 	WEIR_MESSAGE_STOP = 8, /* end the process cleanly; replied to before it ends */
 	WEIR_MESSAGE_EVENT = 9, /* weir_event, from the data plane */
+	WEIR_MESSAGE_DIRECTIVES = 20, /* weir_directives + arrays -> empty; one service */
 	/* trace.h */
 	WEIR_MESSAGE_TRACE_START = 24, /* weir_trace_start -> weir_trace_started */
 	WEIR_MESSAGE_TRACE_READ = 25, /* weir_trace_read -> weir_trace_batch + records */
@@ -223,6 +227,70 @@ struct weir_neighbour_update {
 	uint8_t resolved;
 };
 
+/*
+ * DIRECTIVES: what adaptation wants in force for one service until the next ones: the header, then
+ * backend_count weir_directive_backend, then source_count weir_directive_source.
+ *
+ * They move only inside the configuration: a limit is the lower of the two, a weight at most twice the
+ * configured one, and who takes no flows by state or weight takes none. Backends that are not named are as
+ * configured; names that are not there any more are passed over. A weight is followed when it differs from
+ * that in force by more than 1/32, or is the configured one.
+ *
+ * Nothing newer for stale_ns: weights stay, and the guard shrinks caps while latency is over guard_ns.
+ * For expires_ns: all is as configured.
+ */
+enum weir_directive_flag {
+	WEIR_DIRECTIVE_F_SPILL = 1u
+		<< 0, /* who is far above the fair share of what is in flight: spill */
+	WEIR_DIRECTIVE_F_WATCH = 1u << 1, /* count heavy sources: struct weir_heavy */
+	WEIR_DIRECTIVE_F_POLICE = 1u << 2, /* source_* and the array of sources hold */
+};
+
+struct weir_directives {
+	char service[WEIR_NAME_SIZE];
+	uint64_t issued_ns; /* CLOCK_MONOTONIC; not older than the service's last */
+	uint64_t stale_ns; /* 0: 1 s */
+	uint64_t expires_ns; /* 0: 30 s; not below stale_ns */
+	uint64_t
+		guard_ns; /* latency (first byte, or what in flight means) to stay below; 0: no guard */
+	uint64_t limit_packets; /* as in weir_config_service */
+	uint64_t limit_bits;
+	uint64_t limit_connections;
+	/*
+	 * Of one source, per second: green below, yellow (new flows: only where in flight is below cap_yellow)
+	 * to source_yellow times that, then red: dropped. WEIR_UNLIMITED: not policed by that.
+	 */
+	uint64_t source_flows;
+	uint64_t source_packets;
+	uint64_t
+		source_burst_ns; /* depth of each bucket as time at full rate; at least two units */
+	uint32_t flags; /* enum weir_directive_flag */
+	uint32_t backend_count;
+	uint32_t source_count;
+	uint8_t source_prefix; /* bits of an address that make a source; with WATCH or POLICE */
+	uint8_t source_yellow; /* 2..64; with POLICE */
+	uint8_t reserved[2];
+};
+
+struct weir_directive_backend {
+	uint8_t address[16];
+	uint16_t port; /* host order */
+	uint8_t ejected; /* 1: no new flows, unless nobody else takes any */
+	uint8_t reserved;
+	uint32_t weight; /* in 1/WEIR_WEIGHT_UNIT of a configured unit */
+	uint32_t
+		cap; /* new flows only while fewer are in flight; WEIR_NO_CAP: none, 0: no new flow */
+	uint32_t cap_yellow; /* the same for yellow flows; not above cap */
+	uint32_t close_idle; /* so many thousandths of its idle flows are closed, once; nat + tcp */
+};
+
+struct weir_directive_source {
+	uint8_t address[16]; /* IPv4 mapped; bits beyond the prefix do not count */
+	uint32_t
+		weight; /* its rates are this many sixteenths of the others': 1..WEIR_SOURCE_WEIGHT_MAX */
+	uint32_t boxed_ms; /* so long from now nothing of it passes; 0: not in the penalty box */
+};
+
 struct weir_flow_query {
 	char service[WEIR_NAME_SIZE]; /* FIND: may be empty */
 	uint32_t limit; /* LIST: 1..65536 records at most */
@@ -285,6 +353,9 @@ static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layo
 static_assert(sizeof(struct weir_config_hop_group) == 100, "config hop group layout");
 static_assert(sizeof(struct weir_backend_update) == 88, "backend update layout");
 static_assert(sizeof(struct weir_neighbour_update) == 24, "neighbour update layout");
+static_assert(sizeof(struct weir_directives) == 160, "directives layout");
+static_assert(sizeof(struct weir_directive_backend) == 36, "directive backend layout");
+static_assert(sizeof(struct weir_directive_source) == 24, "directive source layout");
 static_assert(sizeof(struct weir_flow_query) == 108, "flow query layout");
 static_assert(sizeof(struct weir_flow_record) == 144, "flow record layout");
 static_assert(sizeof(struct weir_event) == 344, "event layout");

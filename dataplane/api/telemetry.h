@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 3u
+#define WEIR_TELEMETRY_VERSION 4u
 
 #define WEIR_MAX_CORES	  64
 #define WEIR_MAX_PORTS	  16
@@ -84,6 +84,10 @@ struct weir_service_cell {
 	uint64_t sources_tracked; /* places taken in the table */
 	uint64_t sources_known; /* those of sources that are known to be good */
 	uint64_t sources_overflow; /* counter: packets judged without a budget of their own */
+	/* New flows that were asked for, each time: refused ones come again. new_flows were forwarded. */
+	uint64_t offered;
+	uint64_t spilled; /* new flows that went elsewhere than the table says */
+	uint64_t closed_idle; /* idle flows closed as directives said */
 	uint64_t dropped[WEIR_DROP_COUNT];
 	struct weir_histogram residence; /* receive to transmit, every packet transmitted */
 };
@@ -96,8 +100,54 @@ struct weir_backend_cell {
 	uint64_t bytes_from;
 	uint64_t new_flows;
 	uint64_t closed_flows;
+	/*
+	 * What the backend has not answered yet. nat: SYNs and requests without a response (tcp: until the
+	 * flow ends; udp: for WEIR_UDP_PATIENCE_NS at most); dsr: open flows. This core's share of a sum, so
+	 * that a cell alone may be below zero.
+	 */
+	uint64_t in_flight;
+	uint64_t
+		in_flight_peak; /* of this core, in the 100 ms of the last one and the 100 ms before */
+	uint64_t requests; /* begun; those that were answered: first_byte.count */
+	uint64_t
+		syn_sent; /* tcp: flows opened or moved here by a SYN; nat: answered: connect.count */
+	uint64_t resets; /* nat + tcp: flows that the backend reset */
 	struct weir_histogram connect; /* nat + tcp: SYN to SYN-ACK */
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
+};
+
+#define WEIR_UDP_PATIENCE_NS UINT64_C(2000000000)
+
+/*
+ * Who asks most of a service, by one worker core; on while directives say so. Space-Saving (Metwally,
+ * Agrawal, El Abbadi, 2005) in sets: a source may be in any way of the one set that its keyed hash
+ * chooses, and one that is in none takes the place of that with the lowest score. `score` counts events
+ * and is halved every second; `inherited` is how much of it was the predecessor's. packets and flows are
+ * the source's own since it took its place: never too many, but for packets being sampled.
+ *
+ * Each set has a sequence number that is odd while the set changes; readers copy and try again.
+ */
+#define WEIR_HEAVY_SETS 32u
+#define WEIR_HEAVY_WAYS 8u
+
+struct weir_heavy_entry {
+	uint8_t address[16]; /* IPv4 mapped; bits beyond the prefix are 0 */
+	uint64_t packets; /* from the source; sampled */
+	uint64_t flows; /* asked for */
+};
+
+struct weir_heavy_set {
+	uint32_t seq;
+	uint32_t second; /* when scores were halved last */
+	uint16_t tag[WEIR_HEAVY_WAYS]; /* 0: nobody */
+	uint32_t score[WEIR_HEAVY_WAYS];
+	uint32_t inherited[WEIR_HEAVY_WAYS];
+	uint32_t reserved[2];
+	struct weir_heavy_entry entry[WEIR_HEAVY_WAYS];
+};
+
+struct weir_heavy {
+	struct weir_heavy_set set[WEIR_HEAVY_SETS];
 };
 
 /* One port on one core. */
@@ -182,6 +232,18 @@ struct weir_backend_entry {
 	uint16_t weight;
 	uint16_t epoch;
 	uint8_t address[16]; /* IPv4 mapped */
+	/* What is in force by directives; relaxed atomics, outside of directory_seq. */
+	uint32_t weight_in_force; /* in 1/WEIR_WEIGHT_UNIT; 0: ejected */
+	uint32_t cap; /* on in_flight; WEIR_NO_CAP: none */
+};
+
+#define WEIR_WEIGHT_UNIT 1000u
+#define WEIR_NO_CAP	 UINT32_MAX
+
+enum weir_directed {
+	WEIR_DIRECTED_NO = 0, /* as configured */
+	WEIR_DIRECTED_YES = 1,
+	WEIR_DIRECTED_STALE = 2, /* no directives for too long: the guard is on */
 };
 
 struct weir_service_entry {
@@ -201,7 +263,13 @@ struct weir_service_entry {
 	uint32_t flow_capacity; /* entries of the flow table, over all its buckets */
 	uint64_t worker_mask; /* bit i: core i is a worker of this service */
 	uint32_t source_entries; /* places for sources; 0: they are not limited one by one */
+	uint32_t directed; /* enum weir_directed; relaxed atomic, as are the following */
+	uint32_t directive_flags; /* enum weir_directive_flag, messages.h; in force */
 	uint32_t reserved;
+	uint64_t limit_packets; /* in force: as configured, or lower by a directive */
+	uint64_t limit_bits;
+	uint64_t limit_connections;
+	uint64_t heavy_offset[WEIR_MAX_CORES]; /* struct weir_heavy, by index of the core */
 };
 
 enum weir_telemetry_flag {
@@ -245,7 +313,8 @@ static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "hist
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
 static_assert(sizeof(struct weir_port_entry) == 200, "port entry layout");
-static_assert(sizeof(struct weir_backend_entry) == 24, "backend entry layout");
+static_assert(sizeof(struct weir_backend_entry) == 32, "backend entry layout");
+static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
 static_assert(sizeof(struct weir_service_entry) % 8 == 0, "service entry layout");
 
 #endif

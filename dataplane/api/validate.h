@@ -20,6 +20,7 @@ int weir_flow_query_validate(const void *body, size_t length, char *err, size_t 
 /* Without the filter's instructions: dataplane/net/filter.h checks those. */
 int weir_trace_start_validate(const void *body, size_t length, char *err, size_t err_size);
 int weir_trace_read_validate(const void *body, size_t length, char *err, size_t err_size);
+int weir_directives_validate(const void *body, size_t length, char *err, size_t err_size);
 
 /* The arrays behind a validated header. */
 struct weir_config_view {
@@ -33,5 +34,14 @@ struct weir_config_view {
 };
 
 void weir_config_view(const void *body, struct weir_config_view *ret_view);
+
+/* The same of directives. */
+struct weir_directives_view {
+	const struct weir_directives *header;
+	const struct weir_directive_backend *backends;
+	const struct weir_directive_source *sources;
+};
+
+void weir_directives_view(const void *body, struct weir_directives_view *ret_view);
 
 #endif

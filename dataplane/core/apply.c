@@ -455,10 +455,25 @@ static int generation_vary(struct fastpath *fp, struct service_settings *const *
 	return ret;
 }
 
+int apply_settings(
+	struct fastpath *fp, struct service_settings **changed, char *err, size_t err_size)
+{
+	struct generation *g;
+	int ret = generation_vary(fp, changed, &g);
+
+	if (ret) {
+		snprintf(err, err_size, "no memory for a generation");
+		return ret;
+	}
+	memset(changed, 0, WEIR_MAX_SERVICES * sizeof(changed[0]));
+	generation_destroy(generation_publish(fp, g));
+	directory_write(fp, g);
+	return 0;
+}
+
 static int updates_apply(struct fastpath *fp, const struct weir_backend_update *updates,
 	uint32_t count, struct service_settings **changed, char *err, size_t err_size)
 {
-	struct generation *g;
 	int ret;
 
 	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++) {
@@ -469,15 +484,7 @@ static int updates_apply(struct fastpath *fp, const struct weir_backend_update *
 		if (ret)
 			return ret;
 	}
-	ret = generation_vary(fp, changed, &g);
-	if (ret) {
-		snprintf(err, err_size, "no memory for a generation");
-		return ret;
-	}
-	memset(changed, 0, WEIR_MAX_SERVICES * sizeof(changed[0]));
-	generation_destroy(generation_publish(fp, g));
-	directory_write(fp, g);
-	return 0;
+	return apply_settings(fp, changed, err, err_size);
 }
 
 static bool service_exists(const struct fastpath *fp, const char *name)

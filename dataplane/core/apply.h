@@ -7,12 +7,23 @@
 #ifndef WEIR_CORE_APPLY_H
 #define WEIR_CORE_APPLY_H
 
+#include <stddef.h>
+
 struct fastpath;
+struct service_settings;
 
 /* Remove every service and the generation, when the cores have stopped and fastpath_drain() is done. */
 void apply_nothing(struct fastpath *fp);
 
 /* Drop all that is queued, as shutdown, when the cores have stopped. */
 void fastpath_drain(struct fastpath *fp);
+
+/*
+ * Exchange the settings of some services: a generation like the one in force but for those.
+ *
+ * changed  by slot, NULL where nothing changes; emptied on success
+ */
+int apply_settings(
+	struct fastpath *fp, struct service_settings **changed, char *err, size_t err_size);
 
 #endif

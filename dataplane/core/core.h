@@ -174,6 +174,8 @@ int directory_cells_create(struct fastpath *fp, const struct weir_config_service
 void directory_cells_free(struct fastpath *fp, struct service_cells *cells);
 /* Show the services of a generation. */
 void directory_write(struct fastpath *fp, const struct generation *g);
+/* Show what directives have in force for one. */
+void directory_direct(struct fastpath *fp, const struct service_settings *settings);
 /* Packets received but neither sent nor dropped, by a service's cells. */
 uint64_t directory_queued(const struct service_cells *cells);
 

@@ -5,6 +5,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/service/directive.h"
 
 #include <errno.h>
 #include <string.h>
@@ -94,6 +95,26 @@ static void backends_write(const struct service_settings *s, struct weir_backend
 	}
 }
 
+#define SHOW(word, value) __atomic_store_n(word, value, __ATOMIC_RELAXED)
+
+void directory_direct(struct fastpath *fp, const struct service_settings *settings)
+{
+	const struct service *s = settings->service;
+	struct weir_service_entry *e = &fp->telemetry->service[s->slot];
+	const struct service_directives *d = s->directives;
+
+	SHOW(&e->directed, d->state);
+	SHOW(&e->directive_flags, d->header.flags);
+	SHOW(&e->limit_packets, settings->in_force.packets);
+	SHOW(&e->limit_bits, settings->in_force.bits);
+	SHOW(&e->limit_connections, settings->in_force.connections);
+	for (uint32_t i = 0; i < settings->backend_slots; i++) {
+		SHOW(&s->cells.entry[i].weight_in_force, settings->weight_in_force[i]);
+		SHOW(&s->cells.entry[i].cap,
+			__atomic_load_n(&d->allowance[i].cap, __ATOMIC_RELAXED));
+	}
+}
+
 static void service_write(
 	struct fastpath *fp, const struct service_settings *settings, struct weir_service_entry *e)
 {
@@ -120,6 +141,8 @@ static void service_write(
 	e->source_entries =
 		settings->source_table ? source_table_entries(settings->source_table) : 0;
 	backends_write(settings, s->cells.entry);
+	service_directives_allow(s->directives, settings);
+	directory_direct(fp, settings);
 	e->used = 1;
 }
 

@@ -91,6 +91,16 @@ int fastpath_update_neighbours(struct fastpath *fp, const struct weir_neighbour_
 	uint32_t count, char *err, size_t err_size);
 
 /*
+ * DIRECTIVES, validated with weir_directives_validate(). Time is any clock in nanoseconds, the same for both
+ * calls: tick, often, is when directives that are not renewed lose their force.
+ *
+ * Returns 0, -ENOENT (no such service), -ESTALE, -EINVAL or -ENOMEM, with the reason in err.
+ */
+int fastpath_direct(
+	struct fastpath *fp, const void *directives, uint64_t now_ns, char *err, size_t err_size);
+void fastpath_direct_tick(struct fastpath *fp, uint64_t now_ns);
+
+/*
  * Walk flows of a service without stopping its workers: records that change meanwhile may be missed or
  * be a little old, but are never torn. ret_records holds query->limit entries.
  */

@@ -175,6 +175,14 @@ static int neighbours(struct process *p, const void *body, size_t length, struct
 	return rc;
 }
 
+static int directives(struct process *p, const void *body, size_t length, struct request_reply *r)
+{
+	int rc = weir_directives_validate(body, length, r->text, sizeof(r->text));
+
+	return rc ? rc :
+		    fastpath_direct(p->fastpath, body, process_now_ns(), r->text, sizeof(r->text));
+}
+
 static int flow_list(struct process *p, const void *body, size_t length, struct request_reply *r)
 {
 	const struct weir_flow_query *query = body;
@@ -249,6 +257,7 @@ void request_handle(struct process *p, const struct weir_message *header, const 
 		[WEIR_MESSAGE_CONFIG] = config,
 		[WEIR_MESSAGE_BACKENDS] = backends,
 		[WEIR_MESSAGE_NEIGHBOURS] = neighbours,
+		[WEIR_MESSAGE_DIRECTIVES] = directives,
 		[WEIR_MESSAGE_FLOW_LIST] = flow_list,
 		[WEIR_MESSAGE_FLOW_FIND] = flow_find,
 		[WEIR_MESSAGE_RUN] = run,

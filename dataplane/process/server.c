@@ -240,6 +240,7 @@ static void tick(struct server *s)
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	port_registry_poll(p->ports, now);
 	requests_trace_tick(p);
+	fastpath_direct_tick(p->fastpath, now);
 	supervisor_tell(p, now);
 	if (s->ticks % REVIVE_TICKS == 0)
 		requests_revive_ports(p);

@@ -3,6 +3,7 @@
 #include "dataplane/service/service.h"
 
 #include "dataplane/service/cell.h"
+#include "dataplane/service/directive.h"
 
 #include <rte_log.h>
 #include <rte_malloc.h>
@@ -173,7 +174,9 @@ int service_create(const struct service_params *params, struct service **ret_ser
 	s->flow_bytes = params->flow_bytes;
 	s->flow_capacity = params->flow_capacity;
 	s->cells = *params->cells;
-	ret = flows_create(s, params);
+	ret = service_directives_create(params->cells->slots, &s->directives);
+	if (ret == 0)
+		ret = flows_create(s, params);
 	for (uint32_t i = 0; ret == 0 && i < params->worker_count; i++)
 		ret = worker_create(s, params, i);
 	if (ret)
@@ -195,6 +198,7 @@ void service_destroy(struct service *s)
 		rte_free(s->worker[i]->cell_epoch);
 		rte_free(s->worker[i]);
 	}
+	service_directives_destroy(s->directives);
 	flow_table_destroy(s->flows);
 	if (s->ports)
 		nat_ports_destroy(s->ports);

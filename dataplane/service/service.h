@@ -30,6 +30,8 @@
 #include <stdint.h>
 
 struct rte_ring;
+struct service_allowance;
+struct service_directives;
 
 #define SERVICE_RING  1024u /* packets that wait for a worker, at most */
 #define SERVICE_BURST 64u
@@ -115,6 +117,16 @@ struct service_settings {
 	uint32_t source_epoch; /* of per_source; 0: none */
 	struct service_per_source *per_source; /* shared; NULL: none */
 	struct service_pool *pool; /* shared */
+	uint32_t *
+		weight_in_force; /* by slot, by which the pool was made; in the memory of backend */
+	struct service_limits {
+		uint64_t packets;
+		uint64_t bits;
+		uint64_t connections;
+		uint64_t burst_ns;
+		uint64_t hz; /* of the workers' clock */
+	} configured;
+	struct service_limits in_force;
 	struct service_sources *sources; /* shared; NULL in dsr */
 };
 static_assert(offsetof(struct service_settings, packets) == RTE_CACHE_LINE_SIZE, "settings line 0");
@@ -153,6 +165,8 @@ struct service {
 	struct service_worker *worker[WEIR_MAX_CORES]; /* owned; [worker_count] */
 	uint8_t bucket_worker[FLOW_PARTITIONS]; /* number of the worker that owns it */
 	uint8_t worker_count;
+	/* the same, by workers: what directives say of backends; NULL while there are none */
+	const struct service_allowance *allowance;
 	/* shared by the workers, one atomic word each */
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter packets;
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter bits;
@@ -167,6 +181,7 @@ struct service {
 	uint32_t source_epoch; /* of the last table of sources that was made */
 	uint16_t slot;
 	uint16_t cores_wanted;
+	struct service_directives *directives; /* owned */
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
 	struct service_cells cells;
 };
@@ -236,6 +251,11 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 int service_settings_update(const struct service_settings *old,
 	const struct weir_backend_update *updates, uint32_t count, const struct hash_seed *seed,
 	struct service_settings **ret_settings, char *err, size_t err_size);
+/*
+ * A copy with weights and limits as directives have them now; NULL when the old one will do.
+ */
+int service_settings_direct(const struct service_settings *old, const struct hash_seed *seed,
+	struct service_settings **ret_settings);
 struct service_settings *service_settings_hold(struct service_settings *s);
 void service_settings_release(struct service_settings *s); /* NULL is fine */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/service/directive.h"
 #include "dataplane/service/service.h"
 #include "dataplane/table/maglev.h"
 
@@ -30,20 +31,21 @@ static void pool_release(struct service_pool *p)
 }
 
 /* Those of the pool or of its fallback that can take new flows, in order of their slots. */
-static uint32_t pool_list_part(
-	const struct service_settings *s, bool fallback, struct maglev_backend *ret_list)
+static uint32_t pool_list_part(const struct service_settings *s, bool fallback, bool directed,
+	struct maglev_backend *ret_list)
 {
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < s->backend_slots; i++) {
 		const struct service_backend *b = &s->backend[i];
+		uint32_t weight = directed ? s->weight_in_force[i] : b->weight * WEIR_WEIGHT_UNIT;
 
-		if (b->state != WEIR_BACKEND_UP || b->weight == 0 || b->fallback != fallback)
+		if (b->state != WEIR_BACKEND_UP || weight == 0 || b->fallback != fallback)
 			continue;
 		memset(&ret_list[count], 0, sizeof(ret_list[count]));
 		memcpy(ret_list[count].address, b->address, sizeof(b->address));
 		ret_list[count].port = ntohs(b->port_be);
-		ret_list[count].weight = b->weight;
+		ret_list[count].weight = weight;
 		ret_list[count].slot = (uint16_t)i;
 		count++;
 	}
@@ -52,9 +54,14 @@ static uint32_t pool_list_part(
 
 static uint32_t pool_list(const struct service_settings *s, struct maglev_backend *ret_list)
 {
-	uint32_t count = pool_list_part(s, false, ret_list);
+	/* Whoever else can: directives that eject everybody would be worse than none. */
+	for (uint32_t part = 0; part < 4; part++) {
+		uint32_t count = pool_list_part(s, part >= 2, part % 2 == 0, ret_list);
 
-	return count ? count : pool_list_part(s, true, ret_list);
+		if (count)
+			return count;
+	}
+	return 0;
 }
 
 static int pool_create(struct maglev_backend *list, uint32_t count, const struct hash_seed *seed,
@@ -172,13 +179,18 @@ static struct service_settings *settings_alloc(
 	n->protocol = s->identity.protocol;
 	n->ipv6 = !service_is_v4(s->identity.address);
 	n->backend_slots = slots;
-	n->backend = rte_zmalloc("backends", (slots + 1) * sizeof(n->backend[0]), 64);
+	n->backend = rte_zmalloc("backends",
+		(slots + 1) * (sizeof(n->backend[0]) + sizeof(n->weight_in_force[0])), 64);
 	if (!n->backend) {
 		rte_free(n);
 		return NULL;
 	}
-	if (old)
+	n->weight_in_force = (uint32_t *)(n->backend + slots + 1);
+	if (old) {
 		memcpy(n->backend, old->backend, old->backend_slots * sizeof(n->backend[0]));
+		memcpy(n->weight_in_force, old->weight_in_force,
+			old->backend_slots * sizeof(n->weight_in_force[0]));
+	}
 	return n;
 }
 
@@ -286,18 +298,26 @@ out:
 	return ret;
 }
 
-static void limits_set(
-	struct service_settings *s, const struct weir_config_service *config, uint64_t hz)
+/* What directives leave of the configured limits. */
+static void limits_set(struct service_settings *s)
 {
-	limiter_rate_init(&s->packets, config->limit_packets, config->burst_ns, hz);
-	limiter_rate_init(&s->bits, config->limit_bits, config->burst_ns, hz);
-	limiter_rate_init(&s->connections, config->limit_connections, config->burst_ns, hz);
+	const struct weir_directives *told = &s->service->directives->header;
+	const struct service_limits *c = &s->configured;
+	struct service_limits *l = &s->in_force;
+
+	*l = *c;
+	l->packets = service_limit_in_force(c->packets, told->limit_packets);
+	l->bits = service_limit_in_force(c->bits, told->limit_bits);
+	l->connections = service_limit_in_force(c->connections, told->limit_connections);
+	limiter_rate_init(&s->packets, l->packets, l->burst_ns, l->hz);
+	limiter_rate_init(&s->bits, l->bits, l->burst_ns, l->hz);
+	limiter_rate_init(&s->connections, l->connections, l->burst_ns, l->hz);
 	limiter_rate_init_half(&s->others_packets, &s->packets);
 	limiter_rate_init_half(&s->others_bits, &s->bits);
 	limiter_rate_init_half(&s->others_connections, &s->connections);
-	s->limits_packets = config->limit_packets != WEIR_UNLIMITED;
-	s->limits_bits = config->limit_bits != WEIR_UNLIMITED;
-	s->limits_connections = config->limit_connections != WEIR_UNLIMITED;
+	s->limits_packets = l->packets != WEIR_UNLIMITED;
+	s->limits_bits = l->bits != WEIR_UNLIMITED;
+	s->limits_connections = l->connections != WEIR_UNLIMITED;
 }
 
 int service_settings_create(struct service *s, const struct service_settings *old,
@@ -315,8 +335,10 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 	}
 	if (ret == 0 && config->mode == WEIR_MODE_NAT)
 		ret = ports_configure(n, sources, config->source_count);
-	if (ret == 0)
+	if (ret == 0) {
+		service_weights_follow(n);
 		ret = pool_attach(n, old, seed);
+	}
 	if (ret == 0)
 		ret = service_affinity_attach(n, old, config, seed);
 	if (ret == -ENOSPC)
@@ -333,7 +355,14 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		service_settings_release(n);
 		return ret;
 	}
-	limits_set(n, config, hz);
+	n->configured = (struct service_limits){
+		.packets = config->limit_packets,
+		.bits = config->limit_bits,
+		.connections = config->limit_connections,
+		.burst_ns = config->burst_ns,
+		.hz = hz,
+	};
+	limits_set(n);
 	n->proxy_protocol = config->proxy_protocol != 0;
 	n->proxied |= n->proxy_protocol;
 	n->silent = config->silent;
@@ -363,6 +392,25 @@ static int backends_update(struct service_settings *s, const struct weir_backend
 	return 0;
 }
 
+/* Like old in all, to be varied; no pool yet. */
+static struct service_settings *settings_copy(const struct service_settings *old)
+{
+	struct service_settings *n = settings_alloc(old->service, old, old->backend_slots);
+
+	if (!n)
+		return NULL;
+	per_source_share(n, old);
+	n->sources = old->sources;
+	if (n->sources) {
+		n->sources->references++;
+		n->nat = n->sources->view;
+	}
+	n->affinity = old->affinity;
+	if (n->affinity)
+		n->affinity->references++;
+	return n;
+}
+
 int service_settings_update(const struct service_settings *old,
 	const struct weir_backend_update *updates, uint32_t count, const struct hash_seed *seed,
 	struct service_settings **ret_settings, char *err, size_t err_size)
@@ -377,25 +425,54 @@ int service_settings_update(const struct service_settings *old,
 		*ret_settings = NULL;
 		return 0;
 	}
-	n = settings_alloc(old->service, old, old->backend_slots);
+	n = settings_copy(old);
 	if (!n)
 		return -ENOMEM;
-	per_source_share(n, old);
-	n->sources = old->sources;
-	if (n->sources) {
-		n->sources->references++;
-		n->nat = n->sources->view;
-	}
-	n->affinity = old->affinity;
-	if (n->affinity)
-		n->affinity->references++;
 	ret = backends_update(n, updates, count, err, err_size);
-	if (ret == 0)
+	if (ret == 0) {
+		service_weights_follow(n);
 		ret = pool_attach(n, old, seed);
+	}
 	if (ret) {
 		service_settings_release(n);
 		return ret;
 	}
+	*ret_settings = n;
+	return 0;
+}
+
+static bool limits_differ(const struct service_settings *s)
+{
+	const struct weir_directives *told = &s->service->directives->header;
+	const struct service_limits *c = &s->configured;
+	const struct service_limits *l = &s->in_force;
+
+	return l->packets != service_limit_in_force(c->packets, told->limit_packets) ||
+		l->bits != service_limit_in_force(c->bits, told->limit_bits) ||
+		l->connections != service_limit_in_force(c->connections, told->limit_connections);
+}
+
+int service_settings_direct(const struct service_settings *old, const struct hash_seed *seed,
+	struct service_settings **ret_settings)
+{
+	bool weights = service_weights_differ(old);
+	struct service_settings *n;
+	int ret;
+
+	*ret_settings = NULL;
+	if (!weights && !limits_differ(old))
+		return 0;
+	n = settings_copy(old);
+	if (!n)
+		return -ENOMEM;
+	if (weights)
+		service_weights_follow(n);
+	ret = pool_attach(n, old, seed);
+	if (ret) {
+		service_settings_release(n);
+		return ret;
+	}
+	limits_set(n);
 	*ret_settings = n;
 	return 0;
 }

@@ -13,7 +13,7 @@ struct candidate {
 	uint64_t hash; /* of address and port; order, offset and skip come from it */
 	const struct maglev_backend *backend;
 	uint32_t share; /* entries it gets in the end */
-	uint32_t remainder; /* of the division that made the share */
+	uint64_t remainder; /* of the division that made the share */
 	uint32_t at; /* next entry of its permutation */
 	uint32_t skip;
 	uint32_t credit; /* in 1/ROUNDS of an entry */
@@ -90,7 +90,7 @@ static int divide(struct candidate *c, uint32_t n)
 		uint64_t exact = (uint64_t)MAGLEV_SIZE * c[i].backend->weight;
 
 		c[i].share = (uint32_t)(exact / weights);
-		c[i].remainder = (uint32_t)(exact % weights);
+		c[i].remainder = exact % weights;
 		if (c[i].share == 0) {
 			c[i].share = 1;
 			c[i].remainder = 0;

@@ -25,8 +25,8 @@
 struct maglev_backend {
 	uint8_t address[16];
 	uint16_t port;
-	uint16_t weight; /* 0: gets nothing */
 	uint16_t slot; /* what the table's entries say */
+	uint32_t weight; /* in any unit, the same for all; 0: gets nothing */
 };
 
 /*

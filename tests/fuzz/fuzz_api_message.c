@@ -66,6 +66,22 @@ static void config_check(const void *body, size_t length)
 		FUZZ_CHECK(v.neighbours[i].port < v.header->port_count);
 }
 
+static void directives_check(const void *body, size_t length)
+{
+	struct weir_directives_view v;
+
+	weir_directives_view(body, &v);
+	name_check(v.header->service, sizeof(v.header->service));
+	FUZZ_CHECK(
+		(const char *)(v.sources + v.header->source_count) == (const char *)body + length);
+	for (uint32_t i = 0; i < v.header->backend_count; i++)
+		FUZZ_CHECK(v.backends[i].cap_yellow <= v.backends[i].cap &&
+			v.backends[i].close_idle <= 1000);
+	for (uint32_t i = 0; i < v.header->source_count; i++)
+		FUZZ_CHECK(
+			v.sources[i].weight >= 1 && v.sources[i].weight <= WEIR_SOURCE_WEIGHT_MAX);
+}
+
 static void message_check(const struct weir_stream_message *m)
 {
 	char err[256] = "";
@@ -84,6 +100,11 @@ static void message_check(const struct weir_stream_message *m)
 		break;
 	case WEIR_MESSAGE_NEIGHBOURS:
 		rc = weir_neighbour_updates_validate(m->body, length, err, sizeof(err));
+		break;
+	case WEIR_MESSAGE_DIRECTIVES:
+		rc = weir_directives_validate(m->body, length, err, sizeof(err));
+		if (rc == 0)
+			directives_check(m->body, length);
 		break;
 	case WEIR_MESSAGE_TRACE_START:
 		rc = weir_trace_start_validate(m->body, length, err, sizeof(err));

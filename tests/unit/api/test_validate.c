@@ -363,6 +363,82 @@ static void traces(void)
 	CU_ASSERT_EQUAL(weir_trace_read_validate(&bad, sizeof(bad), err, sizeof(err)), -EINVAL);
 }
 
+struct directives_message {
+	struct weir_directives header;
+	struct weir_directive_backend backend[2];
+	struct weir_directive_source source[2];
+};
+
+static struct directives_message directives_good(void)
+{
+	return (struct directives_message){
+		.header = {
+			.service = "web",
+			.stale_ns = 1000000000,
+			.expires_ns = 30000000000,
+			.limit_packets = 1000,
+			.limit_bits = WEIR_UNLIMITED,
+			.source_flows = 10,
+			.flags = WEIR_DIRECTIVE_F_POLICE | WEIR_DIRECTIVE_F_SPILL,
+			.backend_count = 2,
+			.source_count = 2,
+			.source_prefix = 32,
+			.source_yellow = 4,
+		},
+		.backend = {
+			{ .port = 80, .weight = 31000, .cap = 40, .cap_yellow = 20 },
+			{ .port = 81, .ejected = 1, .cap = WEIR_NO_CAP, .close_idle = 1000 },
+		},
+		.source = { { .weight = 16 }, { .weight = 512, .boxed_ms = 10000 } },
+	};
+}
+
+#define DIRECTIVES_REFUSED(change, text)                                                      \
+	do {                                                                                  \
+		struct directives_message m = directives_good();                              \
+		size_t length = sizeof(m);                                                    \
+		char err_[256] = "";                                                          \
+		change;                                                                       \
+		CU_ASSERT_TRUE(weir_directives_validate(&m, length, err_, sizeof(err_)) < 0); \
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_, text));                                   \
+		if (!strstr(err_, text))                                                      \
+			printf("# said: '%s', expected: '%s'\n", err_, text);                 \
+	} while (0)
+
+static void directives(void)
+{
+	struct directives_message good = directives_good();
+	struct weir_directives_view v;
+
+	CU_ASSERT_EQUAL(weir_directives_validate(&good, sizeof(good), NULL, 0), 0);
+	weir_directives_view(&good, &v);
+	CU_ASSERT_PTR_EQUAL(v.backends, good.backend);
+	CU_ASSERT_PTR_EQUAL(v.sources, good.source);
+	DIRECTIVES_REFUSED(length--, "counts in their header make");
+	DIRECTIVES_REFUSED(length = 159, "too short");
+	DIRECTIVES_REFUSED(m.header.backend_count = 1, "counts in their header make");
+	DIRECTIVES_REFUSED(m.header.backend_count = UINT32_MAX, "at most 4096");
+	DIRECTIVES_REFUSED(m.header.source_count = UINT32_MAX, "at most 1024");
+	DIRECTIVES_REFUSED(m.header.service[0] = 0, "service name");
+	DIRECTIVES_REFUSED(m.header.flags = 8, "flags 0x8");
+	DIRECTIVES_REFUSED(m.header.expires_ns = 1, "stale after");
+	DIRECTIVES_REFUSED(m.header.stale_ns = UINT64_MAX, "stale after");
+	DIRECTIVES_REFUSED(m.header.guard_ns = UINT64_MAX, "guard");
+	DIRECTIVES_REFUSED(m.header.limit_bits = UINT64_MAX - 1, "limit of bits");
+	DIRECTIVES_REFUSED(m.header.source_flows = UINT64_MAX - 1, "flows per source");
+	DIRECTIVES_REFUSED(m.header.source_burst_ns = UINT64_MAX, "burst");
+	DIRECTIVES_REFUSED(m.header.source_prefix = 0, "prefix of 0");
+	DIRECTIVES_REFUSED(m.header.source_prefix = 129, "prefix of 129");
+	DIRECTIVES_REFUSED(m.header.source_yellow = 1, "yellow");
+	DIRECTIVES_REFUSED(m.backend[0].ejected = 2, "ejected is 2");
+	DIRECTIVES_REFUSED(m.backend[0].weight = 131070001, "weight");
+	DIRECTIVES_REFUSED(m.backend[0].cap_yellow = 41, "yellow flows");
+	DIRECTIVES_REFUSED(m.backend[1].close_idle = 1001, "1001 of 1000");
+	DIRECTIVES_REFUSED(m.source[0].weight = 0, "weight 0");
+	DIRECTIVES_REFUSED(m.source[1].weight = 513, "weight 513");
+	DIRECTIVES_REFUSED(m.source[1].boxed_ms = UINT32_MAX, "penalty box");
+}
+
 static const struct tap_case cases[] = {
 	{ "good configurations are accepted", good_messages },
 	{ "the view points at the parts of a message", view_points_at_the_parts },
@@ -382,6 +458,7 @@ static const struct tap_case cases[] = {
 	{ "flow queries are checked", flow_queries },
 	{ "a change of any single byte is survived", any_changed_byte_is_survived },
 	{ "a trace that asks for what cannot be is refused", traces },
+	{ "directives that contradict themselves are refused", directives },
 };
 
 TAP_MAIN("validate", cases)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/service/directive.h"
+
+#include "dataplane/service/service.h"
+
+#include <rte_malloc.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A weight is followed when it is this part of that in force away from it; building a table takes its time. */
+#define HYSTERESIS 32u
+
+int service_directives_create(uint32_t slots, struct service_directives **ret_directives)
+{
+	struct service_directives *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->slots = slots;
+	d->backend = calloc(slots + 1, sizeof(d->backend[0]));
+	d->allowance = rte_zmalloc("caps of backends", (slots + 1) * sizeof(d->allowance[0]), 64);
+	if (!d->backend || !d->allowance) {
+		service_directives_destroy(d);
+		return -ENOMEM;
+	}
+	service_directives_clear(d);
+	*ret_directives = d;
+	return 0;
+}
+
+void service_directives_destroy(struct service_directives *d)
+{
+	if (!d)
+		return;
+	rte_free(d->allowance);
+	free(d->backend);
+	free(d);
+}
+
+static void allow(struct service_allowance *a, uint32_t cap, uint32_t cap_yellow)
+{
+	__atomic_store_n(&a->cap, cap, __ATOMIC_RELAXED);
+	__atomic_store_n(&a->cap_yellow, cap_yellow, __ATOMIC_RELAXED);
+}
+
+void service_directives_clear(struct service_directives *d)
+{
+	d->state = WEIR_DIRECTED_NO;
+	memset(&d->header, 0, sizeof(d->header));
+	d->header.limit_packets = WEIR_UNLIMITED;
+	d->header.limit_bits = WEIR_UNLIMITED;
+	d->header.limit_connections = WEIR_UNLIMITED;
+	for (uint32_t i = 0; i < d->slots; i++) {
+		d->backend[i].told = false;
+		allow(&d->allowance[i], WEIR_NO_CAP, WEIR_NO_CAP);
+		__atomic_store_n(&d->allowance[i].spill, WEIR_NO_CAP, __ATOMIC_RELAXED);
+	}
+}
+
+static void backend_take(struct service_told *t, const struct service_backend *owner,
+	const struct weir_directive_backend *b)
+{
+	t->told = true;
+	t->epoch = owner->epoch;
+	t->ejected = b->ejected;
+	t->weight = b->weight;
+	t->cap = b->cap;
+	t->cap_yellow = b->cap_yellow;
+}
+
+int service_directives_take(struct service_directives *d, const struct service_settings *settings,
+	const struct weir_directives_view *v, uint64_t now_ns, char *err, size_t err_size)
+{
+	const struct weir_directives *h = v->header;
+
+	if ((h->flags & (WEIR_DIRECTIVE_F_WATCH | WEIR_DIRECTIVE_F_POLICE)) && !settings->ipv6 &&
+		h->source_prefix > 32) {
+		snprintf(err, err_size, "service %s: IPv4 sources by a prefix of %u bits",
+			h->service, h->source_prefix);
+		return -EINVAL;
+	}
+	if (d->state != WEIR_DIRECTED_NO && h->issued_ns < d->header.issued_ns) {
+		snprintf(err, err_size, "service %s: directives older than those in force",
+			h->service);
+		return -ESTALE;
+	}
+	d->header = *h;
+	d->since_ns = now_ns;
+	d->state = WEIR_DIRECTED_YES;
+	for (uint32_t i = 0; i < d->slots; i++)
+		d->backend[i].told = false;
+	for (uint32_t i = 0; i < h->backend_count; i++) {
+		int slot =
+			service_backend_find(settings, v->backends[i].address, v->backends[i].port);
+
+		if (slot >= 0)
+			backend_take(&d->backend[slot], &settings->backend[slot], &v->backends[i]);
+	}
+	return 0;
+}
+
+static bool is_told(const struct service_settings *s, uint32_t slot)
+{
+	const struct service_told *t = &s->service->directives->backend[slot];
+
+	return t->told && t->epoch == s->backend[slot].epoch;
+}
+
+void service_directives_allow(struct service_directives *d, const struct service_settings *settings)
+{
+	for (uint32_t i = 0; i < settings->backend_slots; i++) {
+		const struct service_told *t = &d->backend[i];
+
+		if (is_told(settings, i))
+			allow(&d->allowance[i], t->cap, t->cap_yellow);
+		else
+			allow(&d->allowance[i], WEIR_NO_CAP, WEIR_NO_CAP);
+	}
+}
+
+uint32_t service_weight_told(const struct service_settings *s, uint32_t slot)
+{
+	const struct service_told *t = &s->service->directives->backend[slot];
+	uint32_t configured = s->backend[slot].weight * WEIR_WEIGHT_UNIT;
+
+	if (!is_told(s, slot))
+		return configured;
+	return t->ejected ? 0 : RTE_MIN(t->weight, 2 * configured);
+}
+
+bool service_weights_differ(const struct service_settings *s)
+{
+	for (uint32_t i = 0; i < s->backend_slots; i++) {
+		uint32_t now = s->weight_in_force[i];
+		uint32_t told = service_weight_told(s, i);
+		uint32_t apart = told > now ? told - now : now - told;
+
+		if (s->backend[i].state == WEIR_BACKEND_UNUSED || apart == 0)
+			continue;
+		if (now == 0 || told == 0 || told == s->backend[i].weight * WEIR_WEIGHT_UNIT ||
+			apart > now / HYSTERESIS)
+			return true;
+	}
+	return false;
+}
+
+void service_weights_follow(struct service_settings *s)
+{
+	for (uint32_t i = 0; i < s->backend_slots; i++)
+		s->weight_in_force[i] = service_weight_told(s, i);
+}
+
+uint64_t service_limit_in_force(uint64_t configured, uint64_t told)
+{
+	return RTE_MIN(configured, told);
+}
