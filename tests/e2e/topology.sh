@@ -47,7 +47,8 @@ open_loop() {
 	load_wait open
 	expect_no_failures open
 	expect_number "answers" "$(load_field open .ok)" -ge 450
-	expect_number "answers" "$(load_field open .ok)" -le 501
+	# Its last second is longer when nobody gives it a CPU.
+	expect_number "answers" "$(load_field open .ok)" -le "$(load_field open '500 * .elapsed + 1')"
 }
 
 failures_are_counted() {
