@@ -217,7 +217,7 @@ traces() {
 	echo "mounts:"
 	grep -F "$RUN" /proc/self/mounts
 	echo "processes:"
-	pgrep -a weir- | grep -vE 'weir-(load|udp)' | cut -d ' ' -f 2-
+	pgrep -a weir- | grep -vE 'weir-(load|udp|crowd|origin)' | cut -d ' ' -f 2-
 	echo "hugepages:"
 	cat /proc/sys/vm/nr_hugepages
 }
