@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""From what the scenarios left in FOLDER, write the table and the pictures: report.py FOLDER DOCS
+
+DOCS/scenarios.md gets a table between its marks, DOCS/scenarios/NAME.svg a picture of each scenario.
+"""
+
+import pathlib
+import sys
+
+import figures
+import plot
+from table import SCENARIOS
+
+BEGIN, END = "<!-- results: written by tests/scenarios/report.py -->", "<!-- end of results -->"
+
+
+def rows(scenario, runs):
+    machine = [figures.machine(run) for run in runs.values()]
+    yield f"| **[{scenario.name}](scenarios/{scenario.name}.svg)**: {scenario.title} | | | | |"
+    for c in figures.judge(scenario, runs["off"], runs["on"]):
+        held = "" if not c.must else "holds" if c.held else "**does not hold**"
+        yield f"| {c.what} | {c.off} | {c.on} | {c.must} | {held} |"
+    late = " / ".join(f"{m['late_p99'] * 1e3:.1f} ms" for m in machine)
+    cpu = [f"{m['dataplane'] * 100:.0f} % + {m['controld'] * 100:.1f} %" for m in machine]
+    yield f"| the generator's own lateness, p99: {late}; CPU of data plane + daemon | {cpu[0]} | {cpu[1]} | | |"
+
+
+def main():
+    folder, docs = map(pathlib.Path, sys.argv[1:3])
+    table = ["| | off | on | must be | |", "| --- | --- | --- | --- | --- |"]
+    (docs / "scenarios").mkdir(exist_ok=True)
+    for scenario in SCENARIOS:
+        if not all((folder / scenario.name / mode / "weir.json").exists() for mode in ("off", "on")):
+            print(f"report: no results of {scenario.name}", file=sys.stderr)
+            continue
+        runs = {mode: figures.load(scenario, folder / scenario.name / mode) for mode in ("off", "on")}
+        table += rows(scenario, runs)
+        (docs / "scenarios" / f"{scenario.name}.svg").write_text(plot.svg(scenario, runs), encoding="utf-8")
+    page = docs / "scenarios.md"
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    page.write_text(head + BEGIN + "\n\n" + "\n".join(table) + "\n\n" + END + tail, encoding="utf-8")
+
+
+main()

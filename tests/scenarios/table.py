@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scenarios: what the world does, and when. Which figures decide is in figures.py.
+
+Loads are shares of what the pool can do. `mean` and `slots` make a pool that two cores can carry around Weir
+with room to spare: the time that a request takes is waited for, not computed. Ratios are those that the
+adaptation was designed with: the calm load is 0.6 of the capacity, the objective six times the mean service time.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    seconds: float
+    event: tuple  # from, to: the window that is judged
+    loads: tuple  # of the legitimate sources: (at, share of capacity[, ramp])
+    attack: tuple = ()  # of the attackers, likewise
+    changes: tuple = ()  # of backends: (at, first, last, "slow=F" | "dead" | "alive")
+    daemon: tuple = ()  # (at, "kill" | "start"): the control daemon
+    backends: int = 10
+    slots: int = 2
+    mean: float = 0.02  # seconds
+    sigma: float = 0.4
+    sources: int = 200
+    attackers: int = 2  # 1 % of the sources
+    skew: float = 1.0  # sigma of what legitimate sources ask for
+    keep: float = 0.3  # share of requests over kept connections
+    timeout: float = 2.5
+    only: str = ""  # of the controllers: compare this one on with it off, the others on
+
+    @property
+    def capacity(self):
+        return self.backends * self.slots / self.mean
+
+    @property
+    def objective(self):
+        return 6 * self.mean
+
+    def capacity_at(self, at):
+        """Requests a second that the pool can answer inside the objective."""
+        slow = [1.0] * self.backends
+        for when, first, last, what in self.changes:
+            if when > at:
+                break
+            for i in range(first, last + 1):
+                slow[i] = {"dead": float("inf"), "alive": 1.0}.get(what) or float(what.partition("=")[2])
+        # One whose plain service time is beyond the objective has no capacity inside it.
+        return sum(self.slots / self.mean / s for s in slow if s * self.mean <= self.objective)
+
+    def load_at(self, at):
+        share = before = 0.0
+        for i, (when, load, *ramp) in enumerate(self.loads):
+            if when > at:
+                break
+            end = self.loads[i + 1][0] if i + 1 < len(self.loads) and self.loads[i + 1][0] <= at else at
+            share = before + (load - before) * (min(1.0, (end - when) / ramp[0]) if ramp else 1.0)
+            before = share
+        return share * self.capacity
+
+
+def flaps(backend, factor, start, end, period):
+    at, changes = start, []
+    while at < end:
+        changes += [(at, backend, backend, f"slow={factor}"), (at + period / 2, backend, backend, "slow=1")]
+        at += period
+    return tuple(changes)
+
+
+SCENARIOS = [
+    Scenario("steady", "steady load", 60, (3, 60), ((0, 0.6),)),
+    Scenario("slow", "one backend ten times slower", 36, (10, 22), ((0, 0.6),),
+             changes=((10, 3, 3, "slow=10"), (22, 3, 3, "slow=1"))),
+    Scenario("dead", "one backend dead", 28, (10, 20), ((0, 0.6),),
+             changes=((10, 4, 4, "dead"), (20, 4, 4, "alive"))),
+    Scenario("flash", "flash crowd, five times the capacity", 28, (10, 20), ((0, 0.6), (10, 5.0), (20, 0.6))),
+    Scenario("attack", "1 % of the sources ask for 20 times the legitimate load", 30, (14, 24), ((0, 0.6),),
+             attack=((14, 12.0), (24, 0.0))),
+    Scenario("attack-each", "1 % of the sources ask for 20 times as much as others each", 30, (14, 24), ((0, 0.85),),
+             attack=((14, 0.17), (24, 0.0))),
+    Scenario("half", "half of the pool dead", 32, (10, 20), ((0, 0.6),),
+             changes=((10, 0, 4, "dead"), (20, 0, 4, "alive"))),
+    Scenario("flapping", "one backend four times slower, every other second", 34, (10, 30), ((0, 0.6),),
+             changes=flaps(2, 4, 10, 30, 2)),
+    Scenario("low", "one of three backends ten times slower at a low rate", 36, (10, 24), ((0, 0.067),),
+             changes=((10, 1, 1, "slow=10"), (24, 1, 1, "slow=1")), backends=3),
+    Scenario("unequal", "two backends three times slower from the start", 30, (8, 30), ((0, 0.675),),
+             changes=((0, 0, 1, "slow=3"),)),
+    Scenario("control", "the control daemon dies in a flash crowd", 36, (10, 24),
+             ((0, 0.6), (10, 5.0), (24, 0.6)), daemon=((14, "kill"), (28, "start"))),
+    Scenario("brownout", "all backends 1.5 times slower", 32, (10, 22), ((0, 0.75),),
+             changes=((10, 0, 9, "slow=1.5"), (22, 0, 9, "slow=1"))),
+    Scenario("ramp", "four times the load in 15 seconds, forecast on and off", 34, (8, 30),
+             ((0, 0.2), (8, 0.8, 15.0), (30, 0.2)), only="forecast"),
+]
+
+BY_NAME = {s.name: s for s in SCENARIOS}
+CONTROLLERS = ("weights", "shed", "sources", "forecast")
