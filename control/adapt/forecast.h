@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Controller D: what will be asked for in ten seconds, so that it can be prepared. See forecast.c. */
+
+#ifndef WEIR_ADAPT_FORECAST_H
+#define WEIR_ADAPT_FORECAST_H
+
+#include "control/adapt/adapt.h"
+
+#define FORECAST_AHEAD 10 /* seconds */
+
+struct forecast_state {
+	uint64_t second_ns; /* when the second under way began; 0: not begun */
+	double asked; /* in it */
+	unsigned int seconds; /* that have been seen */
+	double level; /* new flows per second */
+	double trend; /* per second */
+	double past[FORECAST_AHEAD]; /* forecasts made, a ring by second */
+	double error; /* mean distance of forecasts from what came */
+	double ahead; /* the forecast in force; NAN: none */
+	bool off; /* it was too bad lately */
+	double told; /* the headroom of the last decision that was told; 0: none */
+};
+
+/* One tick; fills to->headroom. */
+void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
+	const struct adapt_settings *settings, struct adapt_directive *to,
+	const struct adapt_log *log);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Sources: fair shares while there is not enough for all.
+ *
+ * The data plane keeps tables of the sources that ask for most; here they are merged and smoothed. Two
+ * things can run short, and each is looked at by itself: what the pool can serve (new flows: requests are
+ * shed, or p99 is over the objective) and what the workers can handle (packets: a worker is busier than
+ * 85 %, or its ring overflowed).
+ *
+ * Calm: each source's habit is learned over ten seconds. One that is new starts from the mean habit, never
+ * from what it asks for today; nobody's habit grows by more than four times in that time. A source whose
+ * habit is above twice the mean (an office behind one address) is worth as many shares, 32 at most.
+ *
+ * Overload for 300 ms, and more is asked for than was served: police. Capacity is what was served during overload; 85 %
+ * of it is handed out. The fair rate r of one share solves
+ *
+ *     sum over sources of min(demand, shares x r) = 0.85 x capacity
+ *
+ * (water filling: who asks for less than its share gets all of it, the rest is divided among the others).
+ * Sources too small for the tables count as one demand that is met first. A source is green up to its
+ * share, yellow up to four times that (it gets only room that leaves no queue), and red above: dropped
+ * before anything else is spent on it. A source that is red for half a second goes to the penalty box: 10 s,
+ * doubling to five minutes each time it comes back red. When demand has been below capacity for 10 s,
+ * policing ends. While nothing says that what is let in is too much, the capacity is taken to be 2 % more
+ * each tick, so that a figure that was too low once does not hold for ever.
+ */
+
+#include "control/adapt/sources.h"
+
+#include "control/adapt/decision.h"
+
+#include <arpa/inet.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_NS  UINT64_C(5000000000) /* no habit is believed before */
+#define FORGET_NS  UINT64_C(60000000000) /* since it was listed last */
+#define SWEEP_NS   UINT64_C(10000000000)
+#define HABIT_S	   10.0
+#define STAND	   8.0 /* mean habits that nobody is blamed for */
+#define LEAST_RATE 1.0
+#define PROBE	   1.02 /* growth of the capacity while nothing says that it is too much */
+#define OVER_TICKS 2.5
+#define MORE	   1.05 /* than was served: police */
+#define EXCESS	   0.95 /* of the capacity */
+#define KNOWN	   2.0 /* mean habits: above, a habit counts */
+
+static int claim_compare(const void *a, const void *b)
+{
+	const struct sources_claim *x = a;
+	const struct sources_claim *y = b;
+	double p = x->demand / x->weight;
+	double q = y->demand / y->weight;
+	return (p > q) - (p < q);
+}
+
+double sources_water_fill(struct sources_claim *claims, size_t count, double capacity)
+{
+	double weights = 0;
+	qsort(claims, count, sizeof(*claims), claim_compare);
+	for (size_t i = 0; i < count; i++)
+		weights += claims[i].weight;
+	for (size_t i = 0; i < count; i++) {
+		double rate = fmax(0, capacity) / weights;
+		if (claims[i].demand > rate * claims[i].weight)
+			return rate;
+		capacity -= claims[i].demand;
+		weights -= claims[i].weight;
+	}
+	return INFINITY;
+}
+
+static size_t place_of(const uint8_t prefix[16])
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	for (size_t i = 0; i < 16; i++)
+		h = (h ^ prefix[i]) * UINT64_C(0x100000001b3);
+	return (size_t)(h ^ (h >> 29)) % SOURCES_PLACES;
+}
+
+/* The source's state, made when there is room; NULL when there is none. */
+static struct source_state *source_of(
+	struct sources_state *v, const uint8_t prefix[16], bool *ret_new)
+{
+	size_t at = place_of(prefix);
+	*ret_new = false;
+	while (v->place[at].used) {
+		if (memcmp(v->place[at].prefix, prefix, 16) == 0)
+			return &v->place[at];
+		at = (at + 1) % SOURCES_PLACES;
+	}
+	if (v->count >= SOURCES_MOST)
+		return NULL;
+	v->place[at] = (struct source_state){ .used = true };
+	memcpy(v->place[at].prefix, prefix, 16);
+	v->count++;
+	*ret_new = true;
+	return &v->place[at];
+}
+
+/* Forget who has not been seen for long; the others get new places. */
+static void sweep(struct sources_state *v, uint64_t now_ns)
+{
+	struct source_state *kept = malloc(sizeof(v->place));
+	size_t count = 0;
+	bool is_new;
+	v->swept_ns = now_ns;
+	if (kept == NULL)
+		return;
+	for (size_t i = 0; i < SOURCES_PLACES; i++) {
+		const struct source_state *p = &v->place[i];
+		if (p->used && (now_ns - p->seen_ns < FORGET_NS || now_ns < p->box_until_ns))
+			kept[count++] = *p;
+	}
+	memset(v->place, 0, sizeof(v->place));
+	v->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct source_state *p = source_of(v, kept[i].prefix, &is_new);
+		if (p != NULL)
+			*p = kept[i];
+	}
+	free(kept);
+}
+
+static void demands_step(
+	struct sources_state *v, const struct adapt_signals *s, double share, bool settled)
+{
+	for (size_t i = 0; i < SOURCES_PLACES; i++)
+		for (int k = 0; v->place[i].used && k < ADAPT_RESOURCE_COUNT; k++)
+			v->place[i].demand[k] *= 1 - share;
+	for (size_t i = 0; i < s->source_count; i++) {
+		bool is_new;
+		struct source_state *p = source_of(v, s->sources[i].prefix, &is_new);
+		if (p == NULL)
+			continue;
+		p->seen_ns = s->now_ns;
+		for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++) {
+			double rate = s->sources[i].rate[k];
+			p->demand[k] += share * rate;
+			if (is_new)
+				p->habit[k] = settled ? fmin(rate, v->of[k].habit) : rate;
+		}
+	}
+}
+
+static void habits_step(struct sources_state *v, enum adapt_resource k, double seconds)
+{
+	struct sources_resource *r = &v->of[k];
+	double share = fmin(0.5, seconds / HABIT_S);
+	double sum = 0;
+	size_t count = 0;
+	for (size_t i = 0; i < SOURCES_PLACES; i++) {
+		struct source_state *p = &v->place[i];
+		if (!p->used)
+			continue;
+		double most = 4 * fmax(p->habit[k], r->habit);
+		p->habit[k] += share * (fmin(p->demand[k], most) - p->habit[k]);
+		sum += p->habit[k];
+		count++;
+	}
+	r->habit = count > 0 ? sum / (double)count : 0;
+}
+
+static double shares_of(const struct sources_state *v, const struct source_state *p,
+	enum adapt_resource k, const struct adapt_gains *g)
+{
+	double mean = v->of[k].habit;
+	if (mean <= 0 || p->habit[k] <= KNOWN * mean)
+		return 1;
+	return fmin(g->sources_known, p->habit[k] / mean);
+}
+
+/* The rate that the sources in the tables can have when the others get all they ask for. */
+static double fair_rate(
+	const struct sources_state *v, enum adapt_resource k, const struct adapt_gains *g)
+{
+	const struct sources_resource *r = &v->of[k];
+	struct sources_claim *claims = malloc((v->count + 1) * sizeof(*claims));
+	double listed = 0;
+	size_t count = 0;
+	double rate = r->rate;
+	if (claims == NULL)
+		return rate;
+	for (size_t i = 0; i < SOURCES_PLACES; i++) {
+		const struct source_state *p = &v->place[i];
+		if (!p->used || p->demand[k] <= 0)
+			continue;
+		listed += p->demand[k];
+		claims[count++] = (struct sources_claim){ p->demand[k], shares_of(v, p, k, g) };
+	}
+	double others = fmax(0, r->demand - listed);
+	rate = sources_water_fill(claims, count, g->sources_share * r->capacity - others);
+	/* Nobody gets less than what the mean source usually has. */
+	rate = fmax(fmax(LEAST_RATE, r->habit), rate);
+	free(claims);
+	return isfinite(rate) ? rate : fmax(LEAST_RATE, STAND * r->habit);
+}
+
+static bool is_over(enum adapt_resource k, const struct estimate_service *e,
+	const struct adapt_signals *s, const struct adapt_settings *settings)
+{
+	if (k == ADAPT_PACKETS)
+		return s->ring_full > 0 || s->busy > settings->gains.sources_busy;
+	return (double)s->shed > 0.01 * fmax(1, (double)s->offered) ||
+		(settings->objective_s > 0 && e->p99 > settings->objective_s);
+}
+
+static void police_tell(const struct sources_resource *r, enum adapt_resource k, bool begins,
+	const struct estimate_service *e, const struct adapt_signals *s,
+	const struct adapt_settings *settings, const struct adapt_log *log)
+{
+	const char *what = k == ADAPT_FLOWS ? "new flows" : "packets";
+	struct adapt_decision d =
+		decision_make(s, ADAPT_SOURCES, begins ? "police" : "police-end", NULL);
+	if (begins) {
+		d.to = r->rate;
+		decision_reason(&d, "%.0f %s per second are asked for, %.0f were served", r->demand,
+			what, r->capacity);
+	} else {
+		d.from = r->rate;
+		decision_reason(&d, "%.0f %s per second are asked for, and %.0f can be served",
+			r->demand, what, r->capacity);
+	}
+	decision_figure(&d, "demand", r->demand);
+	decision_figure(&d, "capacity", r->capacity);
+	decision_figure(&d, "mean_habit", r->habit);
+	decision_figure(&d, "p99", e->p99);
+	decision_figure(&d, "busy", s->busy);
+	decision_tell(&d, settings, log);
+}
+
+static void resource_step(struct sources_state *v, enum adapt_resource k,
+	const struct estimate_service *e, const struct adapt_signals *s,
+	const struct adapt_settings *settings, const struct adapt_log *log)
+{
+	const struct adapt_gains *g = &settings->gains;
+	struct sources_resource *r = &v->of[k];
+	double ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS;
+	double seconds = (double)s->elapsed_ns / 1e9;
+	double asked = (double)(k == ADAPT_FLOWS ? s->offered : s->packets) / seconds;
+	double served = k == ADAPT_FLOWS ? (double)s->forwarded / seconds :
+					   asked - (double)(s->ring_full + s->policed) / seconds;
+	bool over = is_over(k, e, s, settings);
+	uint64_t hold_ns = (uint64_t)(g->sources_calm * 1e9);
+	r->demand += adapt_share(0.2, ticks) * (asked - r->demand);
+	r->over_ticks = over ? r->over_ticks + ticks : 0;
+	if (over)
+		r->capacity = r->capacity == 0 ?
+			served :
+			r->capacity + adapt_share(0.2, ticks) * (served - r->capacity);
+	else if (r->on)
+		r->capacity *= pow(PROBE, ticks);
+	if (!over && !r->on && s->sources_ns > 0)
+		habits_step(v, k, (double)s->sources_ns / 1e9);
+	bool excess = r->capacity > 0 && r->demand > (r->on ? EXCESS : MORE) * r->capacity;
+	if (!r->on && r->over_ticks > OVER_TICKS && excess && s->now_ns - v->begun_ns > SETTLE_NS) {
+		r->on = true;
+		r->rate = fmax(LEAST_RATE, STAND * r->habit);
+		r->hold_ns = s->now_ns + hold_ns;
+		police_tell(r, k, true, e, s, settings, log);
+	} else if (r->on && excess) {
+		r->hold_ns = s->now_ns + hold_ns;
+	} else if (r->on && s->now_ns > r->hold_ns) {
+		r->on = false;
+		police_tell(r, k, false, e, s, settings, log);
+	}
+	if (r->on)
+		r->rate += adapt_share(0.5, ticks) * (fair_rate(v, k, g) - r->rate);
+}
+
+/* Red begins here, for one share: never below what nobody is blamed for. */
+static double red_rate(const struct sources_resource *r, const struct adapt_gains *g)
+{
+	return g->sources_red * fmax(r->rate, STAND * r->habit);
+}
+
+static void box_tell(const struct source_state *p, double demand, double share, double seconds,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	const struct adapt_log *log)
+{
+	struct adapt_backend_signals of = { 0 };
+	memcpy(of.address, p->prefix, sizeof(of.address));
+	struct adapt_decision d = decision_make(s, ADAPT_SOURCES, "box", &of);
+	d.from = share;
+	d.to = 0;
+	decision_reason(&d, "asks for %.0f per second of a share of %.1f; out for %.0f s", demand,
+		share, seconds);
+	decision_figure(&d, "demand", demand);
+	decision_figure(&d, "share", share);
+	decision_figure(&d, "seconds", seconds);
+	decision_figure(&d, "times", p->box_times);
+	decision_tell(&d, settings, log);
+}
+
+static void box_step(struct sources_state *v, struct source_state *p, const struct adapt_signals *s,
+	const struct adapt_settings *settings, const struct adapt_log *log)
+{
+	const struct adapt_gains *g = &settings->gains;
+	double worst = 0, share = 0, demand = 0;
+	int by = 0;
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++) {
+		if (!v->of[k].on)
+			continue;
+		double shares = shares_of(v, p, (enum adapt_resource)k, g);
+		double above = p->demand[k] / (shares * red_rate(&v->of[k], g));
+		if (above <= worst)
+			continue;
+		worst = above;
+		by = k;
+		share = shares * v->of[k].rate;
+		demand = p->demand[k];
+	}
+	if (worst <= 1) {
+		p->red_ns = 0;
+		return;
+	}
+	if (p->red_ns == 0)
+		p->red_ns = s->now_ns;
+	/* What only the box holds back must not end the box. */
+	if (s->now_ns < p->box_until_ns)
+		v->of[by].hold_ns = s->now_ns + (uint64_t)(g->sources_calm * 1e9);
+	if (s->now_ns < p->box_until_ns ||
+		(double)(s->now_ns - p->red_ns) / 1e9 < g->sources_patience)
+		return;
+	double seconds = fmin(g->sources_box_most, g->sources_box * exp2(fmin(p->box_times, 16)));
+	p->box_times++;
+	p->box_until_ns = s->now_ns + (uint64_t)(seconds * 1e9);
+	box_tell(p, demand, share, seconds, s, settings, log);
+}
+
+static void publish(const struct sources_state *v, const struct adapt_signals *s,
+	const struct adapt_gains *g, struct adapt_policing *to)
+{
+	enum adapt_resource by = v->of[ADAPT_FLOWS].on ? ADAPT_FLOWS : ADAPT_PACKETS;
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+		to->rate[k] = v->of[k].on ? fmax(LEAST_RATE, v->of[k].rate) : INFINITY;
+	to->yellow = fmin(64, fmax(2, red_rate(&v->of[by], g) / to->rate[by]));
+	for (size_t i = 0; i < SOURCES_PLACES; i++) {
+		const struct source_state *p = &v->place[i];
+		if (!p->used)
+			continue;
+		double shares = shares_of(v, p, by, g);
+		if (s->now_ns < p->box_until_ns && to->box_count < ADAPT_SOURCES_MAX) {
+			struct adapt_source_box *box = &to->box[to->box_count++];
+			memcpy(box->prefix, p->prefix, sizeof(box->prefix));
+			box->until_ns = p->box_until_ns;
+		} else if (shares > 1 && to->weight_count < ADAPT_SOURCES_MAX) {
+			struct adapt_source_weight *w = &to->weights[to->weight_count++];
+			memcpy(w->prefix, p->prefix, sizeof(w->prefix));
+			w->weight = shares;
+		}
+	}
+}
+
+void sources_step(struct sources_state *v, const struct estimate_service *e,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	struct adapt_directive *to, const struct adapt_log *log)
+{
+	double ticks = (double)s->sources_ns / (double)ADAPT_TICK_NS;
+	if (v->begun_ns == 0)
+		v->begun_ns = v->swept_ns = s->now_ns;
+	if (s->now_ns - v->swept_ns > SWEEP_NS)
+		sweep(v, s->now_ns);
+	if (s->sources_ns > 0)
+		demands_step(v, s, adapt_share(0.2, ticks), s->now_ns - v->begun_ns > SETTLE_NS);
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+		resource_step(v, (enum adapt_resource)k, e, s, settings, log);
+	struct adapt_policing *policing = to->policing;
+	policing->on = v->of[ADAPT_FLOWS].on || v->of[ADAPT_PACKETS].on;
+	policing->weight_count = policing->box_count = 0;
+	if (!policing->on)
+		return;
+	for (size_t i = 0; i < SOURCES_PLACES; i++)
+		if (v->place[i].used)
+			box_step(v, &v->place[i], s, settings, log);
+	publish(v, s, &settings->gains, policing);
+}

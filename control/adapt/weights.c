@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Weights follow latency.
+ *
+ * Each backend has a factor, 1 when all is well; its weight in force is the configured weight times the
+ * factor. The factor moves by the ratio of the backend's latency (estimate.c: the smoothed first byte, or
+ * the wait of requests that have no answer yet, whichever is longer) to its pool's:
+ *
+ *   above 3      an outlier: factor x max(0.1, 1 / ratio), at once (below 6 when it is one two ticks in
+ *                a row, as a short queue is not)
+ *   above 1.3    for two seconds, slow: factor x max(0.5, 1 / sqrt(ratio)), unless the pool as a whole is
+ *                overloaded, when moving load from one to the others helps nobody
+ *   below 1.15   factor x 1.15 up to 1; a little above 1 while it is clearly faster than the others
+ *
+ * Between 1.15 and 1.3 nothing happens: that is the hysteresis. What is measured from few answers may be
+ * chance, so the bands widen with 3 / sqrt(answers); a pool of equal backends under steady load is left
+ * alone whatever its rate. A factor never leaves 0.005..2, so that a slow backend keeps getting the few
+ * requests that show when it is well again.
+ *
+ * Only the ratios of weights count, so when no factor is 1 they are scaled until the largest is: the pool as
+ * a whole cannot sink.
+ *
+ * An outlier that falls again within 20 s of having come back is held at the bottom for 1 s, then 2, 4, up
+ * to 60: one that flaps does not take the pool's tail with it each time. A calm minute forgives.
+ *
+ * New flows follow the weight; kept-alive ones do not. So while a backend has been three times slower than
+ * its pool for 300 ms, and slow in the terms of the objective as well, a third of its idle flows is closed
+ * each tick, and their clients come back to the others.
+ */
+
+#include "control/adapt/weights.h"
+
+#include "control/adapt/decision.h"
+
+#include <math.h>
+
+#define RELAPSE_NS   UINT64_C(20000000000)
+#define FORGIVE_NS   UINT64_C(60000000000)
+#define HOLD_MOST    60.0
+#define OUT_TICKS    1.5
+#define SLOW_TICKS   4.5
+#define IDLE_TICKS   3
+#define IDLE_SHARE   0.3
+#define TELL	     1.5 /* a factor that changed by this is news */
+#define BACK	     0.9 /* it has come back, and may relapse */
+#define ALMOST	     0.02 /* of 1: is 1 */
+#define AFTER_RETURN 0.1 /* the factor of one that comes back from an ejection */
+#define FASTER_STEP  1.02
+
+void weights_backend_init(struct weights_backend *w)
+{
+	*w = (struct weights_backend){ .factor = 1, .told = 1 };
+}
+
+/* It was cut: a relapse when it had only just come back. */
+static void cut_note(struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g)
+{
+	if (!w->down && w->cut_ns != 0 && now_ns - w->cut_ns < RELAPSE_NS) {
+		double hold = fmin(HOLD_MOST, g->weights_hold * exp2(fmin(w->relapses, 8)));
+		w->relapses++;
+		w->hold_until_ns = now_ns + (uint64_t)(hold * 1e9);
+	}
+	/* Of a backend that stays slow the last cut is what counts. */
+	w->cut_ns = now_ns;
+	w->down = true;
+}
+
+static double factor_back(struct weights_backend *w, double factor, double ratio, double unsure,
+	uint64_t now_ns, const struct adapt_gains *g, double ticks)
+{
+	if (factor < 1) {
+		if (now_ns < w->hold_until_ns)
+			return factor;
+		factor *= pow(g->weights_up, ticks);
+		return factor > 1 - ALMOST ? 1 : factor;
+	}
+	if (ratio < 1 - g->weights_band - unsure)
+		return factor * pow(FASTER_STEP, ticks);
+	factor += adapt_share(g->weights_relax, ticks) * (1 - factor);
+	return factor < 1 + ALMOST ? 1 : factor;
+}
+
+static void streaks_step(struct weights_backend *w, const struct estimate_backend *b, double unsure,
+	const struct adapt_gains *g, double ticks)
+{
+	bool is_out = b->ratio > g->weights_out + unsure;
+	bool is_slow = b->ratio > 1 + g->weights_band + unsure;
+	w->out_ticks = is_out ? w->out_ticks + ticks : 0;
+	w->slow_ticks = is_slow ? w->slow_ticks + ticks : 0;
+}
+
+/* The rules of the page above. */
+static double factor_next(struct weights_backend *w, const struct estimate_backend *b, bool news,
+	bool over, uint64_t now_ns, const struct adapt_gains *g, double ticks)
+{
+	/* A wait is tested for chance where it is made. */
+	double unsure = isnan(b->wait) ? 3 / sqrt(fmax(b->samples, 0.25)) : 0;
+	double factor = w->factor;
+	if (isnan(b->ratio))
+		return factor;
+	/* The same answers do not count twice. */
+	if (news)
+		streaks_step(w, b, unsure, g, ticks);
+	bool is_out = news && w->out_ticks > 0;
+	bool is_slow = news && w->slow_ticks > SLOW_TICKS;
+	if (is_out && (w->out_ticks > OUT_TICKS || b->ratio > 2 * g->weights_out)) {
+		factor *= fmax(g->weights_cut, 1 / b->ratio);
+		cut_note(w, now_ns, g);
+	} else if (is_slow && !over) {
+		factor *= fmax(g->weights_down, pow(b->ratio, -g->weights_power));
+	} else if (b->ratio < 1 + g->weights_band / 2 + unsure / 2) {
+		factor = factor_back(w, factor, b->ratio, unsure, now_ns, g, ticks);
+	}
+	return fmin(g->weights_ceiling, fmax(g->weights_floor, factor));
+}
+
+static double ramp_ceiling(struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g)
+{
+	double since = w->ramp_ns == 0 ? INFINITY : (double)(now_ns - w->ramp_ns) / 1e9;
+	if (since >= g->eject_ramp) {
+		w->ramp_ns = 0;
+		return g->weights_ceiling;
+	}
+	return AFTER_RETURN + (1 - AFTER_RETURN) * since / g->eject_ramp;
+}
+
+static void weight_tell(struct weights_backend *w, const struct estimate_backend *b,
+	const struct estimate_service *e, const struct adapt_backend_signals *of,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	const struct adapt_log *log)
+{
+	bool back = w->factor == 1 && w->told != 1;
+	bool news = w->factor > w->told * TELL || w->factor * TELL < w->told;
+	char own[16], pool[16];
+	if (!back && !news)
+		return;
+	struct adapt_decision d = decision_make(s, ADAPT_WEIGHTS, "weight", of);
+	d.from = of->weight * w->told;
+	d.to = of->weight * w->factor;
+	decision_reason(&d, "%s %s against the pool's %s%s",
+		!isnan(b->wait) && b->wait >= b->slow ? "expected wait" : "first byte",
+		decision_time(b->slow, own), decision_time(e->pool, pool),
+		back				     ? ": as configured again" :
+			w->factor > w->told	     ? ": coming back" :
+			s->now_ns < w->hold_until_ns ? ": fell again, held down" :
+						       "");
+	decision_figure(&d, "latency", b->slow);
+	decision_figure(&d, "first_byte", b->latency);
+	decision_figure(&d, "expected_wait", b->wait);
+	decision_figure(&d, "pool_latency", e->pool);
+	decision_figure(&d, "ratio", b->ratio);
+	decision_figure(&d, "answers_per_second", b->rate);
+	decision_figure(&d, "in_flight", b->in_flight);
+	decision_figure(&d, "factor", w->factor);
+	decision_figure(&d, "relapses", w->relapses);
+	decision_tell(&d, settings, log);
+	w->told = w->factor;
+}
+
+static void idle_step(struct weights_backend *w, const struct estimate_backend *b,
+	const struct adapt_settings *settings, double ticks, struct adapt_backend_directive *to)
+{
+	double target = settings->gains.shed_target * settings->objective_s;
+	bool far = b->ratio > settings->gains.weights_out && b->slow > target / 2;
+	w->far_ticks = far ? w->far_ticks + ticks : 0;
+	to->close_idle = w->far_ticks > IDLE_TICKS - 0.5 && settings->is_tcp ?
+		adapt_share(IDLE_SHARE, ticks) :
+		0;
+}
+
+/* The largest factor of those that serve is at least 1. */
+static void factors_scale(struct weights_backend *of, const struct estimate_backend *b,
+	const struct adapt_signals *s, const struct adapt_gains *g)
+{
+	double most = 0;
+	for (size_t i = 0; i < s->backend_count; i++)
+		if (s->backends[i].usable && !b[i].out && s->backends[i].weight > 0)
+			most = fmax(most, of[i].factor);
+	for (size_t i = 0; most > 0 && most < 1 && i < s->backend_count; i++)
+		of[i].factor = fmax(g->weights_floor, of[i].factor / most);
+}
+
+void weights_step(struct weights_backend *of, const struct estimate_backend *b,
+	const struct estimate_service *e, const struct adapt_signals *s,
+	const struct adapt_settings *settings, struct adapt_directive *to,
+	const struct adapt_log *log)
+{
+	const struct adapt_gains *g = &settings->gains;
+	double ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS;
+	for (size_t i = 0; i < s->backend_count; i++) {
+		struct weights_backend *w = &of[i];
+		if (!s->backends[i].usable || b[i].out)
+			continue;
+		bool news = s->backends[i].answered > 0 || !isnan(b[i].wait);
+		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks);
+		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g));
+		if (w->factor >= BACK)
+			w->down = false;
+		if (w->cut_ns != 0 && s->now_ns - w->cut_ns > FORGIVE_NS)
+			w->relapses = 0;
+	}
+	factors_scale(of, b, s, g);
+	for (size_t i = 0; i < s->backend_count; i++) {
+		if (!s->backends[i].usable || b[i].out)
+			continue;
+		to->backends[i].factor = of[i].factor;
+		idle_step(&of[i], &b[i], settings, ticks, &to->backends[i]);
+		weight_tell(&of[i], &b[i], e, &s->backends[i], s, settings, log);
+	}
+}

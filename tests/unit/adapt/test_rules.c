@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The rules one by one, on made-up signals. */
+
+#include "control/adapt/decision.h"
+#include "control/adapt/forecast.h"
+#include "control/adapt/service.h"
+#include "control/adapt/sources.h"
+#include "dataplane/api/histogram.h"
+#include "tests/unit/tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BACKENDS 3
+
+static struct adapt_backend_signals backends[BACKENDS];
+static struct adapt_signals signals;
+static struct adapt_settings settings;
+static struct adapt_decision last;
+static size_t decided;
+
+static void decide(void *ctx, const struct adapt_decision *d)
+{
+	last = *d;
+	decided++;
+}
+
+static const struct adapt_log log_all = { NULL, decide };
+
+static void begin(void)
+{
+	decided = 0;
+	settings = (struct adapt_settings){ .objective_s = 0.06,
+		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
+		.sees_replies = true,
+		.is_tcp = true,
+		.gains = adapt_gains_preset };
+	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
+		.elapsed_ns = ADAPT_TICK_NS,
+		.backends = backends,
+		.backend_count = BACKENDS };
+	for (size_t i = 0; i < BACKENDS; i++) {
+		backends[i] = (struct adapt_backend_signals){ .port = 80,
+			.weight = 100,
+			.usable = true,
+			.address = { [10] = 255, 255, 10, 0, 0, (uint8_t)(1 + i) } };
+	}
+}
+
+/* 50 requests each, answered in 10 ms. */
+static void calm_tick(void)
+{
+	signals.now_ns += ADAPT_TICK_NS;
+	signals.offered = signals.forwarded = 50 * BACKENDS;
+	for (size_t i = 0; i < BACKENDS; i++) {
+		struct adapt_backend_signals *b = &backends[i];
+		b->requests = b->answered = b->new_flows = b->syn_sent = b->syn_answered = 50;
+		b->answered_s = 50 * 0.01;
+		b->in_flight = b->in_flight_peak = 5;
+	}
+}
+
+static void an_outlier_is_cut_at_once(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	for (int i = 0; i < 20; i++) {
+		calm_tick();
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	CU_ASSERT_EQUAL(decided, 0);
+	CU_ASSERT_DOUBLE_EQUAL(d->backends[1].weight, 100, 0);
+	for (int i = 0; i < 2; i++) {
+		calm_tick();
+		backends[1].answered_s = 50 * 0.1;
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	CU_ASSERT(d->backends[1].weight < 20);
+	CU_ASSERT_DOUBLE_EQUAL(d->backends[0].weight, 100, 0);
+	CU_ASSERT_STRING_EQUAL(last.object, "10.0.0.2:80");
+	adapt_service_destroy(a);
+}
+
+/* No answer comes, so no latency changes; what is in flight tells. */
+static void a_stall_is_seen_before_any_answer(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	for (int i = 0; i < 20; i++) {
+		calm_tick();
+		adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	for (int i = 1; i <= 3; i++) {
+		calm_tick();
+		backends[2].answered = 0;
+		backends[2].answered_s = 0;
+		backends[2].in_flight = 5 + 50 * i;
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	CU_ASSERT(d->backends[2].factor < 0.2);
+	adapt_service_destroy(a);
+}
+
+static void old_signals_are_not_acted_on(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	begin();
+	calm_tick();
+	CU_ASSERT_PTR_NOT_NULL(adapt_service_step(a, &signals, &settings, false, NULL));
+	signals.age_ns = ADAPT_STALE_NS + 1;
+	CU_ASSERT_PTR_NULL(adapt_service_step(a, &signals, &settings, false, NULL));
+	signals.age_ns = 0;
+	signals.elapsed_ns = ADAPT_STALE_NS + 1;
+	CU_ASSERT_PTR_NULL(adapt_service_step(a, &signals, &settings, false, NULL));
+	signals.elapsed_ns = 0;
+	CU_ASSERT_PTR_NULL(adapt_service_step(a, &signals, &settings, false, NULL));
+	adapt_service_destroy(a);
+}
+
+/* A service that does not see replies has nothing to go by. */
+static void dsr_is_left_alone(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	settings.sees_replies = false;
+	for (int i = 0; i < 100; i++) {
+		calm_tick();
+		for (size_t j = 0; j < BACKENDS; j++) {
+			backends[j].answered = backends[j].requests = backends[j].syn_answered = 0;
+			backends[j].in_flight = 10000;
+		}
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	for (size_t j = 0; j < BACKENDS; j++) {
+		CU_ASSERT_EQUAL(d->backends[j].weight, 100);
+		CU_ASSERT_EQUAL(d->backends[j].cap, ADAPT_NO_CAP);
+		CU_ASSERT_FALSE(d->backends[j].ejected);
+	}
+	CU_ASSERT_EQUAL(decided, 0);
+	adapt_service_destroy(a);
+}
+
+static void pools_change(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	struct adapt_backend_signals swap;
+	begin();
+	for (int i = 0; i < 30; i++) {
+		calm_tick();
+		backends[1].answered_s = 50 * 0.1;
+		d = adapt_service_step(a, &signals, &settings, false, NULL);
+	}
+	CU_ASSERT(d->backends[1].factor < 0.1);
+	/* Another order, and one less: the slow one is known by its address. */
+	swap = backends[0];
+	backends[0] = backends[1];
+	backends[1] = swap;
+	signals.backend_count = 2;
+	signals.now_ns += ADAPT_TICK_NS;
+	d = adapt_service_step(a, &signals, &settings, false, NULL);
+	CU_ASSERT_EQUAL(d->backend_count, 2);
+	CU_ASSERT(d->backends[0].factor < 0.1);
+	CU_ASSERT_EQUAL(d->backends[1].factor, 1);
+	/* It was away: what was known of it is forgotten. */
+	backends[0].usable = false;
+	adapt_service_step(a, &signals, &settings, false, NULL);
+	backends[0].usable = true;
+	backends[0].answered = 0;
+	d = adapt_service_step(a, &signals, &settings, false, NULL);
+	CU_ASSERT_EQUAL(d->backends[0].factor, 1);
+	adapt_service_destroy(a);
+}
+
+static void pause_observes(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	for (int i = 0; i < 30; i++) {
+		calm_tick();
+		backends[1].answered_s = 50 * 0.1;
+		d = adapt_service_step(a, &signals, &settings, true, &log_all);
+	}
+	CU_ASSERT_EQUAL(d->backends[1].weight, 100);
+	CU_ASSERT(decided > 0);
+	CU_ASSERT_TRUE(last.observed);
+	adapt_service_destroy(a);
+}
+
+static void water_is_filled(void)
+{
+	struct sources_claim claims[] = { { 10, 1 }, { 100, 1 }, { 100, 1 } };
+	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(claims, 3, 110), 50, 1e-9);
+	struct sources_claim heavy[] = { { 100, 1 }, { 100, 3 } };
+	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(heavy, 2, 100), 25, 1e-9);
+	struct sources_claim small[] = { { 10, 1 }, { 20, 1 } };
+	CU_ASSERT(isinf(sources_water_fill(small, 2, 31)));
+	CU_ASSERT(isinf(sources_water_fill(small, 0, 31)));
+	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(small, 2, -5), 0, 0);
+}
+
+/* More sources than there are places: nobody is lost who asks for much, nothing breaks. */
+static void many_sources(void)
+{
+	struct sources_state *v = calloc(1, sizeof(*v));
+	struct adapt_policing *policing = calloc(1, sizeof(*policing));
+	struct adapt_directive to = { .policing = policing };
+	struct estimate_service e;
+	struct adapt_source_signals list[64];
+	begin();
+	estimate_service_init(&e);
+	signals.sources = list;
+	signals.source_count = 64;
+	signals.sources_ns = ADAPT_TICK_NS;
+	for (unsigned int tick = 0; tick < 200; tick++) {
+		signals.now_ns += ADAPT_TICK_NS;
+		signals.offered = 640;
+		signals.forwarded = tick > 100 ? 340 : 640;
+		signals.shed = 640 - signals.forwarded;
+		for (unsigned int i = 0; i < 64; i++) {
+			unsigned int source = tick * 63 + i;
+			list[i] = (struct adapt_source_signals){ .rate = { 100, 500 } };
+			memcpy(list[i].prefix, &source, sizeof(source));
+		}
+		/* One is always there. */
+		memset(list[0].prefix, 0xff, 16);
+		list[0].rate[ADAPT_FLOWS] = tick > 100 ? 50000 : 100;
+		sources_step(v, &e, &signals, &settings, &to, &log_all);
+		CU_ASSERT(v->count <= SOURCES_MOST);
+	}
+	CU_ASSERT_TRUE(policing->on);
+	CU_ASSERT_EQUAL(policing->box_count, 1);
+	CU_ASSERT_EQUAL(policing->box[0].prefix[0], 0xff);
+	CU_ASSERT(policing->rate[ADAPT_FLOWS] >= 1);
+	CU_ASSERT(policing->yellow >= 2 && policing->yellow <= 64);
+	free(policing);
+	free(v);
+}
+
+static void a_rise_is_foreseen(void)
+{
+	struct forecast_state f = { .ahead = NAN };
+	struct adapt_directive to = { .headroom = 1 };
+	begin();
+	for (int i = 0; i < 300; i++) {
+		signals.now_ns += ADAPT_TICK_NS;
+		signals.offered = 100;
+		forecast_step(&f, &signals, &settings, &to, &log_all);
+	}
+	CU_ASSERT_DOUBLE_EQUAL(f.ahead, 1000, 20);
+	CU_ASSERT_EQUAL(to.headroom, 1);
+	CU_ASSERT_EQUAL(decided, 0);
+	double most = 1;
+	for (int i = 0; i < 150; i++) {
+		signals.now_ns += ADAPT_TICK_NS;
+		signals.offered = (uint64_t)(100 + 2 * i);
+		forecast_step(&f, &signals, &settings, &to, &log_all);
+		most = fmax(most, to.headroom);
+	}
+	CU_ASSERT(most > 1.3 && most <= 4);
+	CU_ASSERT(f.ahead > 4200 && f.ahead < 7000);
+}
+
+static void a_bad_forecast_switches_itself_off(void)
+{
+	struct forecast_state f = { .ahead = NAN };
+	struct adapt_directive to = { .headroom = 1 };
+	bool was_off = false;
+	begin();
+	for (int i = 0; i < 1200; i++) {
+		signals.now_ns += ADAPT_TICK_NS;
+		signals.offered = i / 40 % 2 ? 1000 : 10;
+		forecast_step(&f, &signals, &settings, &to, &log_all);
+		was_off |= f.off;
+		if (f.off)
+			CU_ASSERT_EQUAL(to.headroom, 1);
+	}
+	CU_ASSERT_TRUE(was_off);
+	for (int i = 0; i < 600; i++) {
+		signals.now_ns += ADAPT_TICK_NS;
+		signals.offered = 1000;
+		forecast_step(&f, &signals, &settings, &to, &log_all);
+	}
+	CU_ASSERT_FALSE(f.off);
+}
+
+static void gains_have_ranges(void)
+{
+	struct adapt_gains g = adapt_gains_preset;
+	CU_ASSERT_TRUE(adapt_gain_set(&g, "weights.up", 1.3));
+	CU_ASSERT_DOUBLE_EQUAL(g.weights_up, 1.3, 0);
+	CU_ASSERT_FALSE(adapt_gain_set(&g, "weights.up", 0.5));
+	CU_ASSERT_FALSE(adapt_gain_set(&g, "weights.up", NAN));
+	CU_ASSERT_FALSE(adapt_gain_set(&g, "weights.sideways", 1));
+	for (size_t i = 0; i < adapt_gain_count; i++)
+		CU_ASSERT_TRUE(
+			adapt_gain_set(&g, adapt_gain_rows[i].name, adapt_gain_rows[i].preset));
+}
+
+static void quantiles_are_near(void)
+{
+	struct adapt_histogram h = { 0 };
+	CU_ASSERT(isnan(adapt_histogram_quantile(&h, 0.99)));
+	h.count = 100;
+	h.bucket[weir_histogram_index(10000000) >> ADAPT_HIST_SHIFT] = 99;
+	h.bucket[weir_histogram_index(500000000) >> ADAPT_HIST_SHIFT] = 1;
+	CU_ASSERT_DOUBLE_EQUAL(adapt_histogram_quantile(&h, 0.99), 0.01, 0.0005);
+	CU_ASSERT_DOUBLE_EQUAL(adapt_histogram_quantile(&h, 0.995), 0.5, 0.025);
+	memset(&h, 0, sizeof(h));
+	h.count = 1;
+	h.bucket[ADAPT_HIST_BUCKETS - 1] = 1;
+	CU_ASSERT(adapt_histogram_quantile(&h, 0.5) > 60);
+}
+
+static void decisions_read_as_sentences(void)
+{
+	char text[512];
+	begin();
+	struct adapt_decision d = decision_make(&signals, ADAPT_WEIGHTS, "weight", &backends[2]);
+	d.from = 100;
+	d.to = 31;
+	decision_reason(&d, "p50 %s against the pool's %s", "84 ms", "9 ms");
+	decision_figure(&d, "latency", 0.084);
+	decision_figure(&d, "p99", NAN);
+	decision_tell(&d, &settings, &log_all);
+	decision_sentence(&d, text, sizeof(text));
+	CU_ASSERT_STRING_EQUAL(
+		text, "10.0.0.3:80 weight 100 -> 31: p50 84 ms against the pool's 9 ms");
+	json_t *json = decision_document(&d, "web", 1.5);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "controller")), "weights");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "service")), "web");
+	CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "from")), 100);
+	json_t *inputs = json_object_get(json, "inputs");
+	CU_ASSERT_EQUAL(json_object_size(inputs), 2);
+	CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(inputs, "latency")), 0.084, 1e-12);
+	json_decref(json);
+	settings.mode[ADAPT_WEIGHTS] = ADAPT_OBSERVE;
+	d.from = NAN;
+	decision_tell(&d, &settings, &log_all);
+	decision_sentence(&last, text, sizeof(text));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "weight to 31: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "(observed only)"));
+}
+
+static const struct tap_case cases[] = {
+	{ "an outlier is cut at once, the others are not", an_outlier_is_cut_at_once },
+	{ "a backend that stalls is seen before it answers", a_stall_is_seen_before_any_answer },
+	{ "old signals are not acted on", old_signals_are_not_acted_on },
+	{ "a service whose replies are not seen is left alone", dsr_is_left_alone },
+	{ "backends are followed by address when the pool changes", pools_change },
+	{ "a pause observes", pause_observes },
+	{ "fair rates are found by water filling", water_is_filled },
+	{ "more sources than places", many_sources },
+	{ "a rise is foreseen", a_rise_is_foreseen },
+	{ "a bad forecast switches itself off and on again", a_bad_forecast_switches_itself_off },
+	{ "constants have ranges", gains_have_ranges },
+	{ "quantiles of coarse histograms", quantiles_are_near },
+	{ "decisions read as sentences and as JSON", decisions_read_as_sentences },
+};
+
+TAP_MAIN("adapt rules", cases)
