@@ -23,7 +23,7 @@ config() {
 		    protocol: tcp
 		    mode: nat
 		    source-addresses: ["$source"]
-		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2}
+		    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms, rise: 1, fall: 2, slow-start: ${SLOW_START:-0s}}
 		    backends:
 		      - {address: "${b}1", port: 8080}
 		      - {address: "${b}2", port: 8080}
@@ -257,5 +257,36 @@ refused_at_once() {
 }
 
 scenario "when nobody can serve, clients are refused at once" refused_at_once
+
+weight_of_b1() { backend_field web4 10.2.0.11 .weight_in_force; }
+b1_comes_back() { [ "$(weight_of_b1)" -gt 0 ]; }
+b1_is_back() { [ "$(weight_of_b1)" -eq 100 ]; }
+
+# What b1 got of new flows lies between the shares by its weights before and after, give or take 12 of 100.
+share_follows_weight() {
+	local before after share
+	before=$(weight_of_b1)
+	load_start ramp -c 4 -n 300 -T 5 http://198.51.100.10/
+	load_wait ramp
+	after=$(weight_of_b1)
+	expect_no_failures ramp
+	share=$((100 * $(load_field ramp '.backends.b1.ok // 0') / $(load_field ramp .ok)))
+	echo "b1 with weight $before to $after got $share of 100"
+	expect_number "share of b1" $share -ge $((100 * before / (before + 100) - 12))
+	expect_number "share of b1" $share -le $((100 * after / (after + 100) + 12))
+}
+
+comes_back_slowly() {
+	SLOW_START=6s config >"$WORLD/default.yaml"
+	expect ctl config apply "$WORLD/default.yaml"
+	server_start b1 1
+	expect_within 10 b1_comes_back
+	expect_not b1_is_back
+	share_follows_weight
+	expect_within 20 b1_is_back
+	share_follows_weight
+}
+
+scenario "a backend that comes back gets its share little by little" comes_back_slowly
 scenario "all packets are accounted for" expect_balance
 finish

@@ -7,6 +7,8 @@
 #
 #	weir --- r1 --- client
 #	    \--- r2 ---/
+#
+# The same over IPv6, where routes are an operator's own.
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -91,8 +93,24 @@ topology() {
 		addr_add r$n weir 10.1$n.0.2/24
 		addr_add r$n client 10.2$n.0.1/24
 		addr_add client r$n 10.2$n.0.2/24
+		addr_add weir to-r$n fd1$n::1/64
+		addr_add r$n weir fd1$n::2/64
+		addr_add r$n client fd2$n::1/64
+		addr_add client r$n fd2$n::2/64
+		at r$n sysctl -qw net.ipv6.conf.all.forwarding=1
+		ip -n r$n route add fd03::/64 via fd2$n::2
+		ip -n r$n route add fd04::/64 via fd2$n::2
+		ip -n r$n route add fd09::/64 via fd1$n::1
+		ip -n r$n route add 2001:db8:100::10 via fd1$n::1
+		ip -n client route add fd1$n::/64 via fd2$n::1
 	done
-	addr_add client lo 10.3.0.11/32 10.3.0.12/32 10.3.0.13/32 10.3.0.14/32 10.4.0.1/32
+	addr_add client lo 10.3.0.11/32 10.3.0.12/32 10.3.0.13/32 10.3.0.14/32 10.4.0.1/32 fd03::11/128 fd03::12/128 \
+		fd04::1/128
+	at client sysctl -qw net.ipv6.fib_multipath_hash_policy=1
+	ip -n client route add 2001:db8:100::10 nexthop via fd21::1 nexthop via fd22::1
+	ip -n client route add fd09::/64 via fd21::1
+	ip -n weir route add fd03::/64 nexthop via fd11::2 nexthop via fd12::2
+	ip -n weir route add fd04::/64 nexthop via fd11::2 nexthop via fd12::2
 }
 
 config() {
@@ -111,6 +129,16 @@ config() {
 	      - {address: 10.3.0.12, port: 8080}
 	      - {address: 10.3.0.13, port: 8080}
 	      - {address: 10.3.0.14, port: 8080}
+	  - name: web6
+	    address: "2001:db8:100::10"
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: ["fd09::1"]
+	    health: {type: tcp, interval: 300ms, timeout: 250ms, fall: 5}
+	    backends:
+	      - {address: "fd03::11", port: 8080}
+	      - {address: "fd03::12", port: 8080}
 	END
 }
 
@@ -133,8 +161,8 @@ spread_of() {
 	echo $((100 * a / (a + b + 1)))
 }
 
-many() {
-	load_start many -c 16 -n 600 -s 10.4.0.1 -T 5 $URL/
+many() { # [SOURCE URL]
+	load_start many -c 16 -n 600 -s "${1:-10.4.0.1}" -T 5 "${2:-$URL}/"
 	load_wait many
 	expect_no_failures many
 }
@@ -148,6 +176,18 @@ both_paths_are_used() {
 	share=$(spread_of many)
 	expect_number "share of r1 in percent" "$share" -gt 25
 	expect_number "share of r1 in percent" "$share" -lt 75
+}
+
+ipv6_is_spread() {
+	local share url="http://[2001:db8:100::10]"
+	expect_within 10 fetch --interface fd04::1 "$url/"
+	share=$(spread_of many fd04::1 "$url")
+	expect_number "share of r1 in percent" "$share" -gt 25
+	expect_number "share of r1 in percent" "$share" -lt 75
+	ip -n weir route replace fd03::/64 via fd12::2
+	ip -n client route replace 2001:db8:100::10 via fd22::1
+	share=$(spread_of many fd04::1 "$url")
+	expect_number "share of r1 in percent, with a route by r2 only" "$share" -lt 10
 }
 
 route_to() { # ROUTER
@@ -223,15 +263,16 @@ service_is_withdrawn() {
 
 require topology
 require birds_start
-require nginx_start client 10.3.0.11:8080 10.3.0.12:8080 10.3.0.13:8080 10.3.0.14:8080
+require nginx_start client 10.3.0.11:8080 10.3.0.12:8080 10.3.0.13:8080 10.3.0.14:8080 '[fd03::11]:8080' '[fd03::12]:8080'
 config >"$WORLD/default.yaml"
 require weir_start
 require wait_for 20 paths_are client 198.51.100.10 2
 require wait_for 20 paths_are weir 10.3.0.0/24 2
-require wait_for 10 backends_up 4
+require wait_for 10 backends_up 6
 
 scenario "the service's address is announced by BIRD beside Weir, and clients reach it" service_is_announced
 scenario "new flows are spread over both next hops that BGP has found" both_paths_are_used
+scenario "over IPv6 too, and they follow the route" ipv6_is_spread
 scenario "a change of routes is in force within 100 ms of the kernel's message" changes_are_fast
 scenario "traffic leaves a path that is withdrawn, and comes back with it, without a failure" path_is_withdrawn
 scenario "traffic leaves a router that falls silent, without a failure" router_dies
