@@ -126,7 +126,7 @@ class Bed:
         arguments = ["-c", f"legit,10.16.0.1,{s.sources},{s.skew},{s.keep}"]
         classes = [("legit", s.loads)]
         if s.attack:
-            arguments += ["-c", f"attacker,10.16.128.1,{s.attackers},0,0"]
+            arguments += ["-c", f"attacker,10.16.128.1,{s.attackers},0,0,{s.attack_timeout}"]
             classes.append(("attacker", s.attack))
         for name, loads in classes:
             for at, share, *ramp in loads:

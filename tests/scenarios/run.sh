@@ -36,8 +36,7 @@ topology() {
 	at origins sysctl -qw net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096
 }
 
-ulimit -n "$(cat /proc/sys/fs/nr_open)"
 topology || exit 1
-# Who else is busy on this machine must not change what is measured.
-echo "${SCENARIO_NICE:--10}" >/proc/$$/autogroup 2>/dev/null
+# Who else is busy on this machine must not change what is measured: all of it, Weir too, goes before others.
+[ -n "${SCENARIO_POLITE:-}" ] || chrt --rr -p 1 $$ 2>/dev/null
 WEIR_BUILD=$BUILD WEIR_RUN_DIR=$RUN WORLD=$WORLD exec python3 "$TOP/tests/scenarios/scenarios.py" "$@"

@@ -28,6 +28,7 @@ class Scenario:
     skew: float = 1.0  # sigma of what legitimate sources ask for
     keep: float = 0.3  # share of requests over kept connections
     timeout: float = 2.5
+    attack_timeout: float = 0.5  # they do not wait long
     only: str = ""  # of the controllers: compare this one on with it off, the others on
 
     @property

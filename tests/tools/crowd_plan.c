@@ -28,7 +28,7 @@ const char *crowd_outcome_name(enum crowd_outcome outcome)
 
 static void usage(FILE *to)
 {
-	fputs("usage: weir-crowd -c NAME,FIRST_ADDRESS,SOURCES[,SKEW[,KEEP]] -r NAME,AT,RATE[,RAMP] [options] "
+	fputs("usage: weir-crowd -c NAME,FIRST_ADDRESS,SOURCES[,SKEW[,KEEP[,TIMEOUT]]] -r NAME,AT,RATE[,RAMP] [options] "
 	      "ADDRESS:PORT\n"
 	      "  -c, --class    a class of sources: consecutive addresses; SKEW: sigma of the lognormal\n"
 	      "                 distribution of their shares (0); KEEP: share of requests over kept\n"
@@ -67,8 +67,8 @@ static void class_add(struct crowd_plan *p, const char *text)
 	char address[16];
 	struct in_addr first;
 	if (p->classes == CROWD_CLASSES ||
-		sscanf(text, "%15[^,],%15[0-9.],%" SCNu32 ",%lf,%lf", c.name, address, &c.sources,
-			&c.skew, &c.keep) < 3 ||
+		sscanf(text, "%15[^,],%15[0-9.],%" SCNu32 ",%lf,%lf,%lf", c.name, address,
+			&c.sources, &c.skew, &c.keep, &c.timeout) < 3 ||
 		inet_pton(AF_INET, address, &first) != 1 || !c.sources || class_find(p, c.name))
 		wrong(text);
 	c.first = ntohl(first.s_addr);
@@ -261,8 +261,11 @@ void crowd_plan_make(struct crowd_plan *p, int argc, char **argv)
 		.seed = 1, .seconds = 10, .objective = 0.1, .timeout = 2.5, .keep_requests = 20
 	};
 	options_read(p, argc, argv);
-	for (unsigned int i = 0; i < p->classes; i++)
+	for (unsigned int i = 0; i < p->classes; i++) {
+		if (p->class[i].timeout <= 0)
+			p->class[i].timeout = p->timeout;
 		class_arrivals(p, i);
+	}
 	if (!p->arrivals)
 		wrong("these rates: nobody would come");
 	qsort(p->arrival, p->arrivals, sizeof(*p->arrival), arrival_compare);

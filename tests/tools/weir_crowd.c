@@ -41,7 +41,7 @@ enum connection_state {
 
 struct connection {
 	TAILQ_ENTRY(connection)
-	entry; /* crowd.busy, oldest deadline first, or the source's idle list */
+	entry; /* crowd.busy of its class, or the source's idle list */
 	struct crowd_arrival *arrival; /* borrowed; NULL while idle */
 	uint64_t deadline_ns;
 	int fd;
@@ -65,7 +65,8 @@ struct crowd {
 	int epoll;
 	uint64_t start_ns;
 	size_t next; /* arrival */
-	struct connection_list busy, over;
+	struct connection_list busy[CROWD_CLASSES]; /* oldest deadline first */
+	struct connection_list over;
 	struct connection_list *idle[CROWD_CLASSES]; /* by source; owned */
 	struct tally now[CROWD_CLASSES], all[CROWD_CLASSES];
 	struct weir_histogram late_now, late_all;
@@ -102,7 +103,8 @@ static void outcome_set(
 /* Its memory is freed after the events that epoll has already told of. */
 static void connection_close(struct crowd *w, struct connection *c)
 {
-	TAILQ_REMOVE(c->state == IDLE ? &w->idle[c->class][c->source] : &w->busy, c, entry);
+	TAILQ_REMOVE(
+		c->state == IDLE ? &w->idle[c->class][c->source] : &w->busy[c->class], c, entry);
 	close(c->fd);
 	c->fd = -1;
 	TAILQ_INSERT_TAIL(&w->over, c, entry);
@@ -180,19 +182,20 @@ static int source_connect(struct crowd *w, const struct crowd_arrival *a)
 
 static uint64_t arrival_deadline(const struct crowd *w, const struct crowd_arrival *a)
 {
-	return w->start_ns + a->at_ns + (uint64_t)(w->plan.timeout * 1e9);
+	return w->start_ns + a->at_ns + (uint64_t)(w->plan.class[a->class].timeout * 1e9);
 }
 
 /* Nearly always the last; a request that is tried again is not. */
 static void busy_insert(struct crowd *w, struct connection *c)
 {
-	struct connection *before = TAILQ_LAST(&w->busy, connection_list);
+	struct connection_list *busy = &w->busy[c->class];
+	struct connection *before = TAILQ_LAST(busy, connection_list);
 	while (before && before->deadline_ns > c->deadline_ns)
 		before = TAILQ_PREV(before, connection_list, entry);
 	if (before)
-		TAILQ_INSERT_AFTER(&w->busy, before, c, entry);
+		TAILQ_INSERT_AFTER(busy, before, c, entry);
 	else
-		TAILQ_INSERT_HEAD(&w->busy, c, entry);
+		TAILQ_INSERT_HEAD(busy, c, entry);
 }
 
 static void request_open(struct crowd *w, struct crowd_arrival *a, uint64_t now)
@@ -249,7 +252,7 @@ static void answer_complete(struct crowd *w, struct connection *c)
 		connection_close(w, c);
 		return;
 	}
-	TAILQ_REMOVE(&w->busy, c, entry);
+	TAILQ_REMOVE(&w->busy[c->class], c, entry);
 	c->state = IDLE;
 	c->arrival = NULL;
 	TAILQ_INSERT_HEAD(&w->idle[c->class][c->source], c, entry);
@@ -351,25 +354,36 @@ static void intervals_end(struct crowd *w, uint64_t now)
 static void late_expire(struct crowd *w, uint64_t now)
 {
 	struct connection *c;
-	while ((c = TAILQ_FIRST(&w->busy)) && c->deadline_ns <= now)
-		connection_fail(w, c, CROWD_TIMEOUT);
+	for (unsigned int i = 0; i < w->plan.classes; i++)
+		while ((c = TAILQ_FIRST(&w->busy[i])) && c->deadline_ns <= now)
+			connection_fail(w, c, CROWD_TIMEOUT);
 }
 
 static uint64_t wake_at(const struct crowd *w)
 {
-	const struct connection *c = TAILQ_FIRST(&w->busy);
 	uint64_t at = w->interval_end_ns;
-	if (c && c->deadline_ns < at)
-		at = c->deadline_ns;
+	for (unsigned int i = 0; i < w->plan.classes; i++) {
+		const struct connection *c = TAILQ_FIRST(&w->busy[i]);
+		if (c && c->deadline_ns < at)
+			at = c->deadline_ns;
+	}
 	if (w->next < w->plan.arrivals && w->start_ns + w->plan.arrival[w->next].at_ns < at)
 		at = w->start_ns + w->plan.arrival[w->next].at_ns;
 	return at;
 }
 
+static bool anybody_waits(const struct crowd *w)
+{
+	for (unsigned int i = 0; i < w->plan.classes; i++)
+		if (!TAILQ_EMPTY(&w->busy[i]))
+			return true;
+	return false;
+}
+
 static void crowd_run(struct crowd *w)
 {
 	struct epoll_event events[64];
-	while (w->next < w->plan.arrivals || !TAILQ_EMPTY(&w->busy)) {
+	while (w->next < w->plan.arrivals || anybody_waits(w)) {
 		uint64_t now = now_ns(), at = wake_at(w), wait = at > now ? at - now : 0;
 		struct timespec timeout = { (time_t)(wait / SECOND_NS), (long)(wait % SECOND_NS) };
 		int count = epoll_pwait2(w->epoll, events, 64, &timeout, NULL);
@@ -400,9 +414,9 @@ static void crowd_open(struct crowd *w)
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)
 		err(1, "epoll");
-	TAILQ_INIT(&w->busy);
 	TAILQ_INIT(&w->over);
 	for (unsigned int i = 0; i < w->plan.classes; i++) {
+		TAILQ_INIT(&w->busy[i]);
 		w->idle[i] = calloc(w->plan.class[i].sources, sizeof(*w->idle[i]));
 		if (!w->idle[i])
 			errx(1, "out of memory");

@@ -50,6 +50,7 @@ struct crowd_class {
 	uint32_t sources;
 	double skew; /* sigma of the lognormal distribution of what sources ask for; 0: all the same */
 	double keep; /* share of requests over kept connections */
+	double timeout; /* from the moment when the request should have begun */
 	struct crowd_phase phase[CROWD_PHASES];
 	unsigned int phases;
 };
@@ -62,7 +63,7 @@ struct crowd_plan {
 	bool even; /* constant intervals instead of a Poisson process */
 	double seconds;
 	double objective; /* an answer within it is a good one */
-	double timeout; /* from the moment when the request should have begun */
+	double timeout; /* of classes that do not say */
 	unsigned int keep_requests; /* over one kept connection */
 	uint64_t start_ns; /* CLOCK_MONOTONIC of time 0; 0: now */
 	const char *records; /* file for a line per arrival; NULL: none */
