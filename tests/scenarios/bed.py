@@ -125,6 +125,9 @@ class Bed:
         s = self.scenario
         arguments = ["-c", f"legit,10.16.0.1,{s.sources},{s.skew},{s.keep}"]
         classes = [("legit", s.loads)]
+        if s.crowd:
+            arguments += ["-c", f"crowd,10.16.64.1,{s.crowders},{s.skew},0"]
+            classes.append(("crowd", s.crowd))
         if s.attack:
             arguments += ["-c", f"attacker,10.16.128.1,{s.attackers},0,0,{s.attack_timeout}"]
             classes.append(("attacker", s.attack))

@@ -12,11 +12,15 @@ INFINITE = math.inf
 @dataclass(frozen=True)
 class Request:
     at: float  # when it should have begun
-    kind: str  # legit | attacker
+    kind: str  # legit | crowd | attacker
     source: int
     outcome: str
     latency: float  # to the first byte, or to the failure
     backend: int
+
+    @property
+    def legitimate(self):
+        return self.kind != "attacker"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Run:
         self.scenario, self.requests, self.origin, self.crowd, self.weir = scenario, requests, origin, crowd, weir
 
     def legit(self, start, end):
-        return [r for r in self.requests if r.kind == "legit" and start <= r.at < end]
+        return [r for r in self.requests if r.legitimate and start <= r.at < end]
 
     @property
     def late(self):
@@ -94,10 +98,10 @@ def failed_share(run, start, end):
     return sum(r.outcome != "ok" for r in asked) / max(1, len(asked))
 
 
-def outcomes(run, start, end, kind="legit"):
+def outcomes(run, start, end, legitimate=True):
     counts = {}
     for r in run.requests:
-        if r.kind == kind and start <= r.at < end:
+        if r.legitimate == legitimate and start <= r.at < end:
             counts[r.outcome] = counts.get(r.outcome, 0) + 1
     return counts
 
@@ -126,7 +130,7 @@ def fair_shares(run, start, end):
     steps = max(1, int((end - start) / BIN))
     total = sum(run.scenario.capacity_at(start + (i + 0.5) * BIN) for i in range(steps)) / steps * (end - start)
     level = water_level(list(asked.values()), total)
-    return [min(1.0, good[key] / min(n, level)) for key, n in asked.items() if key[0] == "legit" and n >= 10]
+    return [min(1.0, good[key] / min(n, level)) for key, n in asked.items() if key[0] != "attacker" and n >= 10]
 
 
 # --- what Weir was doing -----------------------------------------------------------------------
@@ -300,8 +304,8 @@ def judge_attack(s, off, on):
         Check("worst source's part of its fair share", percent(min(fair_off)), percent(min(fair_on)), ">= 50.0 %",
               min(fair_on) >= 0.5),
         outcome_check(off, on, start, end),
-        Check("attackers' requests answered", str(outcomes(off, start, end, "attacker").get("ok", 0)),
-              str(outcomes(on, start, end, "attacker").get("ok", 0)), ""),
+        Check("attackers' requests answered", str(outcomes(off, start, end, False).get("ok", 0)),
+              str(outcomes(on, start, end, False).get("ok", 0)), ""),
     ]
 
 
@@ -337,5 +341,4 @@ def machine(run):
     seconds = run.scenario.seconds
     return {"late_p99": run.late, "late_max": run.crowd["late_max_ms"] / 1e3, "origin_late_max": origin_late / 1e3,
             "dataplane": cpu["dataplane"] / seconds, "controld": cpu["controld"] / seconds,
-            "local": run.crowd["legit"]["local"],
-            "trusted": run.late < 0.1 * run.scenario.objective and run.crowd["legit"]["local"] == 0}
+            "trusted": run.late < 0.1 * run.scenario.objective and not any(r.outcome == "local" for r in run.requests)}

@@ -67,7 +67,7 @@ def bins(run, wanted, weight=lambda r: 1):
 def p99_line(run):
     by_bin = {}
     for r in run.requests:
-        if r.kind == "legit":
+        if r.legitimate:
             by_bin.setdefault(int(r.at / BIN), []).append(r)
     return [((k + 0.5) * BIN, figures.p99(requests)) for k, requests in sorted(by_bin.items())]
 
@@ -76,9 +76,9 @@ def rates(panel, run):
     s = run.scenario
     if s.attack:
         panel.line(bins(run, lambda r: True), COLOURS[5])
-    panel.line(bins(run, lambda r: r.kind == "legit"), COLOURS[0])
-    panel.line(bins(run, lambda r: r.kind == "legit" and r.outcome not in ("refused", "timeout")), COLOURS[1])
-    panel.line(bins(run, lambda r: r.kind == "legit" and figures.is_good(r, s.objective)), COLOURS[2])
+    panel.line(bins(run, lambda r: r.legitimate), COLOURS[0])
+    panel.line(bins(run, lambda r: r.legitimate and r.outcome not in ("refused", "timeout")), COLOURS[1])
+    panel.line(bins(run, lambda r: r.legitimate and figures.is_good(r, s.objective)), COLOURS[2])
 
 
 def thinned(series):

@@ -16,6 +16,7 @@ class Scenario:
     seconds: float
     event: tuple  # from, to: the window that is judged
     loads: tuple  # of the legitimate sources: (at, share of capacity[, ramp])
+    crowd: tuple = ()  # of others as good, who come with new connections: likewise, on top
     attack: tuple = ()  # of the attackers, likewise
     changes: tuple = ()  # of backends: (at, first, last, "slow=F" | "dead" | "alive")
     daemon: tuple = ()  # (at, "kill" | "start"): the control daemon
@@ -24,6 +25,7 @@ class Scenario:
     mean: float = 0.02  # seconds
     sigma: float = 0.4
     sources: int = 200
+    crowders: int = 2000
     attackers: int = 2  # 1 % of the sources
     skew: float = 1.0  # sigma of what legitimate sources ask for
     keep: float = 0.3  # share of requests over kept connections
@@ -51,14 +53,19 @@ class Scenario:
         return sum(self.slots / self.mean / s for s in slow if s * self.mean <= self.objective)
 
     def load_at(self, at):
-        share = before = 0.0
-        for i, (when, load, *ramp) in enumerate(self.loads):
-            if when > at:
-                break
-            end = self.loads[i + 1][0] if i + 1 < len(self.loads) and self.loads[i + 1][0] <= at else at
-            share = before + (load - before) * (min(1.0, (end - when) / ramp[0]) if ramp else 1.0)
-            before = share
-        return share * self.capacity
+        """Legitimate requests a second."""
+        return sum(share_at(loads, at) for loads in (self.loads, self.crowd)) * self.capacity
+
+
+def share_at(loads, at):
+    share = before = 0.0
+    for i, (when, load, *ramp) in enumerate(loads):
+        if when > at:
+            break
+        end = loads[i + 1][0] if i + 1 < len(loads) and loads[i + 1][0] <= at else at
+        share = before + (load - before) * (min(1.0, (end - when) / ramp[0]) if ramp else 1.0)
+        before = share
+    return share
 
 
 def flaps(backend, factor, start, end, period):
@@ -75,7 +82,8 @@ SCENARIOS = [
              changes=((10, 3, 3, "slow=10"), (22, 3, 3, "slow=1"))),
     Scenario("dead", "one backend dead", 28, (10, 20), ((0, 0.6),),
              changes=((10, 4, 4, "dead"), (20, 4, 4, "alive"))),
-    Scenario("flash", "flash crowd, five times the capacity", 28, (10, 20), ((0, 0.6), (10, 5.0), (20, 0.6))),
+    Scenario("flash", "flash crowd, five times the capacity", 28, (10, 20), ((0, 0.6),),
+             crowd=((10, 4.4), (20, 0.0))),
     Scenario("attack", "1 % of the sources ask for 20 times the legitimate load", 30, (14, 24), ((0, 0.6),),
              attack=((14, 12.0), (24, 0.0))),
     Scenario("attack-each", "1 % of the sources ask for 20 times as much as others each", 30, (14, 24), ((0, 0.85),),
@@ -89,7 +97,7 @@ SCENARIOS = [
     Scenario("unequal", "two backends three times slower from the start", 30, (8, 30), ((0, 0.675),),
              changes=((0, 0, 1, "slow=3"),)),
     Scenario("control", "the control daemon dies in a flash crowd", 36, (10, 24),
-             ((0, 0.6), (10, 5.0), (24, 0.6)), daemon=((14, "kill"), (28, "start"))),
+             ((0, 0.6),), crowd=((10, 4.4), (24, 0.0)), daemon=((14, "kill"), (28, "start"))),
     Scenario("brownout", "all backends 1.5 times slower", 32, (10, 22), ((0, 0.75),),
              changes=((10, 0, 9, "slow=1.5"), (22, 0, 9, "slow=1"))),
     Scenario("ramp", "four times the load in 15 seconds, forecast on and off", 34, (8, 30),
