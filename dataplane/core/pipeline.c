@@ -183,17 +183,21 @@ static uint32_t receive_side(const struct fastpath *fp, struct core *c, const st
 	const struct receive_queue *from)
 {
 	struct rte_mbuf *pkts[2][STAGE_BURST];
+	struct stage_core *stage = &c->stage;
 	uint32_t found = 0;
-	uint16_t n = receive_poll(from->queue, pkts[0]);
+	uint16_t n = 0;
 
-	for (unsigned int at = 0; n; at ^= 1) {
-		uint16_t ahead = 0;
-
+	stage->ahead = pkts[0];
+	stage->ahead_count = receive_poll(from->queue, pkts[0]);
+	for (unsigned int at = 0; stage->ahead_count; at ^= 1) {
+		receive_fetch(stage, n); /* what the burst before was too short for */
+		n = stage->ahead_count;
 		found += n;
+		stage->ahead = pkts[at ^ 1];
+		stage->ahead_count = 0;
 		if (n >= RECEIVE_MORE && found + STAGE_BURST <= RECEIVE_ROUND)
-			ahead = receive_poll(from->queue, pkts[at ^ 1]);
+			stage->ahead_count = receive_poll(from->queue, stage->ahead);
 		burst_side(fp, c, g, from->port, pkts[at], n);
-		n = ahead;
 	}
 	return found;
 }

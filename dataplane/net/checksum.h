@@ -16,13 +16,17 @@
 
 struct rte_mbuf;
 
-/* Fold a sum of 16 or 32 bit words to 16 bits, not complemented. Never 0 unless sum is 0. */
+/*
+ * Fold a sum of 16 or 32 bit words to 16 bits, not complemented. Never 0 unless sum is 0.
+ *
+ * A word and itself with its halves swapped, added up, has in the upper half the sum of both halves and
+ * the carry of the lower one: the carry that comes round.
+ */
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	return (uint16_t)((sum & 0xffffu) + (sum >> 16));
+	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+
+	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 /*
@@ -72,15 +76,18 @@ uint64_t checksum_add(uint64_t sum, const void *data, uint32_t bytes);
 /* True when an IPv4 header of header_bytes (20..60, a multiple of 4) has a right checksum. */
 static inline bool checksum_ipv4_ok(const uint8_t *header, uint32_t header_bytes)
 {
-	uint32_t w[5];
-	uint64_t sum;
+	uint64_t a, b;
+	uint32_t w;
 
-	memcpy(w, header, sizeof(w));
-	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	memcpy(&a, header, sizeof(a));
+	memcpy(&b, header + 8, sizeof(b));
+	memcpy(&w, header + 16, sizeof(w));
+	uint64_t sum = (a & UINT32_MAX) + (a >> 32) + (b & UINT32_MAX) + (b >> 32) + w;
+
 	/* Options are rare. */
-	for (uint32_t i = sizeof(w); __builtin_expect(i < header_bytes, 0); i += 4) {
-		memcpy(w, header + i, 4);
-		sum += w[0];
+	for (uint32_t i = 20; __builtin_expect(i < header_bytes, 0); i += 4) {
+		memcpy(&w, header + i, 4);
+		sum += w;
 	}
 	return checksum_fold(sum) == 0xffffu;
 }

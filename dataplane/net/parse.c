@@ -17,9 +17,10 @@
 
 #define IPV6_OFFSET_BITS 0xfff8u
 #define IPV6_MORE_BIT	 0x0001u
+#define IPV4_PLAIN	 0x45 /* version, and the length of a header without options */
 
 /* c->at is at the L4 header of a whole datagram. */
-static inline enum parse_verdict parse_l4(const struct cursor *c, struct packet *p)
+static __rte_always_inline enum parse_verdict parse_l4(const struct cursor *c, struct packet *p)
 {
 	const uint8_t *l4 = c->data + c->at;
 	uint32_t l4_bytes = c->end - c->at;
@@ -95,25 +96,25 @@ static __rte_noinline enum parse_verdict parse_fragment4(
 	return parse_fragment(c, p, c->at);
 }
 
-static inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
+/*
+ * The ordinary way is inlined with constants for c->at and header_bytes. What leaves it gets a copy of the
+ * cursor, so that here it stays in registers.
+ */
+static __rte_always_inline enum parse_verdict parse_ipv4_sized(
+	struct cursor *c, struct packet *p, const uint32_t header_bytes)
 {
 	const uint8_t *l3 = c->data + c->at;
-
-	if (unlikely(c->at + sizeof(struct rte_ipv4_hdr) > c->data_bytes))
-		return PARSE_MALFORMED_L3;
-	uint32_t header_bytes = (uint32_t)(l3[0] & 15) * 4;
-
-	if (unlikely(l3[0] >> 4 != 4 || header_bytes < sizeof(struct rte_ipv4_hdr) ||
-		    c->at + header_bytes > c->data_bytes))
-		return PARSE_MALFORMED_L3;
 	uint32_t total_bytes = load_be16(l3 + 2);
 	uint16_t fragment = load_be16(l3 + 6);
 
 	p->l3_offset = (uint16_t)c->at;
 	p->ttl = l3[8];
 	p->l4_proto = l3[9];
-	if (unlikely(!parse_is_ours(p->l4_proto)))
-		return parse_icmp4(c, p);
+	if (unlikely(!parse_is_ours(p->l4_proto))) {
+		struct cursor copy = *c;
+
+		return parse_icmp4(&copy, p);
+	}
 	if (header_bytes > sizeof(struct rte_ipv4_hdr))
 		p->flags |= PACKET_F_EXTENSIONS;
 	if (unlikely(!checksum_ipv4_ok(l3, header_bytes) || total_bytes < header_bytes ||
@@ -121,9 +122,35 @@ static inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
 		return PARSE_MALFORMED_L4;
 	c->end = c->at + total_bytes;
 	c->at += header_bytes;
-	if (unlikely(fragment & (IPV4_MORE_BIT | IPV4_OFFSET_BITS)))
-		return parse_fragment4(c, p, l3);
+	if (unlikely(fragment & (IPV4_MORE_BIT | IPV4_OFFSET_BITS))) {
+		struct cursor copy = *c;
+
+		return parse_fragment4(&copy, p, l3);
+	}
 	return parse_l4(c, p);
+}
+
+static __rte_noinline enum parse_verdict parse_ipv4_options(struct cursor *c, struct packet *p)
+{
+	const uint8_t *l3 = c->data + c->at;
+	uint32_t header_bytes = (uint32_t)(l3[0] & 15) * 4;
+
+	if (l3[0] >> 4 != 4 || header_bytes < sizeof(struct rte_ipv4_hdr) ||
+		c->at + header_bytes > c->data_bytes)
+		return PARSE_MALFORMED_L3;
+	return parse_ipv4_sized(c, p, header_bytes);
+}
+
+static __rte_always_inline enum parse_verdict parse_ipv4(struct cursor *c, struct packet *p)
+{
+	if (unlikely(c->at + sizeof(struct rte_ipv4_hdr) > c->data_bytes))
+		return PARSE_MALFORMED_L3;
+	if (unlikely(c->data[c->at] != IPV4_PLAIN)) {
+		struct cursor copy = *c;
+
+		return parse_ipv4_options(&copy, p);
+	}
+	return parse_ipv4_sized(c, p, sizeof(struct rte_ipv4_hdr));
 }
 
 /* Length of the extension header at x, whose first 8 bytes are there; by RFC 8200 and RFC 4302. */
@@ -181,26 +208,14 @@ __rte_noinline enum parse_verdict parse_extensions(
 	return PARSE_OK;
 }
 
-static inline enum parse_verdict parse_ipv6(struct cursor *c, struct packet *p)
+/* Extension headers, or neither TCP nor UDP. c->at is behind the IPv6 header. */
+static __rte_noinline enum parse_verdict parse_ipv6_chain(
+	struct cursor *c, struct packet *p, uint32_t payload_bytes, bool cut_off)
 {
-	const uint8_t *l3 = c->data + c->at;
+	struct chain chain = { .next = p->l4_proto };
+	uint32_t l3_at = p->l3_offset;
 
-	if (unlikely(c->at + sizeof(struct rte_ipv6_hdr) > c->data_bytes || l3[0] >> 4 != 6))
-		return PARSE_MALFORMED_L3;
-	uint32_t payload_bytes = load_be16(l3 + 4);
-	struct chain chain = { .next = l3[6] };
-	uint32_t l3_at = c->at;
-
-	p->flags |= PACKET_F_IPV6;
-	p->l3_offset = (uint16_t)c->at;
-	p->ttl = l3[7];
-	c->at += sizeof(struct rte_ipv6_hdr);
-	c->end = c->at + payload_bytes;
-	bool cut_off = c->end > c->frame_bytes;
-
-	if (unlikely(cut_off))
-		c->end = c->frame_bytes;
-	if (unlikely(parse_is_extension(chain.next))) {
+	if (parse_is_extension(chain.next)) {
 		if (payload_bytes == 0)
 			return PARSE_NOT_OURS; /* a jumbogram, if anything */
 		enum parse_verdict v = parse_extensions(c, p, &chain);
@@ -209,17 +224,86 @@ static inline enum parse_verdict parse_ipv6(struct cursor *c, struct packet *p)
 			return v;
 	}
 	p->l4_proto = chain.next;
-	if (unlikely(!parse_is_ours(p->l4_proto)))
+	if (!parse_is_ours(p->l4_proto))
 		return cut_off || chain.fragment ? PARSE_NOT_OURS : parse_icmp6(c, p);
-	if (unlikely(cut_off || c->at - l3_at > UINT16_MAX))
+	if (cut_off || c->at - l3_at > UINT16_MAX)
 		return PARSE_MALFORMED_L4;
-	if (unlikely(chain.fragment))
+	if (chain.fragment)
 		return parse_fragment(c, p, chain.fragment_start);
 	return parse_l4(c, p);
 }
 
-/* Inlined into the burst's loop: the way of an ordinary packet is straight, and short. */
-static __rte_always_inline enum parse_verdict parse_frame(
+static __rte_always_inline enum parse_verdict parse_ipv6(struct cursor *c, struct packet *p)
+{
+	const uint8_t *l3 = c->data + c->at;
+
+	if (unlikely(c->at + sizeof(struct rte_ipv6_hdr) > c->data_bytes || l3[0] >> 4 != 6))
+		return PARSE_MALFORMED_L3;
+	uint32_t payload_bytes = load_be16(l3 + 4);
+	uint8_t next = l3[6];
+
+	p->flags |= PACKET_F_IPV6;
+	p->l3_offset = (uint16_t)c->at;
+	p->l4_proto = next;
+	p->ttl = l3[7];
+	c->at += sizeof(struct rte_ipv6_hdr);
+	c->end = c->at + payload_bytes;
+	bool cut_off = c->end > c->frame_bytes;
+
+	if (unlikely(cut_off))
+		c->end = c->frame_bytes;
+	if (unlikely(!parse_is_ours(next))) {
+		struct cursor copy = *c;
+
+		return parse_ipv6_chain(&copy, p, payload_bytes, cut_off);
+	}
+	return cut_off ? PARSE_MALFORMED_L4 : parse_l4(c, p);
+}
+
+static __rte_always_inline enum parse_verdict parse_l3(
+	struct cursor *c, uint16_t type, struct packet *p)
+{
+	if (likely(type == RTE_ETHER_TYPE_IPV4))
+		return parse_ipv4(c, p);
+	if (type == RTE_ETHER_TYPE_IPV6)
+		return parse_ipv6(c, p);
+	return PARSE_NOT_OURS;
+}
+
+static __rte_noinline enum parse_verdict parse_tagged(
+	struct cursor *c, uint16_t type, struct packet *p)
+{
+	for (unsigned int tags = 0; type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ;
+		tags++) {
+		if (tags == 2)
+			return PARSE_NOT_OURS;
+		if (c->at + 4 > c->data_bytes)
+			return PARSE_MALFORMED_L3;
+		p->flags |= PACKET_F_VLAN;
+		type = load_be16(c->data + c->at + 2);
+		c->at += 4;
+	}
+	return c->data[0] & 1 ? PARSE_NOT_OURS : parse_l3(c, type, p);
+}
+
+static __rte_always_inline enum parse_verdict parse_frame(struct cursor *c, struct packet *p)
+{
+	/* Offsets are 16 bits; no frame of a device comes near. */
+	if (unlikely(c->data_bytes < RTE_ETHER_HDR_LEN || c->data_bytes > UINT16_MAX))
+		return PARSE_MALFORMED_L3;
+	uint16_t type = load_be16(c->data + 12);
+
+	if (unlikely(type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ)) {
+		struct cursor copy = *c;
+
+		return parse_tagged(&copy, type, p);
+	}
+	if (unlikely(c->data[0] & 1)) /* broadcast and multicast frames are never to be forwarded */
+		return PARSE_NOT_OURS;
+	return parse_l3(c, type, p);
+}
+
+enum parse_verdict parse_one(
 	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p)
 {
 	struct cursor c = {
@@ -228,49 +312,8 @@ static __rte_always_inline enum parse_verdict parse_frame(
 		.frame_bytes = frame_bytes,
 		.at = RTE_ETHER_HDR_LEN,
 	};
+	enum parse_verdict v = parse_frame(&c, p);
 
-	p->verdict = PARSE_MALFORMED_L3;
-	/* Offsets are 16 bits; no frame of a device comes near. */
-	if (unlikely(data_bytes < RTE_ETHER_HDR_LEN || data_bytes > UINT16_MAX))
-		return PARSE_MALFORMED_L3;
-	uint16_t type = load_be16(data + 12);
-
-	for (unsigned int tags = 0;
-		unlikely(type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ); tags++) {
-		if (tags == 2) {
-			p->verdict = PARSE_NOT_OURS;
-			return PARSE_NOT_OURS;
-		}
-		if (c.at + 4 > data_bytes)
-			return PARSE_MALFORMED_L3;
-		p->flags |= PACKET_F_VLAN;
-		type = load_be16(data + c.at + 2);
-		c.at += 4;
-	}
-	enum parse_verdict v = PARSE_NOT_OURS;
-
-	if (unlikely(data[0] & 1)) /* broadcast and multicast frames are never to be forwarded */
-		v = PARSE_NOT_OURS;
-	else if (likely(type == RTE_ETHER_TYPE_IPV4))
-		v = parse_ipv4(&c, p);
-	else if (type == RTE_ETHER_TYPE_IPV6)
-		v = parse_ipv6(&c, p);
 	p->verdict = (uint8_t)v;
 	return v;
-}
-
-enum parse_verdict parse_one(
-	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p)
-{
-	return parse_frame(data, data_bytes, frame_bytes, p);
-}
-
-void parse_burst(struct rte_mbuf **pkts, uint16_t n)
-{
-	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *m = pkts[i];
-
-		parse_frame(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
-			rte_pktmbuf_pkt_len(m), packet_of(m));
-	}
 }

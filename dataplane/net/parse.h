@@ -50,7 +50,4 @@
 enum parse_verdict parse_one(
 	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p);
 
-/* Parse n mbufs into their packet_of(). Any thread that owns the mbufs. */
-void parse_burst(struct rte_mbuf **pkts, uint16_t n);
-
 #endif

@@ -18,6 +18,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,10 @@ struct trace_core;
 struct stage_core {
 	uint64_t now; /* TSC of this round */
 	uint64_t ns_per_tick; /* 32.32 fixed point */
+	/* The burst that comes next, polled already. */
+	struct rte_mbuf **ahead;
+	uint16_t ahead_count;
+	bool ahead_ipv6; /* likely: some of this burst is */
 	bool made_up_clock; /* `now` is all the time there is: replay, tests */
 	struct weir_core_cell *cell;
 	/* NULL: nothing is traced. Set and cleared by the main thread. */
@@ -58,6 +63,37 @@ struct stage_core {
 static inline uint64_t stage_ns(const struct stage_core *c, uint64_t ticks)
 {
 	return (uint64_t)(((unsigned __int128)ticks * c->ns_per_tick) >> 32);
+}
+
+/* What a packet needs in the cache when its turn comes. */
+enum stage_ahead {
+	STAGE_AHEAD_MBUF,
+	STAGE_AHEAD_FRAME,
+	STAGE_AHEAD_PACKET
+};
+
+/*
+ * Ask for a line of the next burst's packet i. Loops over packets on the receiving core ask for one in each
+ * turn: a core has room for some twenty lines under way, and who asks for all at once stands still.
+ * Where the frame lies is guessed from the mbuf's address, as reading it from the mbuf would wait for that.
+ */
+static __rte_always_inline void stage_fetch_ahead(
+	const struct stage_core *c, uint16_t i, const enum stage_ahead what)
+{
+	struct rte_mbuf *m;
+
+	if (unlikely(i >= c->ahead_count))
+		return;
+	m = c->ahead[i];
+	if (what == STAGE_AHEAD_MBUF)
+		rte_prefetch0(m);
+	else if (what == STAGE_AHEAD_PACKET)
+		__builtin_prefetch(packet_of(m), 1);
+	else
+		rte_prefetch0((const char *)m + PACKET_DATA_OFFSET);
+	/* Behind IPv6 addresses the L4 header reaches into the next line. */
+	if (what == STAGE_AHEAD_PACKET && c->ahead_ipv6)
+		rte_prefetch0((const char *)m + PACKET_DATA_OFFSET + RTE_CACHE_LINE_SIZE);
 }
 
 /* The time at this moment, for what is timed within a round: once a transmit burst. */

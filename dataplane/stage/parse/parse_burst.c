@@ -8,16 +8,19 @@ uint16_t parse_stage_burst(
 {
 	uint16_t left = 0;
 
-	parse_burst(pkts, n);
 	for (uint16_t i = 0; i < n; i++) {
-		uint8_t verdict = packet_of(pkts[i])->verdict;
+		struct rte_mbuf *m = pkts[i];
+		enum parse_verdict verdict;
 
+		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
+		verdict = parse_one(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
+			rte_pktmbuf_pkt_len(m), packet_of(m));
 		if (unlikely(verdict == PARSE_NOT_OURS))
-			stage_pass_to_kernel(c, port, pkts[i], WEIR_DROP_NO_SERVICE);
+			stage_pass_to_kernel(c, port, m, WEIR_DROP_NO_SERVICE);
 		else if (unlikely(verdict == PARSE_MALFORMED_L3))
-			stage_pass_to_kernel(c, port, pkts[i], WEIR_DROP_MALFORMED);
+			stage_pass_to_kernel(c, port, m, WEIR_DROP_MALFORMED);
 		else
-			pkts[left++] = pkts[i];
+			pkts[left++] = m;
 	}
 	return left;
 }

@@ -20,6 +20,9 @@
 /* Fills pkts with at most STAGE_BURST packets that now belong to the caller; returns how many. */
 uint16_t receive_poll(const struct port_queue *queue, struct rte_mbuf **pkts);
 
+/* Ask for what lies ahead (stage.h) from packet `first` on, all at once. */
+void receive_fetch(const struct stage_core *c, uint16_t first);
+
 /* Write the metadata of polled packets, and count them. */
 void receive_arrived(
 	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n);

@@ -153,6 +153,7 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packet_of(pkts[i]);
 
+		stage_fetch_ahead(c, i, STAGE_AHEAD_PACKET);
 		if (likely(p->verdict == PARSE_OK))
 			classify(table, seed, packet_at(pkts[i], p->l3_offset), p);
 		else if (!classify_other(c, table, seed, pkts[i], p))
