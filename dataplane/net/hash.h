@@ -17,6 +17,7 @@
 #ifndef WEIR_NET_HASH_H
 #define WEIR_NET_HASH_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,15 @@ struct hash_seed {
 };
 
 #define HASH_BUCKET_COUNT 256
+
+/* One word, any alignment: words loaded one by one stay in registers, an array of them may not. */
+static inline uint64_t hash_load(const void *from, size_t offset)
+{
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)from + offset, sizeof(word));
+	return word;
+}
 
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
@@ -50,13 +60,10 @@ static inline uint64_t hash_tuple4(
 static inline uint64_t hash_tuple6(
 	const struct hash_seed *seed, const void *addrs, uint32_t ports, uint8_t protocol)
 {
-	uint64_t a[4];
 	uint64_t tail = ((uint64_t)protocol << 32) | ports;
-
-	memcpy(a, addrs, sizeof(a));
-	uint64_t s = hash_mix(a[0] ^ seed->k[0], a[1] ^ seed->k[1]);
-	uint64_t d = hash_mix(a[2] ^ seed->k[1] ^ UINT64_C(0xe7037ed1a0b428db),
-		a[3] ^ seed->k[0] ^ UINT64_C(0x8ebc6af09c88c6e3));
+	uint64_t s = hash_mix(hash_load(addrs, 0) ^ seed->k[0], hash_load(addrs, 8) ^ seed->k[1]);
+	uint64_t d = hash_mix(hash_load(addrs, 16) ^ seed->k[1] ^ UINT64_C(0xe7037ed1a0b428db),
+		hash_load(addrs, 24) ^ seed->k[0] ^ UINT64_C(0x8ebc6af09c88c6e3));
 	uint64_t h = hash_mix(s ^ tail ^ seed->k[0], d ^ seed->k[1]);
 
 	return hash_mix(h ^ seed->k[1], s ^ d ^ (tail << 24) ^ UINT64_C(0x9e3779b97f4a7c15));

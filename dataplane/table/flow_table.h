@@ -266,24 +266,35 @@ static inline void flow_prefetch(const struct flow_partition *p, uint64_t hash)
 	rte_prefetch0(&p->lines[flow_line_primary(p, hash)]);
 }
 
-/* Pass 2: the record that the hash most probably means. */
-static inline void flow_prefetch_record(
+/* Pass 2: the record that the hash most probably means, or NULL; it is on its way when pass 3 comes. */
+static inline struct flow *flow_prefetch_record(
 	const struct flow_partition *p, uint64_t hash, unsigned int side)
 {
 	const struct flow_line *line = &p->lines[flow_line_primary(p, hash)];
 	uint32_t match = flow_line_match(line, flow_tag(hash, side));
 
-	if (match != 0) {
-		const struct flow *f = flow_at(p, line->record[__builtin_ctz(match)]);
+	if (likely(match != 0)) {
+		struct flow *f = flow_at(p, line->record[__builtin_ctz(match)]);
 
 		rte_prefetch0(f);
 		if (p->record_shift == 7)
 			rte_prefetch0(f + 1);
-	} else if (line->spilled != 0) {
+		return f;
+	}
+	if (line->spilled != 0) {
 		uint32_t primary = (uint32_t)(line - p->lines);
 
 		rte_prefetch0(&p->lines[flow_line_alternate(p, hash, primary)]);
 	}
+	return NULL;
+}
+
+/* Are the 32 bytes of two IPv6 addresses the same? Inline, which memcmp() is not for so many. */
+static inline bool flow_addrs6_equal(const void *a, const void *b)
+{
+	return ((hash_load(a, 0) ^ hash_load(b, 0)) | (hash_load(a, 8) ^ hash_load(b, 8)) |
+		       (hash_load(a, 16) ^ hash_load(b, 16)) |
+		       (hash_load(a, 24) ^ hash_load(b, 24))) == 0;
 }
 
 static inline bool flow_equals(
@@ -294,7 +305,7 @@ static inline bool flow_equals(
 	if (ipv6) {
 		const struct flow_tail *tail = (const struct flow_tail *)(const void *)(f + 1);
 
-		return memcmp(tail->addrs[side], addrs, 32) == 0;
+		return flow_addrs6_equal(tail->addrs[side], addrs);
 	}
 	return memcmp(&f->tuple[side].src, addrs, 8) == 0;
 }
@@ -347,6 +358,19 @@ static inline struct flow *flow_find6(const struct flow_partition *part, uint64_
 	const void *addrs, uint32_t ports, enum flow_side side)
 {
 	return flow_find(part, hash, addrs, ports, side, true);
+}
+
+/*
+ * Pass 3 with what pass 2 returned. Between the two no flow may have been inserted; flows may have been
+ * removed.
+ */
+static inline struct flow *flow_find_guessed(const struct flow_partition *part, struct flow *guess,
+	uint64_t hash, const void *addrs, uint32_t ports, unsigned int side, const bool ipv6)
+{
+	if (likely(guess && guess->state != FLOW_FREE &&
+		    flow_equals(guess, addrs, ports, side, ipv6)))
+		return guess;
+	return flow_find(part, hash, addrs, ports, side, ipv6);
 }
 
 /* ---- the worker's: changes ---- */

@@ -3,15 +3,18 @@
 #include "dataplane/table/service_table.h"
 
 #include <rte_branch_prediction.h>
+#include <rte_common.h>
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define BLOCKS	  256
-#define MAPPED	  96 /* prefix length of all IPv4 in 128 bits */
-#define TAIL_USED (UINT64_C(1) << 32)
-#define TAIL_PORT UINT64_C(0xffff)
+#define BLOCKS		 256
+#define SLOTS_MIN	 64
+#define SLOTS_PER_MEMBER 8
+#define MAPPED		 96 /* prefix length of all IPv4 in 128 bits */
+#define TAIL_USED	 (UINT64_C(1) << 32)
+#define TAIL_PORT	 UINT64_C(0xffff)
 
 /* Key: address and a tail of port (network order), protocol and a bit that is never 0. */
 struct slot {
@@ -25,7 +28,8 @@ struct class
 {
 	uint64_t mask[2];
 	uint64_t tail_mask;
-	struct slot *slots; /* owned; open addressing, at most half full */
+	/* Owned; open addressing, sparse: the first slot looked at nearly always decides. */
+	struct slot *slots;
 	uint32_t slot_mask;
 };
 
@@ -35,6 +39,13 @@ struct space {
 	uint32_t count;
 };
 
+/* Which services have the port blocks of a source address. */
+struct owners {
+	uint64_t taken[BLOCKS / 64]; /* bit b: somebody has block b */
+	uint16_t only; /* who has all of them, else SERVICE_NONE: replies stay on this line */
+	uint16_t each[BLOCKS];
+} __rte_cache_aligned;
+
 struct service_table {
 	struct hash_seed seed;
 	struct table_memory memory;
@@ -42,7 +53,7 @@ struct service_table {
 	struct space services[2]; /* IPv4, IPv6 */
 	struct space addresses[2]; /* the same without ports */
 	struct space sources[2]; /* value: row of owner */
-	uint16_t (*owner)[BLOCKS]; /* owned; service by port block */
+	struct owners *owner; /* owned */
 };
 
 /* One thing to put in a space. */
@@ -120,7 +131,8 @@ static inline void words4(uint32_t addr_be, uint64_t words[2])
 
 static inline void words6(const void *address, uint64_t words[2])
 {
-	memcpy(words, address, 16);
+	words[0] = hash_load(address, 0);
+	words[1] = hash_load(address, 8);
 }
 
 uint16_t service_table_find4(
@@ -162,8 +174,15 @@ static inline uint16_t find_source(const struct service_table *t, const struct s
 	const uint64_t address[2], uint8_t protocol, uint16_t port_be)
 {
 	uint16_t row = space_find(t, space, address, tail_make(protocol, 0));
+	uint32_t block = port_be & 0xff;
 
-	return row == SERVICE_NONE ? SERVICE_NONE : t->owner[row][port_be & 0xff];
+	if (row == SERVICE_NONE)
+		return SERVICE_NONE;
+	const struct owners *owner = &t->owner[row];
+
+	if (unlikely(owner->only == SERVICE_NONE))
+		return owner->each[block];
+	return owner->taken[block / 64] >> (block % 64) & 1 ? owner->only : SERVICE_NONE;
 }
 
 uint16_t service_table_find_source4(
@@ -231,11 +250,11 @@ static bool in_class(const struct item *item, uint32_t prefix_length, bool any_p
 static int class_build(struct service_table *t, struct class *class, const struct item *items,
 	uint32_t item_count, uint32_t prefix_length, bool any_port)
 {
-	uint32_t members = 0, size = 4;
+	uint32_t members = 0, size = SLOTS_MIN;
 
 	for (uint32_t i = 0; i < item_count; i++)
 		members += in_class(&items[i], prefix_length, any_port);
-	while (size < 2 * members)
+	while (size < SLOTS_PER_MEMBER * members)
 		size *= 2;
 	prefix_mask((uint8_t)prefix_length, class->mask);
 	class->tail_mask = any_port ? ~TAIL_PORT : UINT64_MAX;
@@ -320,6 +339,37 @@ static int services_build(struct service_table *t, struct item *items,
 	return 0;
 }
 
+static void owners_init(struct owners *o)
+{
+	memset(o->taken, 0, sizeof(o->taken));
+	memset(o->each, 0xff, sizeof(o->each)); /* SERVICE_NONE */
+}
+
+/* Later sources win. */
+static void owners_add(struct owners *o, const struct service_table_source *s)
+{
+	for (uint32_t b = 0; b < BLOCKS; b++) {
+		if (!(s->blocks[b / 8] >> (b % 8) & 1))
+			continue;
+		o->taken[b / 64] |= UINT64_C(1) << (b % 64);
+		o->each[b] = s->index;
+	}
+}
+
+static void owners_finish(struct owners *o)
+{
+	o->only = SERVICE_NONE;
+	for (uint32_t b = 0; b < BLOCKS; b++) {
+		if (o->each[b] == SERVICE_NONE)
+			continue;
+		if (o->only != SERVICE_NONE && o->only != o->each[b]) {
+			o->only = SERVICE_NONE;
+			return;
+		}
+		o->only = o->each[b];
+	}
+}
+
 /* Rows of `owner`: one for each address and protocol, over all services that share it. */
 static int sources_build(struct service_table *t, struct item *items,
 	const struct service_table_source *sources, uint32_t count)
@@ -330,7 +380,6 @@ static int sources_build(struct service_table *t, struct item *items,
 	t->owner = t->memory.alloc(t->memory.ctx, (count + 1) * sizeof(*t->owner), t->node);
 	if (t->owner == NULL)
 		return -ENOMEM;
-	memset(t->owner, 0xff, (count + 1) * sizeof(*t->owner)); /* SERVICE_NONE */
 	for (uint32_t i = 0; i < count; i++) {
 		const struct service_table_source *s = &sources[i];
 		int family = is_ipv4(s->address) ? 0 : 1;
@@ -345,13 +394,14 @@ static int sources_build(struct service_table *t, struct item *items,
 				memcmp(list[family][k].address, item.address, 16) == 0)
 				break;
 		if (k == n[family]) {
+			owners_init(&t->owner[rows]);
 			item.value = (uint16_t)rows++;
 			list[family][n[family]++] = item;
 		}
-		for (uint32_t b = 0; b < BLOCKS; b++)
-			if (s->blocks[b / 8] >> (b % 8) & 1)
-				t->owner[list[family][k].value][b] = s->index;
+		owners_add(&t->owner[list[family][k].value], s);
 	}
+	for (uint32_t row = 0; row < rows; row++)
+		owners_finish(&t->owner[row]);
 	int rc = space_build(t, &t->sources[0], list[0], n[0]);
 
 	return rc != 0 ? rc : space_build(t, &t->sources[1], list[1], n[1]);

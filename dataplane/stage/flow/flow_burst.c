@@ -22,6 +22,7 @@ static __rte_noinline uint16_t flow_drop_ended(
 static __rte_always_inline uint16_t flow_body(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
 {
+	struct flow *guess[STAGE_BURST];
 	uint16_t left = 0;
 
 	/* Without a ring between, the dispatch stage has done it. */
@@ -33,7 +34,7 @@ static __rte_always_inline uint16_t flow_body(
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packet_of(pkts[i]);
 
-		flow_prefetch_record(work_partition(w, p), p->hash,
+		guess[i] = flow_prefetch_record(work_partition(w, p), p->hash,
 			work_is_reply(p, nat) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT);
 	}
 	for (uint16_t i = 0; i < n; i++) {
@@ -44,9 +45,9 @@ static __rte_always_inline uint16_t flow_body(
 			aside_put(w->core, pkts[i]);
 			continue;
 		}
-		struct flow *f =
-			flow_find(work_partition(w, p), p->hash, work_addrs(pkts[i], p, ipv6),
-				p->ports, reply ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);
+		struct flow *f = flow_find_guessed(work_partition(w, p), guess[i], p->hash,
+			work_addrs(pkts[i], p, ipv6), p->ports,
+			reply ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT, ipv6);
 
 		if (likely(f != NULL)) {
 			if (unlikely(!flow_known(w, pkts[i], p, f, nat)))

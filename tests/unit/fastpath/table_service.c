@@ -142,13 +142,16 @@ static void sources_random(struct random *r)
 	for (uint32_t i = 0; i < SOURCES; i++) {
 		struct service_table_source *s = &sources[i];
 
-		/* Three services share an address, each has every third block; some are IPv6. */
+		/*
+		 * Three services share an address, each has every third block; some are IPv6. Of
+		 * every other pair of addresses one service has all the blocks that anybody has.
+		 */
 		s->address[10] = s->address[11] = i / 3 % 2 == 0 ? 0xff : 0;
 		s->address[15] = (uint8_t)(1 + i / 3);
 		s->protocol = i / 6 == 0 ? 6 : 17;
 		s->index = (uint16_t)(100 + i);
 		for (uint32_t b = i % 3; b < 250; b += 3)
-			if (random_below(r, 4) != 0)
+			if (random_below(r, 4) != 0 && (i / 6 % 2 == 0 || i % 3 == 0))
 				s->blocks[b / 8] |= (uint8_t)(1u << (b % 8));
 	}
 }
