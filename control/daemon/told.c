@@ -87,5 +87,7 @@ uint64_t told_digest(const void *body, size_t length)
 		h = hash_add(h, &n, sizeof(n));
 	}
 	h = hash_add(h, v.hop_groups, header.hop_group_count * sizeof(*v.hop_groups));
+	h = hash_add(h, v.policies, header.policy_count * sizeof(*v.policies));
+	h = hash_add(h, v.classes, header.class_count * sizeof(*v.classes));
 	return h ? h : 1;
 }

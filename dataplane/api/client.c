@@ -120,8 +120,16 @@ void weir_client_on_event(struct weir_client *c, weir_event_cb cb, void *ctx)
 	c->event_ctx = ctx;
 }
 
-static int request_send(struct weir_client *c, enum weir_message_type type, const void *body,
-	size_t length, weir_reply_cb cb, void *ctx, uint32_t *ret_id)
+/* What a request carries. */
+struct cargo {
+	const void *body;
+	size_t length;
+	const int *fds;
+	uint32_t fd_count;
+};
+
+static int request_send(struct weir_client *c, enum weir_message_type type,
+	const struct cargo *cargo, weir_reply_cb cb, void *ctx, uint32_t *ret_id)
 {
 	if (c->broken)
 		return -EPIPE;
@@ -130,7 +138,8 @@ static int request_send(struct weir_client *c, enum weir_message_type type, cons
 		return -ENOMEM;
 	*p = (struct pending){ .id = c->next_id, .cb = cb, .ctx = ctx };
 	const struct weir_message header = { .type = (uint16_t)type, .id = p->id };
-	int rc = weir_stream_queue(c->stream, &header, body, length, -1);
+	int rc = weir_stream_queue(
+		c->stream, &header, cargo->body, cargo->length, cargo->fds, cargo->fd_count);
 	if (rc < 0) {
 		free(p);
 		return rc == -ENOBUFS ? -ENOMEM : rc;
@@ -149,9 +158,16 @@ static int request_send(struct weir_client *c, enum weir_message_type type, cons
 int weir_client_send(struct weir_client *c, enum weir_message_type type, const void *body,
 	size_t length, weir_reply_cb cb, void *ctx)
 {
+	return weir_client_send_fds(c, type, body, length, NULL, 0, cb, ctx);
+}
+
+int weir_client_send_fds(struct weir_client *c, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, uint32_t fd_count, weir_reply_cb cb, void *ctx)
+{
+	const struct cargo cargo = { body, length, fds, fd_count };
 	uint32_t id;
 
-	return request_send(c, type, body, length, cb, ctx, &id);
+	return request_send(c, type, &cargo, cb, ctx, &id);
 }
 
 /* Map what came with HELLO's reply; everything that the mapping relies on is checked first. */
@@ -220,7 +236,7 @@ static int hello_take(
 			c->hello.version, WEIR_PROTOCOL_VERSION);
 		return -EPROTO;
 	}
-	return telemetry_map(c, m->fd, err, err_size);
+	return telemetry_map(c, m->fd_count ? m->fds[0] : -1, err, err_size);
 }
 
 /* Wait until the socket can be read (or written, when something is queued). */
@@ -246,7 +262,7 @@ static int hello_exchange(struct weir_client *c, uint64_t deadline_ms, char *err
 		.version_max = WEIR_PROTOCOL_VERSION,
 	};
 	const struct weir_message header = { .type = WEIR_MESSAGE_HELLO, .id = c->next_id++ };
-	int rc = weir_stream_queue(c->stream, &header, &hello, sizeof(hello), -1);
+	int rc = weir_stream_queue(c->stream, &header, &hello, sizeof(hello), NULL, 0);
 
 	while (rc >= 0) {
 		struct weir_stream_message m;
@@ -413,10 +429,19 @@ static void call_done(void *ctx, int status, const void *body, size_t length)
 int weir_client_call(struct weir_client *c, enum weir_message_type type, const void *body,
 	size_t length, int timeout_ms, void **ret_body, size_t *ret_length)
 {
+	return weir_client_call_fds(
+		c, type, body, length, NULL, 0, timeout_ms, ret_body, ret_length);
+}
+
+int weir_client_call_fds(struct weir_client *c, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, uint32_t fd_count, int timeout_ms, void **ret_body,
+	size_t *ret_length)
+{
+	const struct cargo cargo = { body, length, fds, fd_count };
 	struct call call = { 0 };
 	uint64_t deadline_ms = now_ms() + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0);
 	uint32_t id;
-	int rc = request_send(c, type, body, length, call_done, &call, &id);
+	int rc = request_send(c, type, &cargo, call_done, &call, &id);
 
 	if (rc < 0)
 		return rc;

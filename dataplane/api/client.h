@@ -53,6 +53,10 @@ void weir_client_on_event(struct weir_client *c, weir_event_cb cb, void *ctx);
 int weir_client_send(struct weir_client *c, enum weir_message_type type, const void *body,
 	size_t length, weir_reply_cb cb, void *ctx);
 
+/* The same with descriptors, of which duplicates go along; also -EMSGSIZE when they are too many. */
+int weir_client_send_fds(struct weir_client *c, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, uint32_t fd_count, weir_reply_cb cb, void *ctx);
+
 /*
  * Read and write what can be done now, and run callbacks. Call it when the fd is ready.
  * Returns 0, or a negative errno when the connection is over (-ECONNRESET, -EPROTO).
@@ -65,5 +69,10 @@ int weir_client_process(struct weir_client *c);
  */
 int weir_client_call(struct weir_client *c, enum weir_message_type type, const void *body,
 	size_t length, int timeout_ms, void **ret_body, size_t *ret_length);
+
+/* The same with descriptors. */
+int weir_client_call_fds(struct weir_client *c, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, uint32_t fd_count, int timeout_ms, void **ret_body,
+	size_t *ret_length);
 
 #endif

@@ -16,6 +16,7 @@
 #ifndef WEIR_API_MESSAGES_H
 #define WEIR_API_MESSAGES_H
 
+#include "policy.h"
 #include "telemetry.h"
 #include "trace.h"
 
@@ -23,7 +24,7 @@
 #include <stdint.h>
 
 #define WEIR_MESSAGE_MAGIC	0x57726d31u
-#define WEIR_PROTOCOL_VERSION	2u
+#define WEIR_PROTOCOL_VERSION	4u
 #define WEIR_MESSAGE_MAX_LENGTH (64u << 20)
 
 #define WEIR_MAX_BACKENDS_PER_SERVICE 4096
@@ -34,6 +35,10 @@
 #define WEIR_MAX_HOPS		      16 /* of a group */
 #define WEIR_MAX_HOP_WEIGHT	      65535
 #define WEIR_MAX_WEIGHT		      65535
+#define WEIR_MAX_POLICIES	      4096
+#define WEIR_MAX_CLASSES	      4096
+#define WEIR_MAX_CLASSES_PER_SERVICE  64
+#define WEIR_MAX_POOLS_PER_SERVICE    64 /* besides the main one */
 #define WEIR_UNLIMITED		      UINT64_MAX
 #define WEIR_NO_NEIGHBOUR	      UINT32_MAX
 #define WEIR_HOP_GROUP		      0x80000000u /* the other bits are the index of a group */
@@ -56,6 +61,10 @@ enum weir_message_type {
 	WEIR_MESSAGE_STOP = 8, /* end the process cleanly; replied to before it ends */
 	WEIR_MESSAGE_EVENT = 9, /* weir_event, from the data plane */
 	WEIR_MESSAGE_DIRECTIVES = 20, /* weir_directives + arrays -> empty; one service */
+	/* policy.h */
+	WEIR_MESSAGE_POLICY_STAGE = 16, /* weir_policy_stage + descriptors -> empty */
+	WEIR_MESSAGE_POLICY_MAP =
+		17, /* weir_policy_map + records -> weir_policy_map_reply + records */
 	/* trace.h */
 	WEIR_MESSAGE_TRACE_START = 24, /* weir_trace_start -> weir_trace_started */
 	WEIR_MESSAGE_TRACE_READ = 25, /* weir_trace_read -> weir_trace_batch + records */
@@ -108,11 +117,14 @@ enum weir_mode {
 /*
  * CONFIG: the header, then port_count weir_config_port, service_count weir_config_service,
  * backend_count weir_config_backend, source_count weir_config_source, neighbour_count
- * weir_config_neighbour, hop_group_count weir_config_hop_group, with nothing between and nothing behind.
+ * weir_config_neighbour, hop_group_count weir_config_hop_group, policy_count weir_config_policy, class_count
+ * weir_config_class, with nothing between and nothing behind.
  *
  * Unique are: ports' and services' names, devices, services' address + prefix + protocol + port, a
  * service's backends' address + port, neighbours' address + port. A nat service has at least one
- * source with at least one block, a dsr service has none. Block 0 (it holds port 0) is nobody's.
+ * source with at least one block, a dsr service has none. Block 0 (it holds port 0) is nobody's. A service's
+ * classes have different names, and no policy stands at it twice. The first outside_policy_count policies
+ * are no service's: they judge packets that were steered to Weir and belong to none.
  * Names are 1 to 63 printable ASCII characters without space and '/', and not "." or "..".
  *
  * What stays: a port with the same name, device and kind; a service with the same name, address,
@@ -127,6 +139,10 @@ struct weir_config {
 	uint32_t source_count;
 	uint32_t neighbour_count;
 	uint32_t hop_group_count;
+	uint32_t policy_count;
+	uint32_t class_count;
+	uint32_t outside_policy_count; /* 0..WEIR_MAX_POLICIES_PER_SERVICE */
+	uint32_t reserved;
 };
 
 struct weir_config_port {
@@ -169,6 +185,12 @@ struct weir_config_service {
 	uint32_t per_source_entries; /* places for sources; 0 = by the memory budget */
 	uint8_t per_source_prefix; /* bits of a client's address that make a source, 1..32 or 128 */
 	uint8_t reserved3[3];
+	uint32_t first_policy; /* into the policy array: they run in this order */
+	uint32_t first_class; /* into the class array */
+	uint16_t policy_count; /* 0..WEIR_MAX_POLICIES_PER_SERVICE */
+	uint16_t class_count; /* 0..WEIR_MAX_CLASSES_PER_SERVICE */
+	uint16_t pool_count; /* 0..WEIR_MAX_POOLS_PER_SERVICE */
+	uint16_t reserved4;
 };
 
 struct weir_config_backend {
@@ -177,7 +199,8 @@ struct weir_config_backend {
 	uint16_t weight; /* 0 = no new flows */
 	uint8_t state; /* enum weir_backend_state but UNUSED */
 	uint8_t fallback; /* 1: gets new flows only while no other of the service can */
-	uint8_t reserved[2];
+	uint8_t pool; /* 0: the main one, which all flows go to; else a policy's ROUTE(n) sends them */
+	uint8_t reserved;
 	/* Next hop: index into the neighbour array, WEIR_HOP_GROUP | group, or WEIR_NO_NEIGHBOUR. */
 	uint32_t neighbour;
 };
@@ -331,6 +354,7 @@ enum weir_event_kind {
 	WEIR_EVENT_PORT_UP = 1,
 	WEIR_EVENT_PORT_DOWN = 2,
 	WEIR_EVENT_WARNING = 3,
+	WEIR_EVENT_POLICY_DETACHED = 4, /* object: the service, or "outside" */
 };
 
 struct weir_event {
@@ -344,9 +368,9 @@ struct weir_event {
 
 static_assert(sizeof(struct weir_message) == 24, "message header layout");
 static_assert(sizeof(struct weir_hello_reply) == 368, "hello reply layout");
-static_assert(sizeof(struct weir_config) == 32, "config layout");
+static_assert(sizeof(struct weir_config) == 48, "config layout");
 static_assert(sizeof(struct weir_config_port) == 136, "config port layout");
-static_assert(sizeof(struct weir_config_service) == 192, "config service layout");
+static_assert(sizeof(struct weir_config_service) == 208, "config service layout");
 static_assert(sizeof(struct weir_config_backend) == 28, "config backend layout");
 static_assert(sizeof(struct weir_config_source) == 48, "config source layout");
 static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layout");

@@ -14,7 +14,8 @@ struct outgoing {
 	struct outgoing *next; /* owned */
 	size_t length; /* header and body */
 	size_t sent;
-	int fd; /* owned; -1: none, or sent already */
+	uint32_t fd_count; /* 0: none, or sent already */
+	int fds[WEIR_STREAM_MAX_FDS]; /* owned */
 	unsigned char bytes[];
 };
 
@@ -28,7 +29,8 @@ struct weir_stream {
 	struct weir_message header; /* of the message that is coming in */
 	size_t have; /* bytes of it so far, header included */
 	unsigned char *body; /* owned */
-	int passed_fd; /* owned; -1: none */
+	uint32_t passed_count;
+	int passed[WEIR_STREAM_MAX_FDS]; /* owned */
 	bool delivered; /* the caller has seen this message */
 };
 
@@ -47,13 +49,18 @@ int weir_stream_create(int fd, size_t max_queue_bytes, struct weir_stream **ret_
 	s->fd = fd;
 	s->max_queue_bytes = max_queue_bytes;
 	s->last = &s->first;
-	s->passed_fd = -1;
 	*ret_stream = s;
 	return 0;
 fail:
 	free(s);
 	close(fd);
 	return rc;
+}
+
+static void fds_close(int *fds, uint32_t *count)
+{
+	while (*count)
+		close(fds[--*count]);
 }
 
 static void outgoing_drop(struct weir_stream *s)
@@ -64,8 +71,7 @@ static void outgoing_drop(struct weir_stream *s)
 	if (!s->first)
 		s->last = &s->first;
 	s->queued_bytes -= o->length;
-	if (o->fd >= 0)
-		close(o->fd);
+	fds_close(o->fds, &o->fd_count);
 	free(o);
 }
 
@@ -73,9 +79,7 @@ static void incoming_reset(struct weir_stream *s)
 {
 	free(s->body);
 	s->body = NULL;
-	if (s->passed_fd >= 0)
-		close(s->passed_fd);
-	s->passed_fd = -1;
+	fds_close(s->passed, &s->passed_count);
 	s->have = 0;
 	s->delivered = false;
 }
@@ -101,10 +105,26 @@ bool weir_stream_wants_write(const struct weir_stream *s)
 	return s->first != NULL;
 }
 
-int weir_stream_queue(struct weir_stream *s, const struct weir_message *header, const void *body,
-	size_t length, int pass_fd)
+static int fds_keep(struct outgoing *o, const int *fds, uint32_t fd_count)
 {
-	if (length > WEIR_MESSAGE_MAX_LENGTH)
+	for (o->fd_count = 0; o->fd_count < fd_count; o->fd_count++) {
+		int fd = fcntl(fds[o->fd_count], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			int rc = -errno;
+
+			fds_close(o->fds, &o->fd_count);
+			return rc;
+		}
+		o->fds[o->fd_count] = fd;
+	}
+	return 0;
+}
+
+int weir_stream_queue(struct weir_stream *s, const struct weir_message *header, const void *body,
+	size_t length, const int *fds, uint32_t fd_count)
+{
+	if (length > WEIR_MESSAGE_MAX_LENGTH || fd_count > WEIR_STREAM_MAX_FDS)
 		return -EMSGSIZE;
 	size_t total = sizeof(*header) + length;
 	if (total > s->max_queue_bytes - s->queued_bytes)
@@ -115,14 +135,10 @@ int weir_stream_queue(struct weir_stream *s, const struct weir_message *header, 
 	o->next = NULL;
 	o->length = total;
 	o->sent = 0;
-	o->fd = -1;
-	if (pass_fd >= 0) {
-		o->fd = fcntl(pass_fd, F_DUPFD_CLOEXEC, 0);
-		if (o->fd < 0) {
-			int rc = -errno;
-			free(o);
-			return rc;
-		}
+	int rc = fds_keep(o, fds, fd_count);
+	if (rc < 0) {
+		free(o);
+		return rc;
 	}
 	struct weir_message h = *header;
 	h.magic = WEIR_MESSAGE_MAGIC;
@@ -137,23 +153,27 @@ int weir_stream_queue(struct weir_stream *s, const struct weir_message *header, 
 	return 0;
 }
 
+/* Room for all descriptors that may come with a message. */
+union passing {
+	char space[CMSG_SPACE(WEIR_STREAM_MAX_FDS * sizeof(int))];
+	struct cmsghdr align;
+};
+
 static ssize_t outgoing_send(int socket, struct outgoing *o)
 {
 	struct iovec iov = { .iov_base = o->bytes + o->sent, .iov_len = o->length - o->sent };
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
+	const size_t bytes = o->fd_count * sizeof(int);
+	union passing control = { 0 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (o->fd >= 0) {
+	if (o->fd_count) {
 		m.msg_control = control.space;
-		m.msg_controllen = sizeof(control.space);
+		m.msg_controllen = CMSG_SPACE(bytes);
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &o->fd, sizeof(int));
+		c->cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(c), o->fds, bytes);
 	}
 	return sendmsg(socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -169,10 +189,7 @@ int weir_stream_flush(struct weir_stream *s)
 				continue;
 			return errno == EAGAIN ? 0 : -errno;
 		}
-		if (o->fd >= 0) {
-			close(o->fd);
-			o->fd = -1;
-		}
+		fds_close(o->fds, &o->fd_count);
 		o->sent += (size_t)n;
 		if (o->sent == o->length)
 			outgoing_drop(s);
@@ -180,14 +197,27 @@ int weir_stream_flush(struct weir_stream *s)
 	return 0;
 }
 
+/* What came with some bytes of a message; more than a message may carry is closed at once. */
+static void fds_take(struct weir_stream *s, const struct cmsghdr *c)
+{
+	size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		if (s->passed_count < WEIR_STREAM_MAX_FDS)
+			s->passed[s->passed_count++] = fd;
+		else
+			close(fd);
+	}
+}
+
 /* One recvmsg() into p. Returns bytes, 0 when nothing is there now, or -errno. */
 static ssize_t receive_some(struct weir_stream *s, void *p, size_t length)
 {
 	struct iovec iov = { .iov_base = p, .iov_len = length };
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
+	union passing control;
 	struct msghdr m = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -201,17 +231,9 @@ static ssize_t receive_some(struct weir_stream *s, void *p, size_t length)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		int fd;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-			c->cmsg_len != CMSG_LEN(sizeof(int)))
-			continue;
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		if (s->passed_fd >= 0)
-			close(s->passed_fd);
-		s->passed_fd = fd;
-	}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			fds_take(s, c);
 	return n ? n : -ECONNRESET;
 }
 
@@ -253,6 +275,7 @@ int weir_stream_next(struct weir_stream *s, struct weir_stream_message *ret_mess
 	s->delivered = true;
 	ret_message->header = s->header;
 	ret_message->body = s->body;
-	ret_message->fd = s->passed_fd;
+	ret_message->fds = s->passed;
+	ret_message->fd_count = s->passed_count;
 	return 1;
 }

@@ -2,7 +2,7 @@
 
 /*
  * Framing of the data plane socket, the same at both ends: whole messages (messages.h) in and out of a
- * non-blocking stream socket, a bounded queue for what the peer does not read yet, and a descriptor
+ * non-blocking stream socket, a bounded queue for what the peer does not read yet, and descriptors
  * that may travel with a message. One thread at a time.
  */
 
@@ -17,11 +17,14 @@
 
 struct weir_stream;
 
-/* A message that came in; body and fd are the stream's until the next weir_stream_next(). */
+#define WEIR_STREAM_MAX_FDS 40 /* with one message */
+
+/* A message that came in; body and fds are the stream's until the next weir_stream_next(). */
 struct weir_stream_message {
 	struct weir_message header;
 	const void *body; /* 16-byte aligned, with a NUL behind its last byte */
-	int fd; /* -1: none came along */
+	const int *fds; /* [fd_count] */
+	uint32_t fd_count;
 };
 
 /*
@@ -39,11 +42,12 @@ bool weir_stream_wants_write(const struct weir_stream *s);
 /*
  * Queue a message; never blocks. header's magic and length are filled in here.
  *
- * pass_fd  descriptor to send along (a duplicate is kept until it is sent), or -1
- * Returns 0, -EMSGSIZE (longer than a message may be), -ENOBUFS (the queue is full), -ENOMEM.
+ * fds  descriptors to send along (duplicates are kept until they are sent), [fd_count]
+ * Returns 0, -EMSGSIZE (longer than a message may be, or too many descriptors), -ENOBUFS (the queue is
+ * full), -ENOMEM or what duplicating a descriptor gave.
  */
 int weir_stream_queue(struct weir_stream *s, const struct weir_message *header, const void *body,
-	size_t length, int pass_fd);
+	size_t length, const int *fds, uint32_t fd_count);
 
 /* Write what the socket takes now. Returns 0 or -errno when the connection is over. */
 int weir_stream_flush(struct weir_stream *s);

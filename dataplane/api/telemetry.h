@@ -22,13 +22,16 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 4u
+#define WEIR_TELEMETRY_VERSION 5u
 
 #define WEIR_MAX_CORES	  64
 #define WEIR_MAX_PORTS	  16
 #define WEIR_MAX_SERVICES 1024
 #define WEIR_NAME_SIZE	  64 /* with the final NUL */
 #define WEIR_DEVICE_SIZE  64
+
+#define WEIR_MAX_POLICIES_PER_SERVICE 8
+#define WEIR_POLICY_REASONS	      16 /* counted one by one; the last one is all others */
 
 /*
  * Histogram of durations in nanoseconds: 26 octaves from 2^10 ns (1.02 us) to 2^36 ns (68.7 s) with
@@ -52,6 +55,7 @@ struct weir_histogram {
 	X(PARSE, "parse")         \
 	X(SERVICE, "service")     \
 	X(DISPATCH, "dispatch")   \
+	X(POLICY, "policy")       \
 	X(LIMIT, "limit")         \
 	X(FLOW, "flow")           \
 	X(BALANCE, "balance")     \
@@ -80,6 +84,8 @@ struct weir_service_cell {
 	uint64_t new_flows;
 	uint64_t closed_flows; /* flows open = new_flows - closed_flows */
 	uint64_t stateless; /* packets placed by hashing alone, with no flow entry */
+	uint64_t
+		pool_empty; /* flows that a policy sent to a pool where nobody can serve: main pool */
 	/* Limits per source: this core's share of a sum, so that a cell alone may be below zero. */
 	uint64_t sources_tracked; /* places taken in the table */
 	uint64_t sources_known; /* those of sources that are known to be good */
@@ -148,6 +154,63 @@ struct weir_heavy_set {
 
 struct weir_heavy {
 	struct weir_heavy_set set[WEIR_HEAVY_SETS];
+};
+
+/* What a policy may say, by number: WEIR_ACTION_* of <weir/policy_abi.h>. */
+enum weir_policy_action {
+	WEIR_POLICY_ABORTED = 0,
+	WEIR_POLICY_DROP = 1,
+	WEIR_POLICY_PASS = 2,
+	WEIR_POLICY_LIMIT = 3,
+	WEIR_POLICY_ROUTE = 4,
+	WEIR_POLICY_ACTION_COUNT
+};
+
+/*
+ * One policy of a service on one core. Verdicts are counted as they were given, also by a policy that is
+ * only observed. What a policy has judged is the sum of its verdicts.
+ */
+struct weir_policy_cell {
+	uint64_t cycles; /* of whole bursts: filling frames and acting are in it */
+	uint64_t verdicts
+		[WEIR_POLICY_ACTION_COUNT]; /* ABORTED: also classes and pools that are not there */
+	uint64_t reasons[WEIR_POLICY_REASONS]; /* of DROP, by its argument */
+	uint64_t no_class; /* LIMIT of a class that is not there; in ABORTED */
+	uint64_t no_pool; /* ROUTE to a pool that is not there; in ABORTED */
+};
+
+enum weir_policy_state {
+	WEIR_POLICY_RUNNING = 1,
+	WEIR_POLICY_OBSERVED = 2,
+	WEIR_POLICY_DETACHED = 3, /* over its budget: judges nothing until it is loaded again */
+};
+
+/* A policy at its place. Another id at a place is another policy, and its counters are its own. */
+struct weir_policy_entry {
+	uint64_t id; /* control's */
+	char name[WEIR_NAME_SIZE];
+	uint8_t state; /* enum weir_policy_state; relaxed atomic, outside of directory_seq */
+	uint8_t on_error; /* enum weir_policy_on_error */
+	uint8_t compiled; /* 0: the interpreter runs it */
+	uint8_t reserved;
+	uint32_t budget_cycles; /* a packet; 0: no bound */
+	uint64_t cell_offset[WEIR_MAX_CORES]; /* struct weir_policy_cell, by index of the core */
+};
+
+/* A class that policies put packets into, on one core. */
+struct weir_class_cell {
+	uint64_t packets; /* put into it */
+	uint64_t dropped_packets; /* over its limit of packets, */
+	uint64_t dropped_bits; /* of bits, */
+	uint64_t dropped_connections; /* and of new flows */
+};
+
+struct weir_class_entry {
+	char name[WEIR_NAME_SIZE];
+	uint64_t limit_packets; /* per second; UINT64_MAX: none */
+	uint64_t limit_bits;
+	uint64_t limit_connections;
+	uint64_t cell_offset[WEIR_MAX_CORES]; /* struct weir_class_cell */
 };
 
 /* One port on one core. */
@@ -235,6 +298,8 @@ struct weir_backend_entry {
 	/* What is in force by directives; relaxed atomics, outside of directory_seq. */
 	uint32_t weight_in_force; /* in 1/WEIR_WEIGHT_UNIT; 0: ejected */
 	uint32_t cap; /* on in_flight; WEIR_NO_CAP: none */
+	uint8_t pool; /* 0: the main one; else the service's n-th that policies route to */
+	uint8_t reserved[7];
 };
 
 #define WEIR_WEIGHT_UNIT 1000u
@@ -270,6 +335,12 @@ struct weir_service_entry {
 	uint64_t limit_bits;
 	uint64_t limit_connections;
 	uint64_t heavy_offset[WEIR_MAX_CORES]; /* struct weir_heavy, by index of the core */
+	uint64_t policy_offset; /* struct weir_policy_entry[policy_count] */
+	uint64_t class_offset; /* struct weir_class_entry[class_count] */
+	uint16_t policy_count;
+	uint16_t class_count;
+	uint16_t pool_count;
+	uint16_t reserved1;
 };
 
 enum weir_telemetry_flag {
@@ -307,14 +378,20 @@ struct weir_telemetry {
 	struct weir_core_entry core[WEIR_MAX_CORES];
 	struct weir_port_entry port[WEIR_MAX_PORTS];
 	struct weir_service_entry service[WEIR_MAX_SERVICES];
+	/* Policies for packets that are no service's: struct weir_policy_entry[outside_policy_count] */
+	uint64_t outside_policy_offset;
+	uint32_t outside_policy_count;
+	uint32_t reserved;
 };
 
 static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
 static_assert(sizeof(struct weir_port_entry) == 200, "port entry layout");
-static_assert(sizeof(struct weir_backend_entry) == 32, "backend entry layout");
+static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
+static_assert(sizeof(struct weir_policy_entry) == 592, "policy entry layout");
+static_assert(sizeof(struct weir_class_entry) == 600, "class entry layout");
 static_assert(sizeof(struct weir_service_entry) % 8 == 0, "service entry layout");
 
 #endif

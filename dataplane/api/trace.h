@@ -120,6 +120,13 @@ struct weir_trace_ends {
 	uint8_t reserved[3];
 };
 
+/* What one policy said of a packet. */
+struct weir_trace_policy {
+	uint8_t action; /* enum weir_policy_action */
+	uint8_t observed; /* 1: it had no effect */
+	uint16_t argument;
+};
+
 /*
  * One packet's way. received_bytes of the frame as it came in follow, then left_bytes of it as it left or
  * was when it was dropped, then zeros up to `size`.
@@ -159,12 +166,18 @@ struct weir_trace_record {
 	uint32_t left_length;
 	uint32_t received_bytes;
 	uint32_t left_bytes;
+	uint32_t mark; /* that policies put on it */
+	uint8_t policy_count; /* so many judged it, the first of those that are there */
+	uint8_t pool; /* that a policy sent its flow to; 0: the main one */
+	uint8_t policy_class; /* that a policy put it into; 0: none */
+	uint8_t reserved;
+	struct weir_trace_policy policy[WEIR_MAX_POLICIES_PER_SERVICE];
 };
 
 static_assert(sizeof(struct weir_trace_instruction) == 8, "trace instruction layout");
 static_assert(sizeof(struct weir_trace_start) == 152, "trace start layout");
 static_assert(sizeof(struct weir_trace_batch) == 16, "trace batch layout");
 static_assert(sizeof(struct weir_trace_ends) == 40, "trace ends layout");
-static_assert(sizeof(struct weir_trace_record) == 376, "trace record layout");
+static_assert(sizeof(struct weir_trace_record) == 416, "trace record layout");
 
 #endif

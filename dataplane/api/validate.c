@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Ceilings that keep products of rate and time inside 64 bits. */
-#define MAX_RATE	   UINT64_C(1000000000000000)
-#define MAX_BURST_NS	   UINT64_C(60000000000)
 #define MAX_FLOW_CAPACITY  (1u << 28)
 #define MAX_SOURCE_ENTRIES (1u << 24)
 
@@ -84,6 +81,10 @@ void weir_config_view(const void *body, struct weir_config_view *ret_view)
 	ret_view->neighbours = (const void *)p;
 	p += (size_t)h->neighbour_count * sizeof(struct weir_config_neighbour);
 	ret_view->hop_groups = (const void *)p;
+	p += (size_t)h->hop_group_count * sizeof(struct weir_config_hop_group);
+	ret_view->policies = (const void *)p;
+	p += (size_t)h->policy_count * sizeof(struct weir_config_policy);
+	ret_view->classes = (const void *)p;
 }
 
 static int counts_check(const struct weir_config *h, size_t length, const struct complaint *c)
@@ -100,12 +101,18 @@ static int counts_check(const struct weir_config *h, size_t length, const struct
 		return too_many(c, "neighbours", h->neighbour_count, WEIR_MAX_NEIGHBOURS);
 	if (h->hop_group_count > WEIR_MAX_HOP_GROUPS)
 		return too_many(c, "groups of next hops", h->hop_group_count, WEIR_MAX_HOP_GROUPS);
+	if (h->policy_count > WEIR_MAX_POLICIES)
+		return too_many(c, "policies", h->policy_count, WEIR_MAX_POLICIES);
+	if (h->class_count > WEIR_MAX_CLASSES)
+		return too_many(c, "classes", h->class_count, WEIR_MAX_CLASSES);
 	size_t expected = sizeof(*h) + (size_t)h->port_count * sizeof(struct weir_config_port) +
 		(size_t)h->service_count * sizeof(struct weir_config_service) +
 		(size_t)h->backend_count * sizeof(struct weir_config_backend) +
 		(size_t)h->source_count * sizeof(struct weir_config_source) +
 		(size_t)h->neighbour_count * sizeof(struct weir_config_neighbour) +
-		(size_t)h->hop_group_count * sizeof(struct weir_config_hop_group);
+		(size_t)h->hop_group_count * sizeof(struct weir_config_hop_group) +
+		(size_t)h->policy_count * sizeof(struct weir_config_policy) +
+		(size_t)h->class_count * sizeof(struct weir_config_class);
 	if (length != expected)
 		return complain(
 			c, "%zu bytes, but the counts in its header make %zu", length, expected);
@@ -174,15 +181,15 @@ static int limits_check(const struct weir_config_service *s, const struct compla
 	};
 
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-		if (rates[i].value != WEIR_UNLIMITED && rates[i].value > MAX_RATE)
+		if (rates[i].value != WEIR_UNLIMITED && rates[i].value > VALIDATE_MAX_RATE)
 			return complain(c, "service %s: limit of %s is over %llu", s->name,
-				rates[i].name, (unsigned long long)MAX_RATE);
-	if (s->burst_ns > MAX_BURST_NS)
+				rates[i].name, (unsigned long long)VALIDATE_MAX_RATE);
+	if (s->burst_ns > VALIDATE_MAX_BURST_NS)
 		return complain(c, "service %s: burst is over %llu s", s->name,
-			(unsigned long long)(MAX_BURST_NS / 1000000000));
-	if (s->per_source_burst_ns > MAX_BURST_NS)
+			(unsigned long long)(VALIDATE_MAX_BURST_NS / 1000000000));
+	if (s->per_source_burst_ns > VALIDATE_MAX_BURST_NS)
 		return complain(c, "service %s: burst per source is over %llu s", s->name,
-			(unsigned long long)(MAX_BURST_NS / 1000000000));
+			(unsigned long long)(VALIDATE_MAX_BURST_NS / 1000000000));
 	if (s->per_source_entries > MAX_SOURCE_ENTRIES)
 		return complain(c, "service %s: %u places for sources, at most %u", s->name,
 			s->per_source_entries, MAX_SOURCE_ENTRIES);
@@ -310,6 +317,13 @@ static int backends_check(const struct weir_config_view *v, const struct weir_co
 			return complain(c,
 				"service %s: backend %u: fallback is %u, expected 0 or 1", s->name,
 				i, b->fallback);
+		if (b->pool > s->pool_count)
+			return complain(c, "service %s: backend %u is of pool %u, and there are %u",
+				s->name, i, b->pool, s->pool_count);
+		if (b->pool && b->fallback)
+			return complain(c,
+				"service %s: backend %u: only the main pool has a fallback",
+				s->name, i);
 		if (!next_hop_is_good(v->header, b->neighbour))
 			return complain(c,
 				"service %s: backend %u has a neighbour beyond the array", s->name,
@@ -395,6 +409,8 @@ int weir_config_validate(const void *body, size_t length, char *err, size_t err_
 	}
 	for (uint32_t i = 0; rc == 0 && i < v.header->hop_group_count; i++)
 		rc = hop_group_check(&v, i, &c);
+	if (rc == 0)
+		rc = config_policies_check(&v, &c);
 	if (rc == 0)
 		rc = ranges_check(&v, &c);
 	if (rc == 0)

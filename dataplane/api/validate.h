@@ -22,6 +22,10 @@ int weir_trace_start_validate(const void *body, size_t length, char *err, size_t
 int weir_trace_read_validate(const void *body, size_t length, char *err, size_t err_size);
 int weir_directives_validate(const void *body, size_t length, char *err, size_t err_size);
 
+/* Without the image and the number of descriptors that came along. */
+int weir_policy_stage_validate(const void *body, size_t length, char *err, size_t err_size);
+int weir_policy_map_validate(const void *body, size_t length, char *err, size_t err_size);
+
 /* The arrays behind a validated header. */
 struct weir_config_view {
 	const struct weir_config *header;
@@ -31,6 +35,8 @@ struct weir_config_view {
 	const struct weir_config_source *sources;
 	const struct weir_config_neighbour *neighbours;
 	const struct weir_config_hop_group *hop_groups;
+	const struct weir_config_policy *policies;
+	const struct weir_config_class *classes;
 };
 
 void weir_config_view(const void *body, struct weir_config_view *ret_view);

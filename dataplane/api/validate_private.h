@@ -9,6 +9,10 @@
 
 #include <stdbool.h>
 
+/* Ceilings that keep products of rate and time inside 64 bits. */
+#define VALIDATE_MAX_RATE     UINT64_C(1000000000000000)
+#define VALIDATE_MAX_BURST_NS UINT64_C(60000000000)
+
 /* Where the reason for a refusal goes; text may be NULL. */
 struct complaint {
 	char *text;
@@ -27,5 +31,8 @@ bool weir_name_is_good(const char *name, size_t size);
  * address. Everything else of the view must have been checked. Returns 0, -EINVAL or -ENOMEM.
  */
 int config_uniqueness_check(const struct weir_config_view *v, const struct complaint *c);
+
+/* Policies, classes and numbers of pools; the counts of the header must fit the length. */
+int config_policies_check(const struct weir_config_view *v, const struct complaint *c);
 
 #endif

@@ -304,6 +304,21 @@ static int settings_make(struct fastpath *fp, struct applying *a)
 	return 0;
 }
 
+/* What a configuration names has been staged, or runs. */
+static int policies_find(const struct fastpath *fp, const struct applying *a)
+{
+	for (uint32_t i = 0; i < a->view.header->policy_count; i++) {
+		const struct weir_config_policy *p = &a->view.policies[i];
+
+		if (policy_stock_find(&fp->policy_stock, p->id))
+			continue;
+		say(a, "policy %s: its image (%016" PRIx64 ") has not been handed over", p->name,
+			p->id);
+		return -ENOENT;
+	}
+	return 0;
+}
+
 static int shared_make(struct fastpath *fp, struct applying *a, struct port *const *ports)
 {
 	const struct weir_config *h = a->view.header;
@@ -376,8 +391,10 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 		.settings = a->settings,
 	};
 	struct generation *g;
-	int ret = services_find(fp, a);
+	int ret = policies_find(fp, a);
 
+	if (ret == 0)
+		ret = services_find(fp, a);
 	if (ret == 0)
 		ret = settings_make(fp, a);
 	if (ret == 0)
@@ -397,6 +414,7 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	generation_destroy(generation_publish(fp, g));
 	directory_write(fp, g);
 	services_leave(fp, g);
+	policy_stock_forget(&fp->policy_stock, POLICY_STOCK_NOBODY);
 	return 0;
 }
 

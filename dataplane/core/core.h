@@ -14,6 +14,7 @@
 
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
+#include "dataplane/core/policy_stock.h"
 #include "dataplane/service/neighbours.h"
 #include "dataplane/service/service.h"
 #include "dataplane/stage/stage.h"
@@ -123,6 +124,7 @@ struct fastpath {
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
+	struct policy_stock policy_stock;
 	struct traced {
 		struct trace *trace; /* owned; NULL: nothing is traced */
 		uint32_t session; /* the last one; counts up */

@@ -118,6 +118,7 @@ void fastpath_destroy(struct fastpath *fp)
 	fastpath_trace_end(fp);
 	fastpath_drain(fp);
 	apply_nothing(fp);
+	policy_stock_forget(&fp->policy_stock, POLICY_STOCK_NOBODY);
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++)
 		if (fp->core[i])
 			core_destroy(fp, fp->core[i]);

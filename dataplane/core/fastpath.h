@@ -131,6 +131,25 @@ void fastpath_trace_tick(struct fastpath *fp, uint64_t now_ms);
 /* End what is on, whatever it is. */
 void fastpath_trace_end(struct fastpath *fp);
 
+/*
+ * Take in a policy's image, so that configurations can name it by its id; and forget what a client has
+ * staged and no configuration uses. See policy_stock.h and dataplane/api/policy.h.
+ */
+int fastpath_policy_stage(struct fastpath *fp, const struct weir_policy_stage *stage,
+	const void *image, const int *map_fds, uint32_t client, char *err, size_t err_size);
+void fastpath_policy_forget(struct fastpath *fp, uint32_t client);
+/*
+ * Read or change a map of a policy that runs, while it runs.
+ *
+ * request   validated with weir_policy_map_validate()
+ * ret_body  struct weir_policy_map_reply with its records, malloc'ed
+ *
+ * Returns 0, -ENOENT (no such service, policy, map; SET, DELETE: or entry) or another -errno with the
+ * reason in err.
+ */
+int fastpath_policy_map(struct fastpath *fp, const struct weir_policy_map *request, void **ret_body,
+	size_t *ret_length, char *err, size_t err_size);
+
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
 /*

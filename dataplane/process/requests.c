@@ -2,6 +2,7 @@
 
 #include "dataplane/process/requests.h"
 
+#include "dataplane/api/stream.h"
 #include "dataplane/api/validate.h"
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
@@ -9,6 +10,7 @@
 #include "dataplane/process/flow_store.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
+#include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
 
 #include <errno.h>
@@ -248,7 +250,13 @@ static int stop(struct process *p, const void *body, size_t length, struct reque
 	return 0;
 }
 
-void request_handle(struct process *p, const struct weir_message *header, const void *body,
+void requests_client_gone(struct process *p, uint32_t client)
+{
+	if (p->fastpath)
+		fastpath_policy_forget(p->fastpath, client);
+}
+
+void request_handle(struct process *p, const struct weir_stream_message *m, uint32_t client,
 	struct request_reply *ret_reply)
 {
 	static int (*const handlers[])(
@@ -262,20 +270,25 @@ void request_handle(struct process *p, const struct weir_message *header, const 
 		[WEIR_MESSAGE_FLOW_FIND] = flow_find,
 		[WEIR_MESSAGE_RUN] = run,
 		[WEIR_MESSAGE_STOP] = stop,
+		[WEIR_MESSAGE_POLICY_MAP] = request_policy_map,
 		[WEIR_MESSAGE_TRACE_START] = request_trace_start,
 		[WEIR_MESSAGE_TRACE_READ] = request_trace_read,
 		[WEIR_MESSAGE_TRACE_STOP] = request_trace_stop,
 	};
 
+	const uint16_t type = m->header.type;
+
 	memset(ret_reply, 0, sizeof(*ret_reply));
 	ret_reply->pass_fd = -1;
-	if (header->type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[header->type]) {
-		snprintf(ret_reply->text, sizeof(ret_reply->text), "unknown message type %u",
-			header->type);
+	if (type == WEIR_MESSAGE_POLICY_STAGE) {
+		ret_reply->status = request_policy_stage(p, m, client, ret_reply);
+	} else if (type < sizeof(handlers) / sizeof(handlers[0]) && handlers[type]) {
+		ret_reply->status = handlers[type](p, m->body, m->header.length, ret_reply);
+	} else {
+		snprintf(ret_reply->text, sizeof(ret_reply->text), "unknown message type %u", type);
 		ret_reply->status = -EOPNOTSUPP;
 		return;
 	}
-	ret_reply->status = handlers[header->type](p, body, header->length, ret_reply);
 	if (ret_reply->status && !ret_reply->text[0])
 		snprintf(ret_reply->text, sizeof(ret_reply->text), "%s",
 			strerror(-ret_reply->status));

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct process;
+struct weir_stream_message;
 
 struct request_reply {
 	int status;
@@ -21,9 +22,15 @@ struct request_reply {
 	bool is_hello; /* the asker has been greeted */
 };
 
-/* Check a request whole, do it, fill ret_reply. Never fails itself: what goes wrong is the reply. */
-void request_handle(struct process *p, const struct weir_message *header, const void *body,
+/*
+ * Check a request whole, do it, fill ret_reply. Never fails itself: what goes wrong is the reply.
+ *
+ * client  who asks: any number, the same until requests_client_gone()
+ */
+void request_handle(struct process *p, const struct weir_stream_message *m, uint32_t client,
 	struct request_reply *ret_reply);
+/* A client has gone: what it began and did not finish is forgotten. */
+void requests_client_gone(struct process *p, uint32_t client);
 
 /* Take up again the ports whose interfaces were lost and are back. Call it now and then. */
 void requests_revive_ports(struct process *p);

@@ -67,6 +67,7 @@ static int watch(struct server *s, int fd, uint32_t source, uint32_t events, int
 static void client_end(struct server *s, struct client *c)
 {
 	weir_stream_destroy(c->stream);
+	requests_client_gone(s->process, (uint32_t)(c - s->client));
 	*c = (struct client){ 0 };
 	if (s->listen_fd < 0)
 		s->process->stopping = true;
@@ -120,7 +121,7 @@ static void client_accept(struct server *s)
 static int client_send(struct server *s, struct client *c, const struct weir_message *header,
 	const void *body, size_t length, int pass_fd)
 {
-	int rc = weir_stream_queue(c->stream, header, body, length, pass_fd);
+	int rc = weir_stream_queue(c->stream, header, body, length, &pass_fd, pass_fd >= 0);
 
 	if (rc == 0)
 		rc = weir_stream_flush(c->stream);
@@ -149,7 +150,7 @@ static int client_message(struct server *s, struct client *c, const struct weir_
 			.status = -EPROTO, .text = "say HELLO first", .pass_fd = -1
 		};
 	else
-		request_handle(s->process, &m->header, m->body, &reply);
+		request_handle(s->process, m, (uint32_t)(c - s->client), &reply);
 	c->greeted |= reply.is_hello;
 	header.status = reply.status;
 	int rc = reply.status ? client_send(s, c, &header, reply.text, strlen(reply.text), -1) :

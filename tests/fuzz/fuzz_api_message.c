@@ -30,9 +30,13 @@ static void service_check(const struct weir_config_view *v, const struct weir_co
 	FUZZ_CHECK(s->cores >= 1 && s->cores <= WEIR_MAX_CORES);
 	FUZZ_CHECK((uint64_t)s->first_backend + s->backend_count <= v->header->backend_count);
 	FUZZ_CHECK((uint64_t)s->first_source + s->source_count <= v->header->source_count);
+	FUZZ_CHECK((uint64_t)s->first_policy + s->policy_count <= v->header->policy_count);
+	FUZZ_CHECK((uint64_t)s->first_class + s->class_count <= v->header->class_count);
+	FUZZ_CHECK(s->policy_count <= WEIR_MAX_POLICIES_PER_SERVICE);
 	for (uint32_t i = 0; i < s->backend_count; i++) {
 		const struct weir_config_backend *b = &v->backends[s->first_backend + i];
 		FUZZ_CHECK(b->state >= WEIR_BACKEND_UP && b->state <= WEIR_BACKEND_DOWN);
+		FUZZ_CHECK(b->pool <= s->pool_count);
 		FUZZ_CHECK(b->neighbour == WEIR_NO_NEIGHBOUR ||
 			(b->neighbour & WEIR_HOP_GROUP ?
 					(b->neighbour & ~WEIR_HOP_GROUP) <
@@ -48,8 +52,13 @@ static void config_check(const void *body, size_t length)
 	weir_config_view(body, &v);
 	FUZZ_CHECK(v.header->port_count <= WEIR_MAX_PORTS);
 	FUZZ_CHECK(v.header->service_count <= WEIR_MAX_SERVICES);
-	FUZZ_CHECK((const char *)(v.hop_groups + v.header->hop_group_count) ==
-		(const char *)body + length);
+	FUZZ_CHECK(
+		(const char *)(v.classes + v.header->class_count) == (const char *)body + length);
+	FUZZ_CHECK(v.header->outside_policy_count <= v.header->policy_count);
+	for (uint32_t i = 0; i < v.header->policy_count; i++)
+		name_check(v.policies[i].name, sizeof(v.policies[i].name));
+	for (uint32_t i = 0; i < v.header->class_count; i++)
+		name_check(v.classes[i].name, sizeof(v.classes[i].name));
 	for (uint32_t i = 0; i < v.header->hop_group_count; i++) {
 		const struct weir_config_hop_group *g = &v.hop_groups[i];
 		FUZZ_CHECK(g->hop_count >= 2 && g->hop_count <= WEIR_MAX_HOPS);
@@ -105,6 +114,12 @@ static void message_check(const struct weir_stream_message *m)
 		rc = weir_directives_validate(m->body, length, err, sizeof(err));
 		if (rc == 0)
 			directives_check(m->body, length);
+		break;
+	case WEIR_MESSAGE_POLICY_STAGE:
+		rc = weir_policy_stage_validate(m->body, length, err, sizeof(err));
+		break;
+	case WEIR_MESSAGE_POLICY_MAP:
+		rc = weir_policy_map_validate(m->body, length, err, sizeof(err));
 		break;
 	case WEIR_MESSAGE_TRACE_START:
 		rc = weir_trace_start_validate(m->body, length, err, sizeof(err));

@@ -20,6 +20,8 @@ struct config_message {
 	struct weir_config_source source[3];
 	struct weir_config_neighbour neighbour[2];
 	struct weir_config_hop_group group[2];
+	struct weir_config_policy policy[4];
+	struct weir_config_class class[2];
 };
 
 static_assert(sizeof(struct config_message) ==
@@ -28,7 +30,9 @@ static_assert(sizeof(struct config_message) ==
 			4 * sizeof(struct weir_config_backend) +
 			3 * sizeof(struct weir_config_source) +
 			2 * sizeof(struct weir_config_neighbour) +
-			2 * sizeof(struct weir_config_hop_group),
+			2 * sizeof(struct weir_config_hop_group) +
+			4 * sizeof(struct weir_config_policy) +
+			2 * sizeof(struct weir_config_class),
 	"nothing between the parts");
 
 static inline void ipv4_set(uint8_t address[16], uint8_t a, uint8_t b, uint8_t c, uint8_t d)
@@ -45,6 +49,30 @@ static inline void ipv6_set(uint8_t address[16], uint8_t last)
 	memcpy(address, bytes, sizeof(bytes));
 }
 
+/* One of no service's, two of "web" and one of "six"; "web" has two classes and a pool. */
+static inline void policies_good(struct config_message *m)
+{
+	for (uint8_t i = 0; i < 4; i++) {
+		m->policy[i] = (struct weir_config_policy){ .id = 1 + i, .mode = i % 2 };
+		snprintf(m->policy[i].name, sizeof(m->policy[i].name), "guard %u.o", i);
+	}
+	m->service[0].first_policy = 1;
+	m->service[0].policy_count = 2;
+	m->service[0].class_count = 2;
+	m->service[0].pool_count = 1;
+	m->service[2].first_policy = 3;
+	m->service[2].policy_count = 1;
+	m->backend[1].pool = 1;
+	for (int i = 0; i < 2; i++) {
+		struct weir_config_class *c = &m->class[i];
+
+		snprintf(c->name, sizeof(c->name), "class-%d", i);
+		c->packets = 1000;
+		c->bits = c->connections = WEIR_UNLIMITED;
+		c->burst_ns = 10000000;
+	}
+}
+
 /* "web": nat, IPv4, tcp; "dns": dsr, IPv4, udp; "six": nat, IPv6, tcp. */
 static inline struct config_message config_message_good(void)
 {
@@ -56,6 +84,9 @@ static inline struct config_message config_message_good(void)
 			.source_count = 3,
 			.neighbour_count = 2,
 			.hop_group_count = 2,
+			.policy_count = 4,
+			.class_count = 2,
+			.outside_policy_count = 1,
 		},
 		.port = {
 			{ .name = "front", .device = "eth1", .kind = WEIR_PORT_KERNEL },
@@ -106,6 +137,7 @@ static inline struct config_message config_message_good(void)
 	m.group[1] = m.group[0];
 	m.group[1].weight[0] = WEIR_MAX_HOP_WEIGHT;
 	m.backend[1].neighbour = WEIR_HOP_GROUP;
+	policies_good(&m);
 	return m;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REGION_SIZE (sizeof(struct weir_telemetry) + (4u << 20))
@@ -64,7 +65,7 @@ static void peer_hello(struct peer *p, struct weir_stream *s, const struct weir_
 
 	if (p->fault == PEER_REFUSES) {
 		h.status = -EPERM;
-		(void)weir_stream_queue(s, &h, "not you", 7, -1);
+		(void)weir_stream_queue(s, &h, "not you", 7, NULL, 0);
 		return;
 	}
 	if (p->fault == PEER_NO_TELEMETRY)
@@ -73,7 +74,7 @@ static void peer_hello(struct peer *p, struct weir_stream *s, const struct weir_
 		fd = memfd_create("unsealed", MFD_CLOEXEC);
 		CU_ASSERT_EQUAL(ftruncate(fd, REGION_SIZE), 0);
 	}
-	(void)weir_stream_queue(s, &h, &reply, sizeof(reply), fd);
+	(void)weir_stream_queue(s, &h, &reply, sizeof(reply), &fd, fd >= 0);
 	if (p->fault == PEER_UNSEALED)
 		close(fd);
 }
@@ -90,15 +91,15 @@ static void peer_answer(struct weir_stream *s, const struct weir_stream_message 
 			peer_answer(s, &next);
 		h = keep;
 		h.flags = WEIR_MESSAGE_F_REPLY;
-		(void)weir_stream_queue(s, &h, "late", 4, -1);
+		(void)weir_stream_queue(s, &h, "late", 4, NULL, 0);
 		return;
 	}
 	const struct weir_event event = { .sequence = 1, .kind = WEIR_EVENT_WARNING, .text = "hm" };
 	const struct weir_message eh = { .type = WEIR_MESSAGE_EVENT };
-	(void)weir_stream_queue(s, &eh, &event, sizeof(event), -1);
+	(void)weir_stream_queue(s, &eh, &event, sizeof(event), NULL, 0);
 	h.flags = WEIR_MESSAGE_F_REPLY;
 	h.status = h.type == WEIR_MESSAGE_BACKENDS ? -EINVAL : 0;
-	(void)weir_stream_queue(s, &h, m->body, m->header.length, -1);
+	(void)weir_stream_queue(s, &h, m->body, m->header.length, NULL, 0);
 }
 
 static void *peer_run(void *arg)
@@ -174,7 +175,7 @@ static void bad_peers_are_refused_with_a_reason(void)
 		int rc;
 		const char *text;
 	} bad[] = {
-		{ PEER_WRONG_VERSION, -EPROTO, "protocol version 3" },
+		{ PEER_WRONG_VERSION, -EPROTO, "protocol version 5" },
 		{ PEER_WRONG_SIZE, -EPROTO, "bytes" },
 		{ PEER_UNSEALED, -EPROTO, "not sealed" },
 		{ PEER_NO_TELEMETRY, -EPROTO, "descriptor" },
@@ -361,6 +362,50 @@ static void callback_may_close_the_client(void)
 	peer_end(&p);
 }
 
+/* Descriptors arrive with their own message, open, and the same files. */
+static void descriptors_travel_with_their_message(void)
+{
+	static unsigned char body[300000]; /* more than the socket takes at once */
+	const struct weir_message h = { .type = WEIR_MESSAGE_POLICY_STAGE };
+	struct weir_stream *s[2];
+	int pair[2];
+	int fds[WEIR_STREAM_MAX_FDS + 1];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL_FATAL(weir_stream_create(pair[i], 1u << 20, &s[i]), 0);
+	for (int i = 0; i <= WEIR_STREAM_MAX_FDS; i++) {
+		fds[i] = memfd_create("passed", MFD_CLOEXEC);
+		CU_ASSERT_EQUAL(ftruncate(fds[i], 100 + i), 0);
+	}
+	CU_ASSERT_EQUAL(
+		weir_stream_queue(s[0], &h, NULL, 0, fds, WEIR_STREAM_MAX_FDS + 1), -EMSGSIZE);
+	const uint32_t counts[] = { 3, 0, WEIR_STREAM_MAX_FDS };
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(weir_stream_queue(s[0], &h, body, sizeof(body), fds, counts[i]), 0);
+	for (int i = 0; i < 3; i++) {
+		struct weir_stream_message m = { .fd_count = 99 };
+		int rc = 0;
+
+		for (int tries = 0; rc == 0 && tries < 1000; tries++) {
+			CU_ASSERT_EQUAL(weir_stream_flush(s[0]), 0);
+			rc = weir_stream_next(s[1], &m);
+		}
+		CU_ASSERT_EQUAL(rc, 1);
+		CU_ASSERT_EQUAL_FATAL(m.fd_count, counts[i]);
+		for (uint32_t k = 0; k < m.fd_count; k++) {
+			struct stat st = { 0 };
+
+			CU_ASSERT_EQUAL(fstat(m.fds[k], &st), 0);
+			CU_ASSERT_EQUAL(st.st_size, 100 + k);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		weir_stream_destroy(s[i]);
+	for (int i = 0; i <= WEIR_STREAM_MAX_FDS; i++)
+		close(fds[i]);
+}
+
 static void full_queue_is_bounded(void)
 {
 	int pair[2];
@@ -373,7 +418,7 @@ static void full_queue_is_bounded(void)
 	CU_ASSERT_EQUAL_FATAL(weir_stream_create(pair[0], 1u << 20, &s), 0);
 	unsigned int queued = 0;
 	for (; queued < 1000 && rc == 0; queued++) {
-		rc = weir_stream_queue(s, &h, body, sizeof(body), -1);
+		rc = weir_stream_queue(s, &h, body, sizeof(body), NULL, 0);
 		CU_ASSERT_EQUAL(weir_stream_flush(s), 0);
 	}
 	CU_ASSERT_EQUAL(rc, -ENOBUFS);
@@ -394,6 +439,7 @@ static const struct tap_case cases[] = {
 	{ "the end of a connection reaches everybody who waits",
 		end_of_the_connection_reaches_who_waits },
 	{ "a callback may close the client", callback_may_close_the_client },
+	{ "descriptors travel with their message", descriptors_travel_with_their_message },
 	{ "a peer that does not read fills a bounded queue", full_queue_is_bounded },
 };
 

@@ -69,6 +69,9 @@ static void view_points_at_the_parts(void)
 	CU_ASSERT_PTR_EQUAL(v.backends, m.backend);
 	CU_ASSERT_PTR_EQUAL(v.sources, m.source);
 	CU_ASSERT_PTR_EQUAL(v.neighbours, m.neighbour);
+	CU_ASSERT_PTR_EQUAL(v.hop_groups, m.group);
+	CU_ASSERT_PTR_EQUAL(v.policies, m.policy);
+	CU_ASSERT_PTR_EQUAL(v.classes, m.class);
 }
 
 static void wrong_lengths(void)
@@ -246,6 +249,105 @@ static void bad_hop_groups(void)
 	SPOILT(m.group[0].weight[1] = 0, "weight 0");
 	SPOILT(m.backend[0].neighbour = WEIR_HOP_GROUP | 2, "neighbour beyond");
 	SPOILT(m.header.hop_group_count = 3, "counts in its header");
+}
+
+static void bad_policies(void)
+{
+	CHANGED(m.service[1].policy_count = 2; m.service[1].first_policy = 2);
+	SPOILT(m.policy[1].id = 0, "no id");
+	SPOILT(m.policy[2].id = m.policy[1].id, "twice");
+	SPOILT(m.policy[2].name[0] = 0, "no name");
+	SPOILT(memset(m.policy[2].name, 'x', WEIR_NAME_SIZE), "no name");
+	SPOILT(m.policy[2].name[3] = '\n', "no name");
+	SPOILT(m.policy[3].mode = 2, "unknown mode");
+	SPOILT(m.policy[3].on_error = 2, "unknown mode");
+	SPOILT(m.policy[3].offload = 2, "unknown mode");
+	SPOILT(m.service[0].first_policy = 3, "beyond the array");
+	SPOILT(m.service[0].first_policy = UINT32_MAX, "beyond the array");
+	SPOILT(m.service[0].policy_count = 9, "9 policies");
+	SPOILT(m.header.outside_policy_count = 5, "beyond the array");
+	SPOILT(m.header.outside_policy_count = 9, "9 policies");
+}
+
+static void bad_classes_and_pools(void)
+{
+	SPOILT(strcpy(m.class[1].name, "class-0"), "two classes");
+	SPOILT(m.class[1].name[0] = 0, "bad name");
+	SPOILT(m.class[0].bits = UINT64_MAX - 1, "limit is over");
+	SPOILT(m.class[0].burst_ns = UINT64_MAX, "burst is over");
+	SPOILT(m.service[0].first_class = 1, "beyond the array");
+	SPOILT(m.service[0].class_count = 65, "65 classes");
+	SPOILT(m.service[0].pool_count = 65, "65 pools");
+	SPOILT(m.backend[1].pool = 2, "of pool 2");
+	SPOILT(m.backend[2].pool = 1, "of pool 1");
+	SPOILT(m.backend[1].fallback = 1, "only the main pool");
+}
+
+#define STAGE_REFUSED(change, text)                                                             \
+	do {                                                                                    \
+		struct weir_policy_stage s = {                                                  \
+			.id = 7, .image_bytes = 4096, .map_fd_count = 2, .map = { 3, 1 }        \
+		};                                                                              \
+		char err_[256] = "";                                                            \
+		CU_ASSERT_EQUAL(weir_policy_stage_validate(&s, sizeof(s), err_, 256), 0);       \
+		change;                                                                         \
+		CU_ASSERT_EQUAL(weir_policy_stage_validate(&s, sizeof(s), err_, 256), -EINVAL); \
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_, text));                                     \
+	} while (0)
+
+static void policy_stages(void)
+{
+	STAGE_REFUSED(s.id = 0, "without an id");
+	STAGE_REFUSED(s.image_bytes = 0, "of 0 bytes");
+	STAGE_REFUSED(s.image_bytes = WEIR_POLICY_MAX_IMAGE + 1, "bytes");
+	STAGE_REFUSED(s.flags = 2, "unknown flags");
+	STAGE_REFUSED(s.map_fd_count = 33, "33 arrays");
+	STAGE_REFUSED(s.map[0] = 32, "of map 32");
+	STAGE_REFUSED(s.map[1] = 3, "two arrays");
+	CU_ASSERT_EQUAL(weir_policy_stage_validate("", 1, NULL, 0), -EINVAL);
+}
+
+struct map_message {
+	struct weir_policy_map head;
+	uint8_t records[4 * 12];
+};
+
+#define MAP_REFUSED(change, text)                                                             \
+	do {                                                                                  \
+		struct map_message m = { .head = map_good };                                  \
+		char err_[256] = "";                                                          \
+		CU_ASSERT_EQUAL(weir_policy_map_validate(&m, sizeof(m), err_, 256), 0);       \
+		change;                                                                       \
+		CU_ASSERT_EQUAL(weir_policy_map_validate(&m, sizeof(m), err_, 256), -EINVAL); \
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_, text));                                   \
+	} while (0)
+
+static void policy_maps(void)
+{
+	const struct weir_policy_map map_good = { .service = "web",
+		.map = ".bss",
+		.op = WEIR_POLICY_MAP_SET,
+		.key_bytes = 4,
+		.value_bytes = 8,
+		.count = 4 };
+	struct weir_policy_map dump = { .map = "list", .op = WEIR_POLICY_MAP_DUMP, .count = 9 };
+
+	CU_ASSERT_EQUAL(weir_policy_map_validate(&dump, sizeof(dump), NULL, 0), 0);
+	CU_ASSERT_EQUAL(weir_policy_map_validate(&dump, sizeof(dump) - 1, NULL, 0), -EINVAL);
+	dump.key_bytes = 4;
+	CU_ASSERT_EQUAL(weir_policy_map_validate(&dump, sizeof(dump), NULL, 0), -EINVAL);
+	MAP_REFUSED(m.head.service[0] = ' ', "service name");
+	MAP_REFUSED(m.head.map[0] = 0, "map name");
+	MAP_REFUSED(m.head.position = 8, "policy 8");
+	MAP_REFUSED(m.head.op = 0, "operation 0");
+	MAP_REFUSED(m.head.op = 5, "operation 5");
+	MAP_REFUSED(m.head.op = WEIR_POLICY_MAP_GET, "values of 8");
+	MAP_REFUSED(m.head.key_bytes = 65, "keys of 65");
+	MAP_REFUSED(m.head.key_bytes = 0, "keys of 0");
+	MAP_REFUSED(m.head.value_bytes = 4097, "values of 4097");
+	MAP_REFUSED(m.head.count = 0, "0 records");
+	MAP_REFUSED(m.head.count = 65537, "65537 records");
+	MAP_REFUSED(m.head.count = 5, "counts make");
 }
 
 static void backend_updates(void)
@@ -453,6 +555,10 @@ static const struct tap_case cases[] = {
 		port_blocks_are_disjoint_per_address_and_protocol },
 	{ "bad neighbours are refused", bad_neighbours },
 	{ "bad groups of next hops are refused", bad_hop_groups },
+	{ "bad policies are refused", bad_policies },
+	{ "bad classes and pools are refused", bad_classes_and_pools },
+	{ "a policy's head is checked", policy_stages },
+	{ "what is asked of a policy's map is checked", policy_maps },
 	{ "backend updates are checked", backend_updates },
 	{ "neighbour updates are checked", neighbour_updates },
 	{ "flow queries are checked", flow_queries },

@@ -77,7 +77,7 @@ static bool answer(
 	struct weir_config_view view;
 	char err[256];
 	if (m->header.type == WEIR_MESSAGE_HELLO)
-		return weir_stream_queue(s, &reply, &hello, sizeof(hello), region_fd) == 0;
+		return weir_stream_queue(s, &reply, &hello, sizeof(hello), &region_fd, 1) == 0;
 	if (m->header.type == WEIR_MESSAGE_CONFIG) {
 		if (weir_config_validate(m->body, m->header.length, err, sizeof(err)) != 0)
 			exit(72);
@@ -87,11 +87,11 @@ static bool answer(
 		fill(r, &view);
 		if (getenv("FAKE_REFUSES") != NULL) {
 			reply.status = -EINVAL;
-			weir_stream_queue(s, &reply, refusal, strlen(refusal), -1);
+			weir_stream_queue(s, &reply, refusal, strlen(refusal), NULL, 0);
 			return true;
 		}
 	}
-	weir_stream_queue(s, &reply, NULL, 0, -1);
+	weir_stream_queue(s, &reply, NULL, 0, NULL, 0);
 	return m->header.type != WEIR_MESSAGE_STOP;
 }
 

@@ -118,7 +118,8 @@ static void start_web(struct bed *b, uint32_t cores, uint8_t mode)
 	bed_apply(b);
 }
 
-#define ALL_STAGES ((1u << WEIR_STAGE_COUNT) - 1)
+/* A service without policies has no such stage. */
+#define ALL_STAGES (((1u << WEIR_STAGE_COUNT) - 1) & ~(1u << WEIR_STAGE_POLICY))
 
 static bool ends_are(const struct weir_trace_ends *e, const char *from, uint16_t sport,
 	const char *to, uint16_t dport)
