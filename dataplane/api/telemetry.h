@@ -112,11 +112,9 @@ struct weir_backend_cell {
 	 * that a cell alone may be below zero.
 	 */
 	uint64_t in_flight;
-	uint64_t
-		in_flight_peak; /* of this core, in the 100 ms of the last one and the 100 ms before */
+	uint64_t in_flight_peak; /* of this core: since 134 to 268 ms before the last that began */
 	uint64_t requests; /* begun; those that were answered: first_byte.count */
-	uint64_t
-		syn_sent; /* tcp: flows opened or moved here by a SYN; nat: answered: connect.count */
+	uint64_t syn_sent; /* tcp: flows that a SYN opened here; answered in nat: connect.count */
 	uint64_t resets; /* nat + tcp: flows that the backend reset */
 	struct weir_histogram connect; /* nat + tcp: SYN to SYN-ACK */
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */

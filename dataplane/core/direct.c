@@ -79,6 +79,8 @@ static void service_tick(struct fastpath *fp, struct service *s, uint64_t now_ns
 	uint64_t age = now_ns > d->since_ns ? now_ns - d->since_ns : 0;
 	char err[256];
 
+	if (h->flags & WEIR_DIRECTIVE_F_SPILL)
+		service_directives_spill(d, fp->generation->settings[s->slot]);
 	if (age > (h->expires_ns ? h->expires_ns : RTE_MAX(EXPIRES_NS, h->stale_ns))) {
 		service_directives_clear(d);
 		(void)follow(fp, s, err, sizeof(err)); /* else with the next configuration */

@@ -41,6 +41,8 @@ static int core_create(struct fastpath *fp, uint32_t index)
 		return -ENOMEM;
 	limiter_rate_init(
 		&c->stage.made_rate, STAGE_MADE_PER_SECOND, STAGE_MADE_BURST_NS, fp->params.tsc_hz);
+	limiter_rate_init(
+		&c->stage.shed_rate, STAGE_SHED_PER_SECOND, STAGE_MADE_BURST_NS, fp->params.tsc_hz);
 	if (index == 0 &&
 		fragment_table_create(
 			&fp->seed, &table_memory_eal, params->node, &c->stage.fragments))

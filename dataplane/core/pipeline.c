@@ -232,7 +232,8 @@ static void transmit_side(struct core *c)
 /* End flows that were idle for too long: once a millisecond, one partition each of some workers. */
 static void age_side(struct core *c, const struct generation_core *mine)
 {
-	uint32_t now_ms = (uint32_t)(stage_ns(&c->stage, c->stage.now) / 1000000);
+	uint64_t now_ns = stage_ns(&c->stage, c->stage.now);
+	uint32_t now_ms = (uint32_t)(now_ns / 1000000);
 	uint32_t workers = RTE_MIN(mine->worker_count, CORE_AGE_WORKERS);
 	bool behind = false;
 
@@ -243,7 +244,7 @@ static void age_side(struct core *c, const struct generation_core *mine)
 		if (c->age_worker >= mine->worker_count)
 			c->age_worker = 0;
 		behind |= service_worker_age(
-			mine->worker[c->age_worker++].worker, now_ms, CORE_AGE_BUDGET);
+			mine->worker[c->age_worker++].worker, now_ns, now_ms, CORE_AGE_BUDGET);
 	}
 	c->age_behind = behind;
 }

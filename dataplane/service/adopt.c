@@ -3,6 +3,7 @@
 #include "dataplane/service/adopt.h"
 
 #include "dataplane/service/cell.h"
+#include "dataplane/service/load.h"
 #include "dataplane/service/service.h"
 #include "dataplane/table/flow_journal.h"
 
@@ -141,12 +142,16 @@ static bool adopt_one(struct service *s, const struct service_settings *settings
 	f->backend_slot = c->backend_slot;
 	f->backend_epoch = settings->backend[c->backend_slot].epoch;
 	f->source_slot = c->source_slot;
-	f->flags = c->saved->flags;
+	f->flags = c->saved->flags & (uint16_t)~FLOW_F_IN_FLIGHT;
 	f->client_first = c->saved->client_first;
 	f->port_in = c->saved->port_in;
 	memcpy(f->client_mac, c->saved->client_mac, sizeof(f->client_mac));
 	flow_journal_write(&s->flows->part[hash_bucket(c->hash)], f);
 	w = s->worker[s->bucket_worker[hash_bucket(c->hash)]];
+	if (!settings->nat) {
+		load_add(w, c->backend_slot, 0);
+		f->flags |= FLOW_F_IN_FLIGHT;
+	}
 	cell_add(&w->cell->new_flows, 1);
 	cell_add(&w->backend_cell[c->backend_slot].new_flows, 1);
 	return true;

@@ -2,7 +2,8 @@
 
 #include "dataplane/service/directive.h"
 
-#include "dataplane/service/service.h"
+#include "dataplane/service/load.h"
+#include "dataplane/table/maglev.h"
 
 #include <rte_malloc.h>
 
@@ -12,7 +13,8 @@
 #include <string.h>
 
 /* A weight is followed when it is this part of that in force away from it; building a table takes its time. */
-#define HYSTERESIS 32u
+#define HYSTERESIS  32u
+#define SPILL_LEAST 2u
 
 int service_directives_create(uint32_t slots, struct service_directives **ret_directives)
 {
@@ -112,6 +114,9 @@ static bool is_told(const struct service_settings *s, uint32_t slot)
 
 void service_directives_allow(struct service_directives *d, const struct service_settings *settings)
 {
+	struct service *s = settings->service;
+	bool heeded = d->header.flags & WEIR_DIRECTIVE_F_SPILL;
+
 	for (uint32_t i = 0; i < settings->backend_slots; i++) {
 		const struct service_told *t = &d->backend[i];
 
@@ -119,6 +124,31 @@ void service_directives_allow(struct service_directives *d, const struct service
 			allow(&d->allowance[i], t->cap, t->cap_yellow);
 		else
 			allow(&d->allowance[i], WEIR_NO_CAP, WEIR_NO_CAP);
+		heeded |= d->allowance[i].cap_yellow != WEIR_NO_CAP;
+	}
+	service_directives_spill(d, settings);
+	__atomic_store_n(&s->allowance, heeded ? d->allowance : NULL, __ATOMIC_RELEASE);
+}
+
+/* 1.25 times the fair share and one more: with little in flight chance alone makes such differences. */
+void service_directives_spill(struct service_directives *d, const struct service_settings *settings)
+{
+	const struct service_pool *pool = settings->pool;
+	uint64_t flying = 0;
+	uint64_t weights = 0;
+
+	for (uint32_t i = 0; i < pool->count; i++) {
+		flying += service_in_flight(settings->service, pool->backend[i].slot);
+		weights += pool->backend[i].weight;
+	}
+	for (uint32_t i = 0; i < pool->count; i++) {
+		const struct maglev_backend *b = &pool->backend[i];
+		uint64_t most = WEIR_NO_CAP;
+
+		if (d->header.flags & WEIR_DIRECTIVE_F_SPILL)
+			most = SPILL_LEAST + flying * b->weight * 5 / (weights * 4);
+		__atomic_store_n(&d->allowance[b->slot].spill,
+			(uint32_t)RTE_MIN(most, (uint64_t)WEIR_NO_CAP), __ATOMIC_RELAXED);
 	}
 }
 

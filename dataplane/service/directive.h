@@ -61,8 +61,15 @@ int service_directives_take(struct service_directives *d, const struct service_s
 /* Forget all: as configured. */
 void service_directives_clear(struct service_directives *d);
 
-/* Bring caps in line with what was told and with the slots' present owners. */
+/*
+ * Bring caps in line with what was told and with the slots' present owners, and tell the workers whether
+ * they have to heed them.
+ */
 void service_directives_allow(
+	struct service_directives *d, const struct service_settings *settings);
+
+/* From what is in flight now: what each backend may have before another choice is better. Often. */
+void service_directives_spill(
 	struct service_directives *d, const struct service_settings *settings);
 
 /* In 1/WEIR_WEIGHT_UNIT, inside the configured bounds; 0 for who is ejected. */

@@ -4,6 +4,7 @@
 
 #include "dataplane/service/cell.h"
 #include "dataplane/service/directive.h"
+#include "dataplane/service/load.h"
 
 #include <rte_log.h>
 #include <rte_malloc.h>
@@ -84,6 +85,7 @@ static void flow_released(void *ctx, struct flow_partition *part, const struct f
 		nat_ports_give(settings->nat, part->bucket, f->backend_slot, f->source_slot,
 			ntohs(f->tuple[FLOW_SIDE_BACKEND].dport));
 	cell_add(&w->cell->closed_flows, 1);
+	flow_counts_not(w, f, f->flags);
 	if (w->cell_epoch[f->backend_slot] == f->backend_epoch)
 		cell_add(&w->backend_cell[f->backend_slot].closed_flows, 1);
 }
@@ -111,7 +113,8 @@ static int worker_create(struct service *s, const struct service_params *params,
 	s->worker[number] = w;
 	s->worker_count++;
 	w->cell_epoch = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->cell_epoch[0]), node);
-	if (!w->cell_epoch)
+	w->load = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->load[0]), node);
+	if (!w->cell_epoch || !w->load)
 		return -ENOMEM;
 	if (params->rings) {
 		w->ring = ring_create(node);
@@ -196,6 +199,7 @@ void service_destroy(struct service *s)
 	for (uint32_t i = 0; i < s->worker_count; i++) {
 		rte_free(s->worker[i]->ring);
 		rte_free(s->worker[i]->cell_epoch);
+		rte_free(s->worker[i]->load);
 		rte_free(s->worker[i]);
 	}
 	service_directives_destroy(s->directives);
@@ -212,6 +216,7 @@ void service_worker_take_over(struct service_worker *w, const struct service_set
 			continue;
 		w->cell_epoch[i] = settings->backend[i].epoch;
 		memset(&w->backend_cell[i], 0, sizeof(w->backend_cell[i]));
+		memset(&w->load[i], 0, sizeof(w->load[i]));
 	}
 	if (w->source_epoch != settings->source_epoch) {
 		w->source_epoch = settings->source_epoch;
@@ -221,8 +226,10 @@ void service_worker_take_over(struct service_worker *w, const struct service_set
 	w->settings = settings;
 }
 
-bool service_worker_age(struct service_worker *w, uint32_t now_ms, uint32_t budget)
+bool service_worker_age(struct service_worker *w, uint64_t now_ns, uint32_t now_ms, uint32_t budget)
 {
+	if (load_expires(w->settings))
+		load_forget(w, now_ns);
 	if (flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)
 		return true;
 	w->age_bucket += w->service->worker_count;

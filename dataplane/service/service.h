@@ -32,6 +32,7 @@
 struct rte_ring;
 struct service_allowance;
 struct service_directives;
+struct service_load;
 
 #define SERVICE_RING  1024u /* packets that wait for a worker, at most */
 #define SERVICE_BURST 64u
@@ -144,11 +145,15 @@ struct service_worker {
 	uint16_t age_bucket; /* next partition to be aged */
 	uint8_t core; /* index */
 	uint8_t number; /* among the service's workers */
+	/* line 1: the same; for packets that begin or end something at a backend */
+	alignas(RTE_CACHE_LINE_SIZE) struct service_load *load; /* owned; by slot: load.h */
+	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
 	struct rte_mbuf *stage[SERVICE_BURST];
 };
-static_assert(offsetof(struct service_worker, staged) == RTE_CACHE_LINE_SIZE,
+static_assert(offsetof(struct service_worker, load) == RTE_CACHE_LINE_SIZE, "worker line 0");
+static_assert(offsetof(struct service_worker, staged) == 2 * RTE_CACHE_LINE_SIZE,
 	"worker and dispatcher write different lines");
 
 /* Where a service counts: memory of the telemetry region, made and freed by core/directory.c. */
@@ -307,6 +312,7 @@ void service_worker_take_over(struct service_worker *w, const struct service_set
  *
  * Returns true when there was more to do than budget, the flows looked at, allowed.
  */
-bool service_worker_age(struct service_worker *w, uint32_t now_ms, uint32_t budget);
+bool service_worker_age(
+	struct service_worker *w, uint64_t now_ns, uint32_t now_ms, uint32_t budget);
 
 #endif

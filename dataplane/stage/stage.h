@@ -30,8 +30,9 @@ struct fragment_table;
 struct trace_core;
 
 /* Packets that Weir makes itself, each kind with a limit of its own: one flood must not use up all. */
-#define STAGE_MADE_KINDS      4u
+#define STAGE_MADE_KINDS      5u
 #define STAGE_MADE_PER_SECOND 1000u /* of each kind, on each core */
+#define STAGE_SHED_PER_SECOND 50000u /* of resets to who is shed */
 #define STAGE_MADE_BURST_NS   UINT64_C(100000000)
 
 struct stage_core {
@@ -57,6 +58,7 @@ struct stage_core {
 	uint32_t made_count;
 	struct rte_mbuf *made[STAGE_BURST]; /* by Weir itself; port_out is set: see answer.h */
 	struct limiter_rate made_rate;
+	struct limiter_rate shed_rate;
 	struct limiter made_limit[STAGE_MADE_KINDS];
 };
 

@@ -15,6 +15,8 @@
 #include "dataplane/service/service.h"
 #include "dataplane/stage/stage.h"
 
+#include <netinet/in.h>
+
 struct work {
 	struct stage_core *core;
 	struct service_worker *worker;
@@ -42,6 +44,14 @@ static inline bool work_is_reply(const struct packet *p, const bool nat)
 static inline uint8_t *work_addrs(struct rte_mbuf *m, const struct packet *p, const bool ipv6)
 {
 	return packet_at(m, p->l3_offset + (ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS));
+}
+
+/* Only a SYN opens a flow for certain; anything else may belong to one that is not known here. */
+static inline bool work_opens(const struct work *w, const struct packet *p)
+{
+	const uint8_t decisive = FLOW_TCP_SYN | FLOW_TCP_ACK | FLOW_TCP_RST | FLOW_TCP_FIN;
+
+	return w->settings->protocol != IPPROTO_TCP || (p->tcp_flags & decisive) == FLOW_TCP_SYN;
 }
 
 static inline struct flow_partition *work_partition(const struct work *w, const struct packet *p)

@@ -55,6 +55,7 @@ enum flow_flag {
 	FLOW_F_RESPONSE = 1u << 4, /* the backend has sent payload; free for first-byte timing */
 	FLOW_F_PROXY = 1u << 5, /* a PROXY header goes before the client's first byte */
 	FLOW_F_PROXY_ACKED = 1u << 6, /* and the backend has it */
+	FLOW_F_IN_FLIGHT = 1u << 7, /* counts as in flight at its backend: service/load.h */
 };
 
 enum flow_tcp_flag {

@@ -14,9 +14,11 @@
 #include "dataplane/net/icmp.h"
 #include "dataplane/stage/work.h"
 
-/* Kinds of answers: the errors of ICMP, then this. */
+/* Kinds of answers: the errors of ICMP, then these. */
 #define ANSWER_RESET ((uint32_t)ICMP_ERROR_KIND_COUNT)
-static_assert(ANSWER_RESET + 1 == STAGE_MADE_KINDS, "each kind of answer has a limit");
+#define ANSWER_SHED \
+	(ANSWER_RESET + 1) /* a reset to who was shed: more of them, as it is many at once */
+static_assert(ANSWER_SHED + 1 == STAGE_MADE_KINDS, "each kind of answer has a limit");
 
 /*
  * Drop a packet for `reason`, and send an ICMP error about it where there may be one.

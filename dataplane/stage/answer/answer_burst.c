@@ -11,9 +11,10 @@ static bool answer_begin(const struct work *w, struct rte_mbuf *m, enum weir_dro
 	struct stage_core *c = w->core;
 	struct packet *p = packet_of(m);
 	struct trace_core *tc = stage_trace(c);
+	const struct limiter_rate *rate = kind == ANSWER_SHED ? &c->shed_rate : &c->made_rate;
 
 	if (!w->port[p->port_in] || c->made_count == STAGE_BURST || !allowed ||
-		!limiter_claim_single(&c->made_limit[kind], &c->made_rate, c->now, NULL, 1)) {
+		!limiter_claim_single(&c->made_limit[kind], rate, c->now, NULL, 1)) {
 		stage_drop(c, m, reason);
 		return false;
 	}
@@ -45,7 +46,8 @@ __rte_noinline void answer_refusal(
 		answer_error(w, m, reason, ICMP_ERROR_PORT, 0);
 		return;
 	}
-	if (!answer_begin(w, m, reason, ANSWER_RESET, reset_allowed(m)))
+	if (!answer_begin(w, m, reason, reason == WEIR_DROP_SHED ? ANSWER_SHED : ANSWER_RESET,
+		    reset_allowed(m)))
 		return;
 	reset_make(m, w->port[port]->mac);
 	w->core->made[w->core->made_count++] = m;

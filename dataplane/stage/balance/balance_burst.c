@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "dataplane/stage/answer/answer.h"
 #include "dataplane/stage/balance/balance.h"
+#include "dataplane/stage/balance/room.h"
 #include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/table/maglev.h"
@@ -70,10 +70,14 @@ static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
 	return ports.both;
 }
 
-/* Choose a backend and, in nat, a source port towards it. Returns false with the reason to drop. */
+/*
+ * Choose a backend and, in nat, a source port towards it; it counts as in flight there from now on. Returns
+ * false with the reason to drop.
+ */
 static __rte_always_inline bool placement_choose(const struct work *w, struct rte_mbuf *m,
 	struct placement *to, enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
+	const struct service_allowance *allowance;
 	const struct packet *p = packet_of(m);
 	const struct service_settings *s = w->settings;
 	const struct service_backend *b;
@@ -87,6 +91,12 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	to->backend = maglev_slot(s->maglev, p->hash);
 	if (unlikely(s->affinity))
 		to->backend = service_choose(s, p->hash, work_addrs(m, p, ipv6), w->now_ns, true);
+	allowance = __atomic_load_n(&w->worker->service->allowance, __ATOMIC_ACQUIRE);
+	if (unlikely(allowance != NULL) && !p->flow && work_opens(w, p) &&
+		!room_find(w, p, allowance, &to->backend)) {
+		*ret_reason = WEIR_DROP_SHED;
+		return false;
+	}
 	to->source = 0;
 	b = &s->backend[to->backend];
 	port_be = b->port_be ? b->port_be : p->dport;
@@ -94,6 +104,7 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	if (!nat) {
 		memset(to->addrs + size, 0, size);
 		to->ports = two_ports(port_be, 0);
+		load_add(w->worker, to->backend, w->now_ns);
 		return true;
 	}
 	if (unlikely(!nat_ports_take(s->nat, p->bucket, to->backend, (uint32_t)(p->hash >> 16),
@@ -103,12 +114,14 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	}
 	memcpy(to->addrs + size, s->nat->source[to->source].address + 16 - size, size);
 	to->ports = two_ports(port_be, htons(to->source_port));
+	load_add(w->worker, to->backend, w->now_ns);
 	return true;
 }
 
 static inline void placement_undo(
 	const struct work *w, const struct packet *p, const struct placement *to, const bool nat)
 {
+	load_drop(w->worker, to->backend);
 	if (nat)
 		nat_ports_give(
 			w->settings->nat, p->bucket, to->backend, to->source, to->source_port);
@@ -126,6 +139,17 @@ static inline void flow_goes_to(const struct work *w, struct flow *f, const stru
 	f->backend_epoch = w->settings->backend[to->backend].epoch;
 	f->source_slot = to->source;
 	cell_add(&w->worker->backend_cell[to->backend].new_flows, 1);
+	if (f->state == FLOW_SYN)
+		cell_add(&w->worker->backend_cell[to->backend].syn_sent, 1);
+}
+
+/* It counts as in flight at its backend, as placement_choose() has it, or no more. */
+static inline void flow_settles(const struct work *w, struct flow *f, bool counts)
+{
+	if (likely(counts))
+		f->flags = flow_counts(w->worker, f, f->flags, w->now_ns);
+	else
+		load_drop(w->worker, f->backend_slot);
 }
 
 /* A known flow gets another backend, and in nat another translation. */
@@ -150,11 +174,15 @@ static __rte_noinline bool flow_move(const struct work *w, struct rte_mbuf *m, s
 		nat_ports_give(w->settings->nat, p->bucket, old_backend, old_source, old_port);
 	if (cell)
 		cell_add(&cell->closed_flows, 1);
+	f->flags = flow_counts_not(w->worker, f, f->flags);
 	flow_goes_to(w, f, &to);
 	/* The new backend has to answer for itself. */
 	f->flags &= (uint16_t) ~(FLOW_F_REPLIED | FLOW_F_FIN_BACKEND | FLOW_F_PROXY_ACKED);
-	if (f->state == FLOW_SYN)
+	if (f->state == FLOW_SYN || load_expires(w->settings))
 		flow_stamp_set(f, w->now_ns);
+	flow_settles(w, f,
+		f->state != FLOW_CLOSED &&
+			(!nat || f->state == FLOW_SYN || (f->flags & FLOW_F_REQUEST)));
 	packet_send_to(w, p, to.backend);
 	return true;
 }
@@ -183,7 +211,8 @@ static __rte_noinline void flow_forget(const struct work *w, const struct placin
 }
 
 static __rte_always_inline struct flow *flow_open(const struct work *w, struct placing *all,
-	struct rte_mbuf *m, struct packet *p, const struct placement *to, const bool ipv6)
+	struct rte_mbuf *m, struct packet *p, const struct placement *to, const bool nat,
+	const bool ipv6)
 {
 	struct flow_partition *part = work_partition(w, p);
 	const bool tcp = w->settings->protocol == IPPROTO_TCP;
@@ -207,8 +236,11 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, struct p
 	flow_goes_to(w, f, to);
 	flow_note_client(m, p, f);
 	flow_stamp_set(f, w->now_ns);
-	if (p->payload_length)
+	if (p->payload_length) {
 		f->flags |= FLOW_F_REQUEST;
+		cell_add(&w->worker->backend_cell[to->backend].requests, nat);
+	}
+	flow_settles(w, f, !nat || tcp || p->payload_length);
 	cell_add(&w->worker->cell->new_flows, 1);
 	p->flow = f;
 	p->flags |= PACKET_F_NEW_FLOW;
@@ -220,16 +252,9 @@ static inline void place_stateless(
 	const struct work *w, struct packet *p, const struct placement *to)
 {
 	p->flags |= PACKET_F_STATELESS;
+	load_drop(w->worker, to->backend);
 	cell_add(&w->worker->cell->stateless, 1);
 	packet_send_to(w, p, to->backend);
-}
-
-/* Only a SYN opens a flow for certain; anything else may belong to one that is not known here. */
-static inline bool opens(const struct work *w, const struct packet *p)
-{
-	const uint8_t decisive = FLOW_TCP_SYN | FLOW_TCP_ACK | FLOW_TCP_RST | FLOW_TCP_FIN;
-
-	return w->settings->protocol != IPPROTO_TCP || (p->tcp_flags & decisive) == FLOW_TCP_SYN;
 }
 
 /*
@@ -242,9 +267,11 @@ static __rte_always_inline bool place_new(const struct work *w, struct placing *
 	enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
 	const struct placement *to = &pending->to;
-	const bool opener = opens(w, p);
+	const bool opener = work_opens(w, p);
 	uint32_t *granted = granted_to(all, p);
 
+	if (opener)
+		cell_add(&w->worker->cell->offered, 1);
 	if (nat && !opener) {
 		*ret_reason = WEIR_DROP_NO_FLOW;
 		return false;
@@ -260,7 +287,7 @@ static __rte_always_inline bool place_new(const struct work *w, struct placing *
 		place_stateless(w, p, to);
 		return true;
 	}
-	if (likely(flow_open(w, all, m, p, to, ipv6) != NULL)) {
+	if (likely(flow_open(w, all, m, p, to, nat, ipv6) != NULL)) {
 		--*granted;
 		packet_send_to(w, p, to->backend);
 		return true;
@@ -308,7 +335,7 @@ static uint32_t count_new_flows(const struct work *w, const struct placing *all,
 		const struct packet *p = packet_of(all->pkts[all->pending[i].index]);
 		uint32_t j = 0;
 
-		if (p->flow || !opens(w, p) || !!(p->flags & PACKET_F_KNOWN_SOURCE) != known)
+		if (p->flow || !work_opens(w, p) || !!(p->flags & PACKET_F_KNOWN_SOURCE) != known)
 			continue;
 		while (j < count && hash[j] != p->hash)
 			j++;
@@ -331,7 +358,7 @@ static __rte_noinline void sources_admit(const struct work *w, struct placing *a
 		const struct packet *p = packet_of(*m);
 		uint32_t j = 0;
 
-		if (!p->flow && opens(w, p)) {
+		if (!p->flow && work_opens(w, p)) {
 			while (j < count && hash[j] != p->hash)
 				j++;
 			if (j == count) {
@@ -339,6 +366,7 @@ static __rte_noinline void sources_admit(const struct work *w, struct placing *a
 				may[count++] = limit_source_flow(w, *m);
 			}
 			if (!may[j]) {
+				cell_add(&w->worker->cell->offered, 1);
 				stage_drop(w->core, *m, WEIR_DROP_SOURCE_CONNECTIONS);
 				*m = NULL;
 				continue;
@@ -403,7 +431,7 @@ static __rte_always_inline void prepare(
 		uint32_t *granted = &left[p->flags & PACKET_F_KNOWN_SOURCE ? 0 : 1];
 		enum weir_drop_reason ignored;
 
-		if (*granted == 0 || p->flow || !opens(w, p))
+		if (*granted == 0 || p->flow || !work_opens(w, p))
 			continue;
 		pending->chosen = placement_choose(w, m, &pending->to, &ignored, nat, ipv6);
 		if (!pending->chosen)
@@ -411,17 +439,6 @@ static __rte_always_inline void prepare(
 		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);
 		--*granted;
 	}
-}
-
-/* Nobody can serve. A known flow has ended by that: the next SYN of its client begins a new one. */
-static __rte_noinline void refuse(
-	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason)
-{
-	struct packet *p = packet_of(m);
-
-	if (p->flow && w->settings->protocol == IPPROTO_TCP)
-		flow_set_state(work_partition(w, p), p->flow, FLOW_CLOSED, w->now_ms);
-	answer_refusal(w, m, reason);
 }
 
 static __rte_always_inline uint16_t balance_body(
@@ -462,10 +479,10 @@ static __rte_always_inline uint16_t balance_body(
 			placement_undo(w, packet_of(m), &pending->to, nat);
 		if (!m || likely(placed))
 			continue;
-		if (w->settings->maglev || w->settings->silent)
+		if ((w->settings->maglev && reason != WEIR_DROP_SHED) || w->settings->silent)
 			stage_drop(w->core, m, reason);
 		else
-			refuse(w, m, reason);
+			room_refuse(w, m, reason);
 		pkts[pending->index] = NULL;
 	}
 	return work_compact(pkts, n);

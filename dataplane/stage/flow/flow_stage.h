@@ -9,14 +9,12 @@
 #ifndef WEIR_STAGE_FLOW_H
 #define WEIR_STAGE_FLOW_H
 
+#include "dataplane/service/load.h"
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/work.h"
 
 /* Returns how many packets are left, at the front of pkts. */
 uint16_t flow_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
-
-/* When a flow sent its SYN or the first byte of a request: 32 bits of 256 ns, 18 minutes. */
-#define FLOW_STAMP_SHIFT 8
 
 static inline void flow_stamp_set(struct flow *f, uint64_t now_ns)
 {
@@ -27,10 +25,8 @@ static inline void flow_stamp_set(struct flow *f, uint64_t now_ns)
 
 static inline uint64_t flow_stamp_age(const struct flow *f, uint64_t now_ns)
 {
-	uint32_t stamp;
-
-	memcpy(&stamp, f->user, sizeof(f->user));
-	return (uint64_t)((uint32_t)(now_ns >> FLOW_STAMP_SHIFT) - stamp) << FLOW_STAMP_SHIFT;
+	return (uint64_t)((uint32_t)(now_ns >> FLOW_STAMP_SHIFT) - flow_stamp(f))
+		<< FLOW_STAMP_SHIFT;
 }
 
 /* What others are told of a flow's state: enum weir_flow_state. */
@@ -71,6 +67,20 @@ static inline void flow_note_client(struct rte_mbuf *m, const struct packet *p, 
 	memcpy(f->client_mac, source, 6);
 }
 
+/* A request begins; its backend may be none that counts. */
+static inline uint16_t flow_request(const struct work *w, struct flow *f, uint16_t flags)
+{
+	struct weir_backend_cell *cell = flow_backend_cell(w, f);
+
+	flags = flow_counts_not(w->worker, f, flags);
+	flow_stamp_set(f, w->now_ns);
+	if (unlikely(!cell))
+		return flags | FLOW_F_REQUEST;
+	cell_add(&cell->requests, 1);
+	load_add(w->worker, f->backend_slot, w->now_ns);
+	return flow_counts(w->worker, f, flags, w->now_ns) | FLOW_F_REQUEST;
+}
+
 /*
  * Times that only nat can see. A request begins with the first payload of the client after the last
  * response began; the response begins with the backend's next payload.
@@ -83,25 +93,46 @@ static inline uint16_t flow_measure(const struct work *w, const struct packet *p
 	struct weir_backend_cell *cell;
 
 	if (!from_backend) {
-		if (p->payload_length && !(flags & FLOW_F_REQUEST)) {
-			flow_stamp_set(f, w->now_ns);
-			flags |= FLOW_F_REQUEST;
-		}
+		if (!p->payload_length)
+			return flags;
+		if (!(flags & FLOW_F_REQUEST) ||
+			(w->settings->protocol == IPPROTO_UDP &&
+				flow_stamp_age(f, w->now_ns) > WEIR_UDP_PATIENCE_NS))
+			flags = flow_request(w, f, flags);
 		return flags;
 	}
-	cell = flow_backend_cell(w, f);
 	if (f->state == FLOW_SYN && !(flags & FLOW_F_REPLIED) &&
 		(p->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == (FLOW_TCP_SYN | FLOW_TCP_ACK)) {
+		cell = flow_backend_cell(w, f);
 		if (cell)
 			histogram_add_ns(&cell->connect, flow_stamp_age(f, w->now_ns), 1);
+		if (likely(!(flags & FLOW_F_REQUEST)))
+			flags = flow_counts_not(w->worker, f, flags);
 	} else if (p->payload_length && (flags & FLOW_F_REQUEST)) {
+		cell = flow_backend_cell(w, f);
 		if (cell)
 			histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
 		if (unlikely(w->settings->source_table))
 			limit_source_proved(w, f);
-		flags &= (uint16_t)~FLOW_F_REQUEST;
+		flags = flow_counts_not(w->worker, f, flags) & (uint16_t)~FLOW_F_REQUEST;
 	}
 	return flags;
+}
+
+/* A TCP flow begins to end: nobody waits for an answer any more, unless only the client is done sending. */
+static inline uint16_t flow_closes(const struct work *w, const struct packet *p,
+	const struct flow *f, uint16_t flags, uint8_t state, const bool from_backend)
+{
+	struct weir_backend_cell *cell;
+
+	if (state != FLOW_CLOSED && !(state == FLOW_FIN && from_backend))
+		return flags;
+	if (from_backend && (p->tcp_flags & FLOW_TCP_RST)) {
+		cell = flow_backend_cell(w, f);
+		if (cell)
+			cell_add(&cell->resets, 1);
+	}
+	return flow_counts_not(w->worker, f, flags);
 }
 
 /* True when the flow's backend still takes its packets and, in nat, its source address is still ours. */
@@ -144,6 +175,8 @@ static __rte_always_inline bool flow_known(
 		flags = flow_measure(w, p, f, flags, from_backend);
 	state = tcp ? flow_tcp_next(f->state, &flags, p->tcp_flags, from_backend, nat) :
 		      flow_udp_next(f->state, &flags, from_backend, nat);
+	if (tcp && unlikely(state != f->state))
+		flags = flow_closes(w, p, f, flags, state, from_backend);
 	if (flags != f->flags)
 		f->flags = flags;
 	if (unlikely(state != f->state))

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What is in flight at a backend: what was asked of it and not answered yet.
+ *
+ * nat, TCP  a SYN until the SYN-ACK, a request (the client's first payload after the last response began)
+ *           until the response begins; or until the flow is closed by either side or reset. Between the
+ *           SYN-ACK and the first request nothing is: a client that says nothing holds no place, nor does a
+ *           SYN with a made-up address for longer than the backend takes to answer it
+ * nat, UDP  a datagram until one comes back, for WEIR_UDP_PATIENCE_NS at most
+ * dsr       an open flow, as replies are not seen
+ *
+ * Each worker counts its own, so there is one writer for each number; what is in flight at a backend is the
+ * sum over the workers, which whoever places a flow adds up. It is exact but for flows that two workers
+ * place at the same moment: a cap is exceeded by one less than the workers at most, however small it is.
+ *
+ * FLOW_F_IN_FLIGHT says that a flow counts. A choice of backend counts from the moment it is made, so that
+ * the new flows of one burst see each other: load_add(), then flow_counts() or load_drop().
+ */
+
+#ifndef WEIR_SERVICE_LOAD_H
+#define WEIR_SERVICE_LOAD_H
+
+#include "dataplane/service/cell.h"
+#include "dataplane/service/service.h"
+
+#include <netinet/in.h>
+
+/* UDP: a request is forgotten with the slice of time it began in. */
+#define LOAD_SLICE_SHIFT 28 /* of nanoseconds: 268 ms */
+#define LOAD_SLICES	 8u
+static_assert((UINT64_C(1) << LOAD_SLICE_SHIFT) * LOAD_SLICES >= WEIR_UDP_PATIENCE_NS,
+	"slices hold as long as patience");
+#define LOAD_PEAK_SHIFT 27 /* of nanoseconds: 134 ms */
+
+/* When a flow sent its SYN or the first byte of a request: 32 bits of 256 ns, 18 minutes. */
+#define FLOW_STAMP_SHIFT 8
+#define LOAD_STAMP_SHIFT (LOAD_SLICE_SHIFT - FLOW_STAMP_SHIFT)
+#define LOAD_SLICE_MASK	 ((1u << (32 - LOAD_STAMP_SHIFT)) - 1)
+
+static inline uint32_t flow_stamp(const struct flow *f)
+{
+	uint32_t stamp;
+
+	memcpy(&stamp, f->user, sizeof(stamp));
+	return stamp;
+}
+
+/* A worker's numbers of one backend. The first is read by the others. */
+struct service_load {
+	uint32_t now;
+	uint32_t peak; /* of the slice */
+	uint32_t before; /* peak of the slice before */
+	uint32_t slice;
+	uint32_t begun[LOAD_SLICES]; /* UDP: not answered, by the slice they began in */
+};
+
+/* In flight at a backend, over all workers; any thread. */
+static inline uint32_t service_in_flight(const struct service *s, uint32_t slot)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		sum += __atomic_load_n(&s->worker[i]->load[slot].now, __ATOMIC_RELAXED);
+	return (int32_t)sum > 0 ? sum : 0;
+}
+
+static inline void load_add(struct service_worker *w, uint32_t slot, uint64_t now_ns)
+{
+	struct service_load *l = &w->load[slot];
+	struct weir_backend_cell *cell = &w->backend_cell[slot];
+	uint32_t slice = (uint32_t)(now_ns >> LOAD_PEAK_SHIFT);
+
+	__atomic_store_n(&l->now, l->now + 1, __ATOMIC_RELAXED);
+	cell_add(&cell->in_flight, 1);
+	if (unlikely(slice != l->slice)) {
+		l->before = slice == l->slice + 1 ? l->peak : l->now;
+		l->slice = slice;
+		l->peak = 0;
+	}
+	if (l->now <= l->peak)
+		return;
+	l->peak = l->now;
+	__atomic_store_n(
+		&cell->in_flight_peak, l->peak > l->before ? l->peak : l->before, __ATOMIC_RELAXED);
+}
+
+static inline void load_drop(struct service_worker *w, uint32_t slot)
+{
+	__atomic_store_n(&w->load[slot].now, w->load[slot].now - 1, __ATOMIC_RELAXED);
+	cell_add(&w->backend_cell[slot].in_flight, UINT64_MAX);
+}
+
+/* UDP: forget what began too long ago. */
+void load_forget(struct service_worker *w, uint64_t now_ns);
+
+static inline bool load_expires(const struct service_settings *s)
+{
+	return s->nat && s->protocol == IPPROTO_UDP;
+}
+
+/* A flow counts from now on, and load_add() was done for its backend. UDP: its stamp is set to now. */
+static inline uint16_t flow_counts(
+	struct service_worker *w, const struct flow *f, uint16_t flags, uint64_t now_ns)
+{
+	if (unlikely(load_expires(w->settings))) {
+		load_forget(w, now_ns);
+		w->load[f->backend_slot].begun[w->load_slice % LOAD_SLICES]++;
+	}
+	return flags | FLOW_F_IN_FLIGHT;
+}
+
+/* A flow counts no more. Returns its flags. */
+static inline uint16_t flow_counts_not(
+	struct service_worker *w, const struct flow *f, uint16_t flags)
+{
+	if (!(flags & FLOW_F_IN_FLIGHT))
+		return flags;
+	flags &= (uint16_t)~FLOW_F_IN_FLIGHT;
+	if (unlikely(w->cell_epoch[f->backend_slot] != f->backend_epoch))
+		return flags; /* the slot's numbers are another backend's */
+	if (unlikely(load_expires(w->settings))) {
+		uint32_t slice = flow_stamp(f) >> LOAD_STAMP_SHIFT;
+
+		if ((((uint32_t)w->load_slice - slice) & LOAD_SLICE_MASK) >= LOAD_SLICES)
+			return flags; /* forgotten already */
+		w->load[f->backend_slot].begun[slice % LOAD_SLICES]--;
+	}
+	load_drop(w, f->backend_slot);
+	return flags;
+}
+
+#endif

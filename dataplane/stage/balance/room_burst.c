@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/service/load.h"
+#include "dataplane/stage/answer/answer.h"
+#include "dataplane/stage/balance/room.h"
+#include "dataplane/table/maglev.h"
+
+/* How many backends are asked, and by what the hash is varied for those after the first. */
+#define CHOICES 3u
+static const uint64_t keys[CHOICES] = { 0, UINT64_C(0xa0761d6478bd642f),
+	UINT64_C(0xe7037ed1a0b428db) };
+
+__rte_noinline bool room_find(const struct work *w, const struct packet *p,
+	const struct service_allowance *allowance, uint16_t *backend)
+{
+	const struct service_settings *s = w->settings;
+	const uint32_t choices = s->affinity ? 1 : CHOICES;
+	uint16_t best = *backend;
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < choices; i++) {
+		const uint16_t at =
+			i ? maglev_slot(s->maglev, hash_mix(p->hash, keys[i])) : *backend;
+		const struct service_allowance *a = &allowance[at];
+		const uint32_t n = service_in_flight(w->worker->service, at);
+
+		if (n >= __atomic_load_n(&a->cap, __ATOMIC_RELAXED))
+			continue;
+		if (i == 0 && n < __atomic_load_n(&a->spill, __ATOMIC_RELAXED))
+			return true;
+		/* Loads in proportion to weights, without dividing. */
+		if (least != UINT32_MAX &&
+			(uint64_t)n * s->weight_in_force[best] >=
+				(uint64_t)least * s->weight_in_force[at])
+			continue;
+		best = at;
+		least = n;
+	}
+	if (best != *backend)
+		cell_add(&w->worker->cell->spilled, 1);
+	*backend = best;
+	return least != UINT32_MAX;
+}
+
+__rte_noinline void room_refuse(
+	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason)
+{
+	struct packet *p = packet_of(m);
+
+	if (p->flow && w->settings->protocol == IPPROTO_TCP)
+		flow_set_state(work_partition(w, p), p->flow, FLOW_CLOSED, w->now_ms);
+	answer_refusal(w, m, reason);
+}
