@@ -170,6 +170,12 @@ static void bind_keys(
 static void bind_list(
 	struct error_list *errors, struct node *n, const struct schema_key *k, void *object)
 {
+	if ((k->flags & SCHEMA_F_ONE_OR_LIST) != 0 && n->kind == NODE_MAP) {
+		void *only = list_create(errors, k, object, 1, k->size);
+		if (only != NULL)
+			bind_keys(errors, n, k->children, only);
+		return;
+	}
 	if (!node_is(errors, n, NODE_LIST, k) || !list_count_check(errors, n, k))
 		return;
 	char *items = list_create(errors, k, object, n->count, k->size);
@@ -199,6 +205,39 @@ static void bind_address_list(
 		if (!schema_read(&element, item->text, items, what, sizeof(what)))
 			node_complain(errors, item, NULL, "%s, expected %s", what,
 				schema_expect(&element, expect, sizeof(expect)));
+	}
+}
+
+static struct node *node_before(const struct node *n)
+{
+	for (struct node *other = n->parent->first; other != n; other = other->next) {
+		if (strcmp(other->key, n->key) == 0)
+			return other;
+	}
+	return NULL;
+}
+
+static void bind_settings(
+	struct error_list *errors, struct node *n, const struct schema_key *k, void *object)
+{
+	char expect[TEXT_SIZE];
+	if (!node_is(errors, n, NODE_MAP, k) || !list_count_check(errors, n, k))
+		return;
+	char **items = list_create(errors, k, object, n->count, sizeof(*items));
+	for (struct node *item = n->first; items != NULL && item != NULL;
+		item = item->next, items++) {
+		struct node *before = node_before(item);
+		const char *text = item->kind == NODE_SCALAR ? item->text : "";
+		if (before != NULL)
+			node_complain(errors, item, NULL,
+				"given twice (first on line %u), expected once", before->key_line);
+		else if (!schema_setting_is_good(item->key, text))
+			node_complain(errors, item, NULL, "\"%.64s\" is no setting, expected %s",
+				text, schema_expect(k, expect, sizeof(expect)));
+		if (asprintf(items, "%s=%s", item->key, text) < 0) {
+			*items = NULL;
+			errors->no_memory = true;
+		}
 	}
 }
 
@@ -297,6 +336,8 @@ static void bind_key(
 		bind_list(errors, n, k, object);
 	} else if (k->type == SCHEMA_ADDRESS_LIST) {
 		bind_address_list(errors, n, k, object);
+	} else if (k->type == SCHEMA_SETTINGS) {
+		bind_settings(errors, n, k, object);
 	} else if (k->type == SCHEMA_CPU_LIST) {
 		bind_cpu_list(errors, n, k, object);
 	} else {

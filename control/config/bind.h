@@ -22,6 +22,9 @@ bool bind_model(struct node *root, struct model *m, struct error_list *errors);
 /* What no single key can say: names unique, addresses that fit together, and so on. */
 void check_model(struct node *root, struct model *m, struct error_list *errors);
 
+/* Note where the file names the objects of policies; list: a list, a mapping, or NULL. */
+void check_policies(struct model_policy *policies, size_t count, struct node *list);
+
 /* Complain about a node, or about a key that it does not have (child), and mark it bad. */
 void node_complain(struct error_list *errors, struct node *n, const char *child, const char *format,
 	...) __attribute__((format(printf, 4, 5)));

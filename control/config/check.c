@@ -3,22 +3,12 @@
 /* The rules between keys. What is marked bad was complained about before and is passed over. */
 
 #include "control/config/bind.h"
+#include "control/config/seen.h"
 #include "dataplane/api/messages.h"
 
-#include <assert.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A set of byte strings, each with the node that brought it in. */
-struct seen {
-	struct seen_entry {
-		struct node *node;
-		uint8_t length;
-		uint8_t key[71];
-	} * entries;
-	size_t mask;
-};
 
 struct checker {
 	struct model *m;
@@ -29,50 +19,6 @@ struct checker {
 	struct seen prefixes; /* and of those with more */
 	bool prefix_lengths[129];
 };
-
-static void seen_init(struct checker *c, struct seen *s, size_t count)
-{
-	size_t size = 16;
-	while (size < 2 * count)
-		size *= 2;
-	s->entries = calloc(size, sizeof(*s->entries));
-	s->mask = size - 1;
-	if (s->entries == NULL)
-		c->errors->no_memory = true;
-}
-
-static struct seen_entry *seen_slot(const struct seen *s, const void *key, size_t length)
-{
-	const uint8_t *bytes = key;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	size_t at = (size_t)(hash ^ hash >> 32) & s->mask;
-	while (s->entries[at].node != NULL &&
-		(s->entries[at].length != length || memcmp(s->entries[at].key, key, length) != 0))
-		at = (at + 1) & s->mask;
-	return &s->entries[at];
-}
-
-/* The node that brought the key in before, or NULL: then it is node now. */
-static struct node *seen_add(struct seen *s, const void *key, size_t length, struct node *node)
-{
-	if (s->entries == NULL)
-		return NULL;
-	assert(length <= sizeof(s->entries->key)); /* what was read has its limits */
-	struct seen_entry *e = seen_slot(s, key, length);
-	if (e->node != NULL)
-		return e->node;
-	e->node = node;
-	e->length = (uint8_t)length;
-	memcpy(e->key, key, length);
-	return NULL;
-}
-
-static struct node *seen_find(const struct seen *s, const void *key, size_t length)
-{
-	return s->entries != NULL ? seen_slot(s, key, length)->node : NULL;
-}
 
 static bool node_is_good(const struct node *n)
 {
@@ -97,7 +43,7 @@ static void check_unique(struct checker *c, struct node *list, const char *key)
 	struct seen seen;
 	if (list == NULL || list->kind != NODE_LIST || list->bad)
 		return;
-	seen_init(c, &seen, list->count);
+	seen_init(c->errors, &seen, list->count);
 	for (struct node *item = list->first; item != NULL; item = item->next) {
 		struct node *n = node_get(item, key);
 		if (!node_is_good(n) || n->kind != NODE_SCALAR)
@@ -125,7 +71,7 @@ static void check_neighbours(struct checker *c, struct node *list)
 	struct seen seen;
 	if (c->m->neighbour_count == 0)
 		return;
-	seen_init(c, &seen, c->m->neighbour_count);
+	seen_init(c->errors, &seen, c->m->neighbour_count);
 	struct model_neighbour *b = c->m->neighbours;
 	for (struct node *item = list->first; item != NULL; item = item->next, b++) {
 		struct node *n = node_get(item, "port");
@@ -158,9 +104,9 @@ static void check_neighbours(struct checker *c, struct node *list)
 static void check_service_addresses(struct checker *c)
 {
 	struct seen seen;
-	seen_init(c, &seen, c->m->service_count);
-	seen_init(c, &c->addresses, c->m->service_count);
-	seen_init(c, &c->prefixes, c->m->service_count);
+	seen_init(c->errors, &seen, c->m->service_count);
+	seen_init(c->errors, &c->addresses, c->m->service_count);
+	seen_init(c->errors, &c->prefixes, c->m->service_count);
 	const struct model_service *s = c->m->services;
 	for (struct node *item = c->services->first; item != NULL; item = item->next, s++) {
 		struct node *n = node_get(item, "address");
@@ -257,7 +203,7 @@ static void check_sources(struct checker *c, struct model_service *s, struct nod
 							"IPv4");
 		return;
 	}
-	seen_init(c, &seen, s->source_count);
+	seen_init(c->errors, &seen, s->source_count);
 	const struct address *a = s->sources;
 	for (struct node *n = list->first; n != NULL; n = n->next, a++) {
 		if (n->bad)
@@ -280,9 +226,8 @@ static void check_sources(struct checker *c, struct model_service *s, struct nod
 
 /* A backend's port, by mode; sets the default. */
 static void check_backend_port(struct checker *c, const struct model_service *s,
-	struct model_backend *b, struct node *item)
+	struct node *service, struct model_backend *b, struct node *item)
 {
-	struct node *service = item->parent->parent;
 	struct node *n = node_get(item, "port");
 	if ((n != NULL && n->bad) || !key_is_good(service, "mode") || !key_is_good(service, "port"))
 		return;
@@ -309,16 +254,15 @@ static bool service_has_source(const struct model_service *s, const struct addre
 	return false;
 }
 
-/* One of the two lists; seen: what is in either. */
-static void check_backend_list(struct checker *c, struct model_service *s, struct node *list,
-	struct model_backend *b, struct seen *seen)
+/* One of the service's lists; seen: what is in any. */
+static void check_backend_list(struct checker *c, struct model_service *s, struct node *service,
+	struct node *list, struct model_backend *b, struct seen *seen)
 {
-	struct node *service = list->parent;
 	for (struct node *item = list->first; item != NULL; item = item->next, b++) {
 		struct node *n = node_get(item, "address");
 		if (item->kind != NODE_MAP)
 			continue;
-		check_backend_port(c, s, b, item);
+		check_backend_port(c, s, service, b, item);
 		if (!node_is_good(n) ||
 			(key_is_good(service, "address") && !check_family(c, s, n, &b->address)))
 			continue;
@@ -351,14 +295,23 @@ static void check_backends(struct checker *c, struct model_service *s, struct no
 {
 	size_t total = model_backend_total(s);
 	struct seen seen;
-	seen_init(c, &seen, total);
+	seen_init(c->errors, &seen, total);
 	if (s->backend_count > 0)
-		check_backend_list(c, s, node_get(service, "backends"), s->backends, &seen);
+		check_backend_list(
+			c, s, service, node_get(service, "backends"), s->backends, &seen);
 	if (s->fallback_count > 0)
-		check_backend_list(c, s, node_get(service, "fallback"), s->fallback, &seen);
+		check_backend_list(
+			c, s, service, node_get(service, "fallback"), s->fallback, &seen);
+	struct node *pool = s->pool_count > 0 ? node_get(service, "pools")->first : NULL;
+	for (size_t i = 0; pool != NULL; pool = pool->next, i++) {
+		if (s->pools[i].backend_count > 0)
+			check_backend_list(c, s, service, node_get(pool, "backends"),
+				s->pools[i].backends, &seen);
+	}
 	free(seen.entries);
 	if (total > WEIR_MAX_BACKENDS_PER_SERVICE)
-		node_complain(c->errors, node_get(service, "fallback"), NULL,
+		node_complain(c->errors,
+			node_get(service, s->pool_count > 0 ? "pools" : "fallback"), NULL,
 			"makes it %zu backends in all, expected at most %d", total,
 			WEIR_MAX_BACKENDS_PER_SERVICE);
 }
@@ -449,10 +402,21 @@ static void check_totals(struct checker *c)
 {
 	size_t backends = 0;
 	size_t sources = 0;
+	size_t policies = c->m->policy_count;
+	size_t classes = 0;
 	for (size_t i = 0; i < c->m->service_count; i++) {
 		backends += model_backend_total(&c->m->services[i]);
 		sources += c->m->services[i].source_count;
+		policies += c->m->services[i].policy_count;
+		classes += c->m->services[i].class_count;
 	}
+	if (policies > WEIR_MAX_POLICIES)
+		node_complain(c->errors, c->services, NULL,
+			"has %zu policies in all, expected at most %d", policies,
+			WEIR_MAX_POLICIES);
+	if (classes > WEIR_MAX_CLASSES)
+		node_complain(c->errors, c->services, NULL,
+			"has %zu classes in all, expected at most %d", classes, WEIR_MAX_CLASSES);
 	if (backends > WEIR_MAX_BACKENDS)
 		node_complain(c->errors, c->services, NULL,
 			"has %zu backends in all, expected at most %d", backends,
@@ -475,6 +439,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 	check_unique(&c, c.ports, "device");
 	check_unique(&c, c.services, "name");
 	check_neighbours(&c, node_get(root, "neighbours"));
+	check_policies(m->policies, m->policy_count, node_get(root, "policy"));
 	if (m->service_count > 0) {
 		check_service_addresses(&c);
 		struct model_service *s = m->services;
@@ -488,6 +453,9 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 			check_proxy(&c, s, n);
 			check_cores(&c, s, n);
 			check_per_source(s, n);
+			check_unique(&c, node_get(n, "classes"), "name");
+			check_unique(&c, node_get(n, "pools"), "name");
+			check_policies(s->policies, s->policy_count, node_get(n, "policy"));
 		}
 		check_totals(&c);
 	}

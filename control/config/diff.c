@@ -77,9 +77,19 @@ static const char *flat_add(struct flat *f, size_t owner, char *value, const cha
 
 /* What a list's element is called: its name, or address and port. */
 static const char *element_name(const struct model *m, const struct schema_key *list,
-	const void *item, char *buf, size_t size)
+	const void *item, size_t number, char *buf, size_t size)
 {
 	char address[INET6_ADDRSTRLEN];
+	/* Policies go by their place, classes and pools by that and their name: it is their number. */
+	if (list->children == schema_policy_keys) {
+		snprintf(buf, size, "%zu", number);
+		return buf;
+	}
+	if (list->children == schema_class_keys || list->children == schema_pool_keys) {
+		snprintf(
+			buf, size, "%zu-%s", number, (const char *)item + list->children[0].offset);
+		return buf;
+	}
 	if (list->children[0].type == SCHEMA_NAME)
 		return (const char *)item + list->children[0].offset;
 	if (list->size == sizeof(struct model_backend)) {
@@ -114,10 +124,10 @@ static void flat_keys(struct flat *f, const struct schema_key *keys, const void 
 		} else if (k->type == SCHEMA_LIST) {
 			memcpy(&count, (const char *)object + k->count_offset, sizeof(count));
 			const char *item = *(const char *const *)inner;
-			for (; count > 0 && f->status == 0; count--, item += k->size) {
-				const char *element =
-					flat_add(f, owner, NULL, "%s%s%s.%s", path, dot, k->name,
-						element_name(f->m, k, item, name, sizeof(name)));
+			for (size_t at = 1; at <= count && f->status == 0; at++, item += k->size) {
+				const char *element = flat_add(f, owner, NULL, "%s%s%s.%s", path,
+					dot, k->name,
+					element_name(f->m, k, item, at, name, sizeof(name)));
 				if (element != NULL)
 					flat_keys(f, k->children, item, element, f->count - 1);
 			}

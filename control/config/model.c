@@ -7,6 +7,37 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static void policies_free(struct model_policy *policies, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		model_policy_fini(&policies[i]);
+	free(policies);
+}
+
+void model_policy_fini(struct model_policy *p)
+{
+	for (size_t i = 0; i < p->set_count; i++)
+		free(p->sets[i]);
+	free(p->sets);
+	free(p->object);
+}
+
+struct model_policy *model_policy_next(const struct model *m, struct model_policy_cursor *c,
+	const struct model_service **ret_service, size_t *ret_position)
+{
+	for (; c->service <= m->service_count; c->service++, c->position = 0) {
+		const struct model_service *s =
+			c->service < m->service_count ? &m->services[c->service] : NULL;
+		size_t count = s != NULL ? s->policy_count : m->policy_count;
+		if (c->position >= count)
+			continue;
+		*ret_service = s;
+		*ret_position = c->position++;
+		return s != NULL ? &s->policies[*ret_position] : &m->policies[*ret_position];
+	}
+	return NULL;
+}
+
 void model_destroy(struct model *m)
 {
 	if (m == NULL)
@@ -16,7 +47,13 @@ void model_destroy(struct model *m)
 		free(m->services[i].backends);
 		free(m->services[i].fallback);
 		free(m->services[i].health.path);
+		policies_free(m->services[i].policies, m->services[i].policy_count);
+		free(m->services[i].classes);
+		for (size_t j = 0; j < m->services[i].pool_count; j++)
+			free(m->services[i].pools[j].backends);
+		free(m->services[i].pools);
 	}
+	policies_free(m->policies, m->policy_count);
 	free(m->services);
 	free(m->ports);
 	free(m->neighbours);

@@ -67,6 +67,38 @@ struct model_port {
 	enum model_device_kind kind;
 };
 
+enum model_policy_mode {
+	MODEL_POLICY_ENFORCE,
+	MODEL_POLICY_OBSERVE,
+};
+
+enum model_policy_error {
+	MODEL_POLICY_ERROR_PASS,
+	MODEL_POLICY_ERROR_DROP,
+};
+
+enum model_policy_offload {
+	MODEL_OFFLOAD_NEVER,
+};
+
+/* An eBPF program of the operator's; see ebpf/engine/. */
+struct model_policy {
+	char *object; /* a path, relative to the folder of the file; owned */
+	enum model_policy_mode mode;
+	enum model_policy_error on_error;
+	enum model_policy_offload offload;
+	char **sets; /* "name=value"; owned, as the texts are */
+	size_t set_count;
+	uint32_t budget; /* cycles a packet, median */
+	/* What follows is not of the file's meaning: where it names the object (0: it does not), */
+	unsigned int line;
+	unsigned int column;
+	/* and what came of the object, which somebody has read and judged. */
+	uint64_t load; /* number of its load by hand; 0: by a configuration */
+	uint64_t id; /* of its image; 0: there is none, it does not run */
+	char name[MODEL_NAME_MAX + 1]; /* that its source gives it */
+};
+
 struct model_backend {
 	struct address address;
 	uint16_t port; /* 0 only in dsr services with port any */
@@ -88,6 +120,22 @@ struct model_limits {
 	uint64_t connections;
 	uint64_t burst_ns;
 	struct model_per_source per_source;
+};
+
+/* What LIMIT(n) of a policy means: its number is its place in the list, from 1. */
+struct model_class {
+	char name[MODEL_NAME_MAX + 1];
+	uint64_t packets; /* per second; MODEL_UNLIMITED when absent; 0 lets nothing pass */
+	uint64_t bits;
+	uint64_t connections;
+	uint64_t burst_ns;
+};
+
+/* What ROUTE(n) means. */
+struct model_pool {
+	char name[MODEL_NAME_MAX + 1];
+	struct model_backend *backends;
+	size_t backend_count;
 };
 
 struct model_health {
@@ -140,29 +188,62 @@ struct model_service {
 	size_t backend_count;
 	struct model_backend *fallback; /* used while none of `backends` takes new flows */
 	size_t fallback_count;
+	struct model_policy *policies; /* run in this order */
+	size_t policy_count;
+	struct model_class *classes;
+	size_t class_count;
+	struct model_pool *pools; /* get flows only from policies */
+	size_t pool_count;
 	struct model_affinity affinity;
 	enum model_proxy_protocol proxy_protocol;
 	enum model_no_backend no_backend;
 	struct model_health health;
 };
 
-/* All backends of a service in one order: `backends`, then `fallback`. */
+/* All backends of a service in one order: `backends`, then `fallback`, then those of `pools`. */
 static inline size_t model_backend_total(const struct model_service *s)
 {
-	return s->backend_count + s->fallback_count;
+	size_t total = s->backend_count + s->fallback_count;
+
+	for (size_t i = 0; i < s->pool_count; i++)
+		total += s->pools[i].backend_count;
+	return total;
 }
 
 static inline bool model_backend_is_fallback(const struct model_service *s, size_t index)
 {
-	return index >= s->backend_count;
+	return index >= s->backend_count && index < s->backend_count + s->fallback_count;
+}
+
+/* Number of the backend's pool from 1, as policies name it; 0: it is in none. */
+static inline size_t model_backend_pool(const struct model_service *s, size_t index)
+{
+	size_t end = s->backend_count + s->fallback_count;
+
+	if (index < end)
+		return 0;
+	for (size_t i = 0; i < s->pool_count; i++) {
+		end += s->pools[i].backend_count;
+		if (index < end)
+			return i + 1;
+	}
+	return 0;
 }
 
 /* index: below model_backend_total() */
 static inline const struct model_backend *model_backend_at(
 	const struct model_service *s, size_t index)
 {
-	return model_backend_is_fallback(s, index) ? &s->fallback[index - s->backend_count] :
-						     &s->backends[index];
+	if (index < s->backend_count)
+		return &s->backends[index];
+	index -= s->backend_count;
+	if (index < s->fallback_count)
+		return &s->fallback[index];
+	index -= s->fallback_count;
+	const struct model_pool *pool = s->pools;
+	for (; index >= pool->backend_count; pool++)
+		index -= pool->backend_count;
+	return &pool->backends[index];
 }
 
 struct model_neighbour {
@@ -179,10 +260,25 @@ struct model {
 	size_t service_count;
 	struct model_neighbour *neighbours;
 	size_t neighbour_count;
+	struct model_policy *policies; /* for packets that are no service's */
+	size_t policy_count;
 	bool has_metrics;
 	struct address metrics_address;
 	uint16_t metrics_port;
 };
+
+/* All policies of a model: those of services, then those for packets that are no service's. */
+struct model_policy_cursor {
+	size_t service;
+	size_t position; /* of the next one at its service */
+};
+
+/*
+ * The next policy, or NULL; a cursor begins as zeros. ret_service: whose it is, NULL: no service's;
+ * ret_position: its place there, from 0.
+ */
+struct model_policy *model_policy_next(const struct model *m, struct model_policy_cursor *c,
+	const struct model_service **ret_service, size_t *ret_position);
 
 /* One complaint. line and column count from 1; key is a path such as services[0].backends[1].port. */
 struct model_error {
@@ -208,6 +304,7 @@ struct model_errors {
 int model_parse(
 	const char *text, size_t length, struct model **ret_model, struct model_errors *ret_errors);
 void model_destroy(struct model *m); /* NULL is fine */
+void model_policy_fini(struct model_policy *p);
 void model_errors_fini(struct model_errors *e);
 
 /* FILE:LINE:COLUMN: key: what is wrong, one line each. */

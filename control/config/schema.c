@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/config/schema.h"
-
-#include "control/config/model.h"
+#include "control/config/schema_row.h"
 #include "dataplane/api/messages.h"
-
-#define FIELD(type, member) \
-	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
-#define LIST_OF(type, member, count_member, element)                             \
-	.offset = offsetof(struct type, member), .size = sizeof(struct element), \
-	.count_offset = offsetof(struct type, count_member)
-#define MS UINT64_C(1000000)
-#define S  (1000 * MS)
 
 static const struct schema_choice idle_choices[] = {
 	{ .name = "sleep", .value = MODEL_IDLE_SLEEP, .help = "short sleeps; for shared machines" },
@@ -267,7 +257,7 @@ static const struct schema_key limits_keys[] = {
 	{ 0 },
 };
 
-static const struct schema_key backend_keys[] = {
+const struct schema_key schema_backend_keys[] = {
 	{ .name = "address",
 		.type = SCHEMA_ADDRESS,
 		.flags = SCHEMA_F_REQUIRED,
@@ -458,11 +448,35 @@ static const struct schema_key service_keys[] = {
 		.children = limits_keys,
 		.preset_help = "no limits",
 		.help = "Static ceilings for what clients send. All optional." },
-	{ .name = "policy", .flags = SCHEMA_F_NOT_YET, .help = "An eBPF program for each packet." },
+	{ .name = "policy",
+		.type = SCHEMA_LIST,
+		.flags = SCHEMA_F_ONE_OR_LIST,
+		LIST_OF(model_service, policies, policy_count, model_policy),
+		.children = schema_policy_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_POLICIES_PER_SERVICE,
+		.help = "eBPF programs of yours that judge each packet from clients, in this order." },
+	{ .name = "classes",
+		.type = SCHEMA_LIST,
+		LIST_OF(model_service, classes, class_count, model_class),
+		.children = schema_class_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_CLASSES_PER_SERVICE,
+		.help = "Rates that policies put packets under: `WEIR_LIMIT(1)` is the first of the list. "
+			"They hold beside `limits`." },
+	{ .name = "pools",
+		.type = SCHEMA_LIST,
+		LIST_OF(model_service, pools, pool_count, model_pool),
+		.children = schema_pool_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_POOLS_PER_SERVICE,
+		.help = "Backends that get only those flows that a policy sends there: `WEIR_ROUTE(1)` "
+			"is the first of the list. While none of a pool can serve, its flows go to "
+			"`backends`." },
 	{ .name = "backends",
 		.type = SCHEMA_LIST,
 		LIST_OF(model_service, backends, backend_count, model_backend),
-		.children = backend_keys,
+		.children = schema_backend_keys,
 		.preset_help = "none",
 		.max = WEIR_MAX_BACKENDS_PER_SERVICE,
 		.help = "Who serves. May be empty: then new flows go to `fallback`, or are dropped as "
@@ -470,7 +484,7 @@ static const struct schema_key service_keys[] = {
 	{ .name = "fallback",
 		.type = SCHEMA_LIST,
 		LIST_OF(model_service, fallback, fallback_count, model_backend),
-		.children = backend_keys,
+		.children = schema_backend_keys,
 		.preset_help = "none",
 		.max = WEIR_MAX_BACKENDS_PER_SERVICE,
 		.help = "Backends that get new flows only while none of `backends` takes any: all "
@@ -575,6 +589,15 @@ const struct schema_key schema_root[] = {
 		.max = WEIR_MAX_NEIGHBOURS,
 		.help = "Static entries. Otherwise the kernel's routes and neighbour table are "
 			"followed; replay knows only these." },
+	{ .name = "policy",
+		.type = SCHEMA_LIST,
+		.flags = SCHEMA_F_ONE_OR_LIST,
+		LIST_OF(model, policies, policy_count, model_policy),
+		.children = schema_policy_keys,
+		.preset_help = "none",
+		.max = WEIR_MAX_POLICIES_PER_SERVICE,
+		.help = "As a service's, for packets that came to Weir and are no service's: before they "
+			"pass to the kernel. Only dropping and passing have a meaning." },
 	{ .name = "metrics",
 		.type = SCHEMA_MAP,
 		.offset = 0, /* its fields are members of struct model */

@@ -35,6 +35,8 @@ enum schema_type {
 	SCHEMA_SIZE,
 	SCHEMA_TIME,
 	SCHEMA_URL_PATH, /* char * */
+	SCHEMA_FILE, /* char * */
+	SCHEMA_SETTINGS, /* a mapping of names to numbers, into a char ** of "name=value" */
 	SCHEMA_MAC,
 	SCHEMA_LISTEN, /* has_metrics, metrics_address and metrics_port of struct model */
 };
@@ -43,6 +45,7 @@ enum schema_flag {
 	SCHEMA_F_REQUIRED = 1u << 0,
 	SCHEMA_F_NOT_YET = 1u << 1, /* known, refused by name */
 	SCHEMA_F_MAP_NOT_YET = 1u << 2, /* its form as a mapping is */
+	SCHEMA_F_ONE_OR_LIST = 1u << 3, /* lists: a mapping alone is a list of one */
 };
 
 struct schema_choice {
@@ -74,6 +77,12 @@ struct schema_key {
 /* The top level mapping; object is struct model. */
 extern const struct schema_key schema_root[];
 
+/* Tables of their own; schema_policy.c. */
+extern const struct schema_key schema_policy_keys[];
+extern const struct schema_key schema_class_keys[];
+extern const struct schema_key schema_pool_keys[];
+extern const struct schema_key schema_backend_keys[];
+
 /* What would be right, for behind "expected ": "a port 1..65535 or any". */
 const char *schema_expect(const struct schema_key *k, char *buf, size_t size);
 
@@ -96,6 +105,9 @@ bool schema_read(
  */
 int schema_write(
 	const struct schema_key *k, const struct model *m, const void *object, char **ret_text);
+
+/* "name=value" with a name of C and a whole number, as `policy load --set` takes it. */
+bool schema_setting_is_good(const char *name, const char *value);
 
 /* The units a type is written with. */
 enum unit_kind schema_unit(enum schema_type type);

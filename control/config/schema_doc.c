@@ -34,6 +34,8 @@ static const char intro[] =
 	"| name | 1 to 63 letters, digits, `.`, `_` and `-`; begins with a letter or digit |\n"
 	"| address | IPv4 or IPv6, no loopback, link-local, multicast or unspecified address |\n"
 	"| list of CPUs | `[1, 2-3]`: numbers and ranges |\n"
+	"| mapping, or list of them | `policy: {object: a.o}`, or `policy: [{object: a.o}, {object: b.o}]` |\n"
+	"| mapping of names to numbers | `{rate: 500, mask: 0xff}`: decimal or hexadecimal, also negative |\n"
 	"\n"
 	"The file is UTF-8, at most 16 MiB, one document. Anchors, aliases and tags of YAML are not\n"
 	"supported. Indent with spaces.\n";
@@ -50,12 +52,13 @@ static const char rules[] =
 	"- `nat` needs `source-addresses`; `dsr` must not have them.\n"
 	"- A source address is no service's address. A backend is neither at a service's address\n"
 	"  (packets would come back) nor at one of its service's source addresses. No backend, source\n"
-	"  address or neighbour is listed twice, nor is a backend in both `backends` and `fallback`, which\n"
-	"  have at most 4096 entries together.\n"
+	"  address or neighbour is listed twice.\n"
 	"- `health.type: http` needs a service of protocol tcp. `timeout` is less than `interval`.\n"
 	"- Backends of a `dsr` service with port `any` have no port, so there is nothing to check:\n"
 	"  their health type is `none`.\n"
 	"- A neighbour's `port` is a port of the file.\n"
+	"- Names of a service's `classes` are unique, and so are those of its `pools`. A backend is in one of\n"
+	"  `backends`, `fallback` and `pools` only; all of them together have at most 4096.\n"
 	"- A service's `cores` is at most the number of CPUs in `dataplane.cores`, where that is given.\n";
 
 static void print_range(const struct schema_key *k)

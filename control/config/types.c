@@ -64,7 +64,8 @@ const char *schema_expect(const struct schema_key *k, char *buf, size_t size)
 	case SCHEMA_MAP:
 		return "a mapping of keys";
 	case SCHEMA_LIST:
-		return "a list of mappings";
+		return (k->flags & SCHEMA_F_ONE_OR_LIST) != 0 ? "a mapping or a list of them" :
+								"a list of mappings";
 	case SCHEMA_ADDRESS_LIST:
 		return "a list of addresses such as [10.0.0.1]";
 	case SCHEMA_CPU_LIST:
@@ -88,6 +89,10 @@ const char *schema_expect(const struct schema_key *k, char *buf, size_t size)
 		return "the name of a port of this file";
 	case SCHEMA_URL_PATH:
 		return "a path such as /healthz";
+	case SCHEMA_FILE:
+		return "a path such as policies/guard.o";
+	case SCHEMA_SETTINGS:
+		return "a mapping of names to whole numbers such as {rate: 500}";
 	case SCHEMA_MAC:
 		return "a MAC address such as \"02:00:00:00:00:11\"";
 	case SCHEMA_LISTEN:
@@ -117,8 +122,12 @@ const char *schema_type_name(const struct schema_key *k)
 		[SCHEMA_SIZE] = "size",
 		[SCHEMA_TIME] = "time",
 		[SCHEMA_URL_PATH] = "path",
+		[SCHEMA_FILE] = "path of a file",
+		[SCHEMA_SETTINGS] = "mapping of names to numbers",
 		[SCHEMA_MAC] = "MAC address",
 		[SCHEMA_LISTEN] = "address:port",
 	};
+	if ((k->flags & SCHEMA_F_ONE_OR_LIST) != 0)
+		return "mapping, or list of them";
 	return names[k->type];
 }

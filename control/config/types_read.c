@@ -7,6 +7,7 @@
 #include "control/config/units.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +215,40 @@ static bool read_url_path(const char *text, char **field, char *what, size_t siz
 	return *field != NULL;
 }
 
+static bool read_file(const char *text, char **field, char *what, size_t size)
+{
+	bool good = *text != '\0' && strlen(text) < 1024;
+	for (const char *p = text; *p != '\0'; p++)
+		good = good && (unsigned char)*p >= 0x20 && *p != 0x7f;
+	if (!good) {
+		snprintf(what, size, QUOTED " is not a path", text);
+		return false;
+	}
+	free(*field);
+	*field = strdup(text);
+	if (*field == NULL)
+		snprintf(what, size, "no memory");
+	return *field != NULL;
+}
+
+bool schema_setting_is_good(const char *name, const char *value)
+{
+	size_t length = strlen(name);
+	char *end;
+	bool good = length >= 1 && length <= MODEL_NAME_MAX && !isdigit((unsigned char)name[0]);
+	for (size_t i = 0; i < length; i++)
+		good = good && (isalnum((unsigned char)name[i]) || name[i] == '_');
+	const char *digits = value + (value[0] == '-');
+	if (!good || !isdigit((unsigned char)digits[0]))
+		return false;
+	errno = 0;
+	if (value[0] == '-')
+		(void)strtoll(value, &end, 0);
+	else
+		(void)strtoull(value, &end, 0);
+	return *end == '\0' && errno == 0;
+}
+
 static bool read_mac(const char *text, uint8_t *field, char *what, size_t size)
 {
 	static const uint8_t zero[6];
@@ -275,6 +310,8 @@ bool schema_read(
 		return read_number(k, text, field, what, size);
 	case SCHEMA_URL_PATH:
 		return read_url_path(text, field, what, size);
+	case SCHEMA_FILE:
+		return read_file(text, field, what, size);
 	case SCHEMA_MAC:
 		return read_mac(text, field, what, size);
 	case SCHEMA_LISTEN:
@@ -288,6 +325,7 @@ bool schema_read(
 	case SCHEMA_LIST:
 	case SCHEMA_ADDRESS_LIST:
 	case SCHEMA_CPU_LIST:
+	case SCHEMA_SETTINGS:
 	case SCHEMA_PORT_NAME: /* these need more than the text; see bind.c */
 		break;
 	}

@@ -145,6 +145,22 @@ static char *write_cpu_list(const uint16_t *cpus, size_t count)
 	return fclose(to) == 0 ? text : NULL;
 }
 
+static char *write_settings(char *const *items, size_t count)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (to == NULL)
+		return NULL;
+	fputc('{', to);
+	for (size_t i = 0; i < count; i++) {
+		int name = (int)strcspn(items[i], "=");
+		fprintf(to, "%s%.*s: %s", i ? ", " : "", name, items[i], items[i] + name + 1);
+	}
+	fputc('}', to);
+	return fclose(to) == 0 ? text : NULL;
+}
+
 static char *write_number(const struct schema_key *k, const void *field)
 {
 	char text[32];
@@ -181,6 +197,7 @@ static bool field_is_set(const struct schema_key *k, const void *object, const v
 	switch (k->type) {
 	case SCHEMA_ADDRESS_LIST:
 	case SCHEMA_CPU_LIST:
+	case SCHEMA_SETTINGS:
 		memcpy(&count, (const char *)object + k->count_offset, sizeof(count));
 		return count > 0;
 	case SCHEMA_RATE:
@@ -189,6 +206,7 @@ static bool field_is_set(const struct schema_key *k, const void *object, const v
 		memcpy(&port, field, sizeof(port));
 		return port != 0;
 	case SCHEMA_URL_PATH:
+	case SCHEMA_FILE:
 		memcpy(&text, field, sizeof(text));
 		return text != NULL;
 	case SCHEMA_LISTEN:
@@ -203,7 +221,8 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 	const void *field = (const char *)object + k->offset;
 	const void *const *pointer = field;
 	size_t count = 0;
-	if (k->type == SCHEMA_ADDRESS_LIST || k->type == SCHEMA_CPU_LIST)
+	if (k->type == SCHEMA_ADDRESS_LIST || k->type == SCHEMA_CPU_LIST ||
+		k->type == SCHEMA_SETTINGS)
 		memcpy(&count, (const char *)object + k->count_offset, sizeof(count));
 	switch (k->type) {
 	case SCHEMA_NAME:
@@ -212,6 +231,7 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 	case SCHEMA_PORT_NAME:
 		return write_text(m->ports[*(const size_t *)field].name);
 	case SCHEMA_URL_PATH:
+	case SCHEMA_FILE:
 		return write_text(*pointer);
 	case SCHEMA_ADDRESS:
 		return write_address(field);
@@ -237,6 +257,8 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 		return write_address_list(*pointer, count);
 	case SCHEMA_CPU_LIST:
 		return write_cpu_list(*pointer, count);
+	case SCHEMA_SETTINGS:
+		return write_settings(*pointer, count);
 	case SCHEMA_MAP:
 	case SCHEMA_LIST:
 		break;

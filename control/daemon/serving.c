@@ -30,6 +30,8 @@ struct serving_count serving_count(const struct pool *p, const struct model_serv
 		const bool fallback = model_backend_is_fallback(s, i);
 		struct pool_health h;
 
+		if (model_backend_pool(s, i))
+			continue; /* serves what a policy sends there, and nothing else */
 		if (!pool_health(p, s->name, &b->address, b->port, &h) ||
 			h.verdict == HEALTH_UNKNOWN)
 			count.unknown++;

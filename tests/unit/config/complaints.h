@@ -95,10 +95,10 @@
 		"port, weight\n")                                                                  \
 	X(unknown_top, "an unknown key at the top is told", 13, "zzz: 1\n",                        \
 		"13:1: zzz: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, metrics\n")                                                           \
+		"neighbours, policy, metrics\n")                                                   \
 	X(strange_key, "a key with strange characters stays on one line", 13, "\"a\\nb\": 1\n",    \
 		"13:1: a?b: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, metrics\n")                                                           \
+		"neighbours, policy, metrics\n")                                                   \
 	X(cut_character, "a long text is cut to whole characters", 5,                              \
 		"  - name: " A40 A40_BUT_ONE "\xc3\xa9\n",                                        \
 		"5:11: services[0].name: \"" A40 A40_BUT_ONE "?\" is not a name, " NAME_WANTED)    \
@@ -267,10 +267,37 @@
 	X(objective, "objective is not supported yet", 13, "    objective: {p99: 20ms}\n",         \
 		"13:5: services[0].objective: objective is not supported yet, expected it to be "  \
 		"left out\n")                                                                      \
-	X(policy, "policy is not supported yet", 13,                                               \
-		"    policy: {object: guard.bpf.o, mode: enforce}\n",                              \
-		"13:5: services[0].policy: policy is not supported yet, expected it to be left "   \
-		"out\n")                                                                           \
+	X(policy, "a policy without an object is refused", 13,                                     \
+		"    policy: {mode: observe}\n",                                                   \
+		"13:13: services[0].policy.object: is missing, expected a path such as "           \
+		"policies/guard.o\n")                                                              \
+	X(policy_list, "policies of a list are checked each", 13,                                  \
+		"    policy: [{object: a.o}, {object: b.o, mode: off}]\n",                         \
+		"13:49: services[0].policy[1].mode: \"off\" is unknown, expected enforce or "      \
+		"observe\n")                                                                       \
+	X(policy_text, "a policy is no text", 13, "    policy: a.o\n",                             \
+		"13:13: services[0].policy: is a single value, expected a mapping or a list of "   \
+		"them\n")                                                                          \
+	X(policy_offload, "a policy in the kernel is not supported yet", 13,                       \
+		"    policy: {object: a.o, offload: auto}\n",                                      \
+		"13:36: services[0].policy.offload: offload auto is not supported yet, expected "  \
+		"never\n")                                                                         \
+	X(policy_set, "a policy's parameters are numbers", 13,                                     \
+		"    policy: {object: a.o, set: {rate: fast, burst: 1, burst: 2}}\n",              \
+		"13:39: services[0].policy.set.rate: \"fast\" is no setting, expected a mapping "  \
+		"of names to whole numbers such as {rate: 500}\n"                                  \
+		"13:62: services[0].policy.set.burst: given twice (first on line 13), expected "   \
+		"once\n")                                                                          \
+	X(class_twice, "two classes of a name are refused", 13,                                    \
+		"    classes: [{name: a}, {name: a}]\n",                                           \
+		"13:33: services[0].classes[1].name: a is used already (on line 13), expected "     \
+		"another one\n")                                                                   \
+	X(pool_empty, "a pool without backends is refused", 13,                                    \
+		"    pools: [{name: a, backends: []}]\n",                                          \
+		"13:33: services[0].pools[0].backends: has 0 entries, expected at least 1\n")      \
+	X(outside_policy, "the policy outside of services is checked too", 13,                     \
+		"policy: {object: a.o, budget: 0}\n",                                              \
+		"13:31: policy.budget: 0 is out of range, expected a whole number 1..1000000\n")   \
 	X(source_prefix, "a source's prefix is at most as long as an address", 13,                 \
 		"    limits:\n      per-source: {prefix4: 33}\n",                                  \
 		"14:29: services[0].limits.per-source.prefix4: 33 is out of range, expected a "    \

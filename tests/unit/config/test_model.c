@@ -160,6 +160,49 @@ static void single_limits(void)
 	model_destroy(m);
 }
 
+#define POLICY                                                                                    \
+	"    policy: {object: \"g o.o\", mode: observe, on-error: drop, budget: 500,\n"           \
+	"      set: {rate: 500, low: -0x3}}\n"                                                    \
+	"    classes: [{name: slow, packets: 10k}, {name: none, connections: 0, burst: 1s}]\n"    \
+	"    pools: [{name: replicas, backends: [{address: 10.0.0.21}, {address: 10.0.0.22}]}]\n" \
+	"    backends: [{address: 10.0.0.11}]\n"                                                  \
+	"    fallback: [{address: 10.0.0.99}]\n"                                                  \
+	"policy: [{object: a.o}, {object: b.o}]\n"
+
+static void policies(void)
+{
+	struct model *m = model_of(HEAD "services:\n" WEB POLICY);
+	const struct model_service *s = &m->services[0];
+
+	CU_ASSERT_EQUAL_FATAL(s->policy_count, 1);
+	CU_ASSERT_STRING_EQUAL(s->policies[0].object, "g o.o");
+	CU_ASSERT_EQUAL(s->policies[0].mode, MODEL_POLICY_OBSERVE);
+	CU_ASSERT_EQUAL(s->policies[0].on_error, MODEL_POLICY_ERROR_DROP);
+	CU_ASSERT_EQUAL(s->policies[0].budget, 500);
+	CU_ASSERT_EQUAL(s->policies[0].line, 10);
+	CU_ASSERT_EQUAL_FATAL(s->policies[0].set_count, 2);
+	CU_ASSERT_STRING_EQUAL(s->policies[0].sets[0], "rate=500");
+	CU_ASSERT_STRING_EQUAL(s->policies[0].sets[1], "low=-0x3");
+	CU_ASSERT_EQUAL_FATAL(s->class_count, 2);
+	CU_ASSERT_EQUAL(s->classes[0].packets, 10000);
+	CU_ASSERT_EQUAL(s->classes[0].bits, MODEL_UNLIMITED);
+	CU_ASSERT_EQUAL(s->classes[0].burst_ns, 10000000);
+	CU_ASSERT_EQUAL(s->classes[1].connections, 0);
+	CU_ASSERT_EQUAL_FATAL(m->policy_count, 2);
+	CU_ASSERT_STRING_EQUAL(m->policies[1].object, "b.o");
+	CU_ASSERT_EQUAL(m->policies[1].mode, MODEL_POLICY_ENFORCE);
+	CU_ASSERT_EQUAL(m->policies[1].on_error, MODEL_POLICY_ERROR_PASS);
+	CU_ASSERT_EQUAL(m->policies[1].budget, 2000);
+	CU_ASSERT_EQUAL_FATAL(model_backend_total(s), 4);
+	CU_ASSERT_EQUAL(model_backend_at(s, 3)->address.bytes[15], 22);
+	CU_ASSERT_EQUAL(model_backend_at(s, 3)->port, 80);
+	CU_ASSERT_EQUAL(model_backend_pool(s, 1), 0);
+	CU_ASSERT_EQUAL(model_backend_pool(s, 2), 1);
+	CU_ASSERT(model_backend_is_fallback(s, 1));
+	CU_ASSERT_FALSE(model_backend_is_fallback(s, 2));
+	model_destroy(m);
+}
+
 static void ipv4_prefix(void)
 {
 	struct model *m = model_of(HEAD "services: [{name: a, address: 203.0.113.64/28, port: any, "
@@ -226,6 +269,7 @@ static void round_trips(void)
 		"  - {name: 'any', address: 10.1.0.1, port: 1, protocol: tcp, mode: nat,\n"
 		"     source-addresses: [10.0.0.1], health: {type: http, path: \"/it's:-{x}\"}}\n"
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
+	round_trip(HEAD "services:\n" WEB POLICY);
 	round_trip(HEAD "services:\n" WEB "    proxy-protocol: v2\n    no-backend: drop\n");
 	round_trip(HEAD "services:\n" WEB "    affinity: {type: source, places: 2000}\n");
 	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
@@ -312,6 +356,30 @@ static void diff_values(void)
 		"~ services.web.cores: 1 -> 2\n"
 		"~ services.web.limits.packets: 1M -> 2M\n"
 		"+ services.web.limits.bits: 1G\n");
+}
+
+/* Their order is part of their meaning. */
+static void diff_policies(void)
+{
+	expect_diff(HEAD "services:\n" WEB POLICY,
+		HEAD "services:\n" WEB
+		     "    policy: [{object: a.o, mode: observe}, {object: \"g o.o\"}]\n"
+		     "    classes: [{name: none, connections: 1}, {name: slow, packets: 10k}]\n"
+		     "    pools: [{name: replicas, backends: [{address: 10.0.0.21}]}]\n"
+		     "    backends: [{address: 10.0.0.11}]\n",
+		"- services.web.policy.1.set: {rate: 500, low: -0x3}\n"
+		"- services.web.classes.1-slow\n"
+		"- services.web.classes.2-none\n"
+		"- services.web.pools.1-replicas.backends.10.0.0.22:80\n"
+		"- services.web.fallback.10.0.0.99:80\n"
+		"- policy.1\n"
+		"- policy.2\n"
+		"~ services.web.policy.1.object: 'g o.o' -> a.o\n"
+		"~ services.web.policy.1.on-error: drop -> pass\n"
+		"~ services.web.policy.1.budget: 500 -> 2000\n"
+		"+ services.web.policy.2\n"
+		"+ services.web.classes.1-none\n"
+		"+ services.web.classes.2-slow\n");
 }
 
 static void diff_elements(void)
@@ -486,6 +554,7 @@ static const struct tap_case cases[] = {
 	{ "every value is read as written", values },
 	{ "limits per source are read, with their defaults", limits_per_source },
 	{ "single limits are set as a file would, or refused and left", single_limits },
+	{ "policies, and the classes and pools that they name", policies },
 	{ "an IPv4 prefix is a prefix of the mapped address", ipv4_prefix },
 	{ "the default timeout is half of a short interval", short_interval },
 	{ "source addresses of both families are filtered by the service's", both_families },
@@ -494,6 +563,7 @@ static const struct tap_case cases[] = {
 	{ "the canonical text is stable", canonical_text },
 	{ "the digest depends on the meaning only", digests },
 	{ "changed values are lines with both values", diff_values },
+	{ "policies change by their place", diff_policies },
 	{ "elements come and go by name", diff_elements },
 	{ "the order of elements is no difference", diff_order },
 	{ "a fallback pool is shown as one in differences", diff_fallback },
