@@ -259,6 +259,7 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 		"Configurations that the data plane has taken.", (double)in->now->generation);
 	metrics_services(in, out);
 	metrics_backends(in, out);
+	metrics_policies(in, out);
 	render_ports(in, out);
 	render_cores(in, out);
 	render_memory(in, out);

@@ -28,6 +28,13 @@ const struct snapshot_backend *report_find_backend(
 	return snapshot_find_backend(s, b->address.bytes, b->port);
 }
 
+/* Name of the pool that policies route to; null for the others. */
+static json_t *pool_name(const struct model_service *s, size_t index)
+{
+	size_t pool = model_backend_pool(s, index);
+	return pool > 0 ? json_string(s->pools[pool - 1].name) : json_null();
+}
+
 static json_t *backend_entry(const char *service, const struct model_backend *b,
 	const struct snapshot_backend *found, const struct snapshot_backend *before,
 	uint16_t weight_in_force)
@@ -63,6 +70,7 @@ static int append_backends(json_t *list, const struct model_service *s, const st
 		const struct snapshot_backend *b = report_find_backend(found, of, i);
 		json_t *entry = backend_entry(s->name, of, b, report_base_backend(before, b),
 			snapshot_weight_in_force(found, b));
+		json_object_set_new(entry, "pool", pool_name(s, i));
 		if (json_array_append_new(list, entry) != 0)
 			return -1;
 	}

@@ -2,6 +2,15 @@
 
 #include "control/report/report_private.h"
 
+/* The same capture gives the same document: without what this machine's clock says. */
+static json_t *policies_without_cycles(const struct model_service *s, const struct snapshot *now)
+{
+	json_t *list = report_policies(s, now, NULL);
+	for (size_t i = 0; i < json_array_size(list); i++)
+		json_object_del(json_array_get(list, i), "cycles");
+	return list;
+}
+
 static json_t *services_with_backends(const struct model *m, const struct snapshot *now)
 {
 	json_t *list = json_array();
@@ -10,6 +19,8 @@ static json_t *services_with_backends(const struct model *m, const struct snapsh
 		json_t *entry = report_service_entry(s, now, NULL);
 		int err = json_object_set_new(
 			entry, "backends", report_backend_list(m, s, now, NULL));
+		err |= json_object_set_new(entry, "policies", policies_without_cycles(s, now));
+		err |= json_object_set_new(entry, "classes", report_classes(s, now));
 		if (json_array_append_new(list, entry) != 0 || err != 0) {
 			json_decref(list);
 			return NULL;

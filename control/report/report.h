@@ -41,6 +41,21 @@ json_t *report_core_list(
 /* configured: those of the file, where others are in force by now. */
 json_t *report_limits(const struct model_service *s, const struct model_limits *configured);
 /*
+ * A policy at its place (position, from 0) of a service, or of none (s: NULL, `service` is "-"). `cycles` are
+ * those a packet since base; `state` is "waiting" while the data plane does not have it.
+ */
+json_t *report_policy(const struct model_service *s, const struct model_policy *p, size_t position,
+	const struct snapshot *now, const struct snapshot *base);
+/* All of a service's; and what its classes have let through and dropped (s may be NULL). */
+json_t *report_policies(
+	const struct model_service *s, const struct snapshot *now, const struct snapshot *base);
+json_t *report_classes(const struct model_service *s, const struct snapshot *now);
+/* Labels. */
+const char *report_policy_action(unsigned int action);
+const char *report_policy_state(const struct weir_policy_entry *e);
+const char *report_policy_reason(unsigned int reason, char buf[8]);
+uint64_t report_policy_judged(const struct weir_policy_cell *c);
+/*
  * {service, backend, residence, connect, first_byte}, each {recent, total} of {count, mean, p50, p90, p99,
  * p999, buckets}, recent since base. buckets has [seconds, count] of those that are not empty, in order.
  *

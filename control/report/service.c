@@ -141,6 +141,8 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 	int err = json_object_set_new(o, "limits", report_limits(s, &s->limits));
 	err |= json_object_set_new(o, "rates", service_rates(found, before, seconds));
 	err |= json_object_set_new(o, "backends", report_backend_list(m, s, now, base));
+	err |= json_object_set_new(o, "policies", report_policies(s, now, base));
+	err |= json_object_set_new(o, "classes", report_classes(s, now));
 	if (err != 0) {
 		json_decref(o);
 		return NULL;

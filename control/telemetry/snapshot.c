@@ -2,6 +2,7 @@
 
 #include "control/telemetry/snapshot.h"
 
+#include "control/telemetry/snapshot_private.h"
 #include "dataplane/api/messages.h"
 
 #include <errno.h>
@@ -26,49 +27,6 @@ static_assert(sizeof(struct weir_node_memory) % 8 == 0, "node memory is whole wo
 static_assert(offsetof(struct weir_telemetry, node) % 8 == 0, "node is aligned");
 static_assert(offsetof(struct weir_telemetry, core) % 8 == 0, "core is aligned");
 static_assert(offsetof(struct weir_telemetry, port) % 8 == 0, "port is aligned");
-
-/* Where the reading comes from; size is what may be touched. */
-struct region {
-	const struct weir_telemetry *t;
-	uint64_t size;
-};
-
-static uint64_t load64(const uint64_t *from)
-{
-	return __atomic_load_n(from, __ATOMIC_RELAXED);
-}
-
-static uint32_t load32(const uint32_t *from)
-{
-	return __atomic_load_n(from, __ATOMIC_RELAXED);
-}
-
-static void copy_words(void *to, const void *from, size_t size)
-{
-	const uint64_t *in = from;
-	for (size_t i = 0; i < size / 8; i++) {
-		uint64_t word = load64(&in[i]);
-		memcpy((char *)to + i * 8, &word, 8);
-	}
-}
-
-static void add_words(void *to, const void *from, size_t size)
-{
-	uint64_t *out = to;
-	const uint64_t *in = from;
-	for (size_t i = 0; i < size / 8; i++)
-		out[i] += load64(&in[i]);
-}
-
-/* count things of item_size bytes at offset, or NULL when they do not lie inside the region. */
-static const void *region_at(
-	const struct region *r, uint64_t offset, uint64_t count, uint64_t item_size)
-{
-	if (offset % 8 != 0 || offset < sizeof(struct weir_telemetry) || offset > r->size ||
-		count > (r->size - offset) / item_size)
-		return NULL;
-	return (const char *)r->t + offset;
-}
 
 static int take_cores(const struct region *r, struct snapshot *s)
 {
@@ -150,7 +108,7 @@ static bool falls_back(const struct snapshot_service *s)
 {
 	for (size_t i = 0; i < s->backend_count; i++) {
 		const struct weir_backend_entry *e = &s->backends[i].entry;
-		if (!e->fallback && e->state == WEIR_BACKEND_UP && e->weight != 0)
+		if (!e->fallback && !e->pool && e->state == WEIR_BACKEND_UP && e->weight != 0)
 			return false;
 	}
 	return true;
@@ -208,7 +166,11 @@ static int take_service(
 			return -EPROTO;
 		add_words(&s->sum, cell, sizeof(s->sum));
 	}
-	return take_backends(r, core_count, s, budget);
+	int err = snapshot_take_policies(
+		r, core_count, s->entry.policy_offset, s->entry.policy_count, &s->policies);
+	if (err == 0)
+		err = snapshot_take_classes(r, core_count, s);
+	return err != 0 ? err : take_backends(r, core_count, s, budget);
 }
 
 static int take_services(const struct region *r, struct snapshot *s)
@@ -233,6 +195,14 @@ static int take_services(const struct region *r, struct snapshot *s)
 			return err;
 	}
 	return 0;
+}
+
+/* Packets that are no service's have policies as well. */
+static int take_outside(const struct region *r, struct snapshot *s)
+{
+	s->outside_policy_count = load32(&r->t->outside_policy_count);
+	return snapshot_take_policies(r, s->core_count, load64(&r->t->outside_policy_offset),
+		s->outside_policy_count, &s->outside_policies);
 }
 
 static int take_header(const struct region *r, struct snapshot *s)
@@ -267,6 +237,8 @@ static int take_all(const struct region *r, uint64_t now_ns, struct snapshot **r
 		err = take_ports(r, s);
 	if (err == 0)
 		err = take_services(r, s);
+	if (err == 0)
+		err = take_outside(r, s);
 	if (err != 0) {
 		snapshot_destroy(s);
 		return err;
@@ -312,9 +284,13 @@ void snapshot_destroy(struct snapshot *s)
 {
 	if (s == NULL)
 		return;
-	for (size_t i = 0; s->services != NULL && i < s->service_count; i++)
+	for (size_t i = 0; s->services != NULL && i < s->service_count; i++) {
 		free(s->services[i].backends);
+		free(s->services[i].policies);
+		free(s->services[i].classes);
+	}
 	free(s->services);
+	free(s->outside_policies);
 	free(s->ports);
 	free(s->cores);
 	free(s);
@@ -342,8 +318,9 @@ const struct snapshot_backend *snapshot_find_backend(
 uint16_t snapshot_weight_in_force(
 	const struct snapshot_service *s, const struct snapshot_backend *b)
 {
-	if (s == NULL || b == NULL || b->entry.state != WEIR_BACKEND_UP ||
-		(b->entry.fallback != 0) != s->falls_back)
+	if (s == NULL || b == NULL || b->entry.state != WEIR_BACKEND_UP)
+		return 0;
+	if (b->entry.pool == 0 && (b->entry.fallback != 0) != s->falls_back)
 		return 0;
 	return b->entry.weight;
 }

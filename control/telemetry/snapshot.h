@@ -20,12 +20,25 @@ struct snapshot_backend {
 	struct weir_backend_cell sum;
 };
 
+/* A policy at its place; entry.id tells whose counters these are. */
+struct snapshot_policy {
+	struct weir_policy_entry entry;
+	struct weir_policy_cell sum;
+};
+
+struct snapshot_class {
+	struct weir_class_entry entry;
+	struct weir_class_cell sum;
+};
+
 struct snapshot_service {
 	uint32_t slot; /* in the directory; with entry.epoch it tells whose counters these are */
 	struct weir_service_entry entry;
 	struct weir_service_cell sum;
 	struct snapshot_backend *backends; /* only used slots; owned */
 	size_t backend_count;
+	struct snapshot_policy *policies; /* entry.policy_count, in their order; owned */
+	struct snapshot_class *classes; /* entry.class_count; owned */
 	bool falls_back; /* none but the fallback pool can get new flows */
 };
 
@@ -57,6 +70,8 @@ struct snapshot {
 	size_t port_count;
 	struct snapshot_service *services; /* only used ones, in slot order */
 	size_t service_count;
+	struct snapshot_policy *outside_policies; /* for packets that are no service's */
+	size_t outside_policy_count;
 };
 
 /*

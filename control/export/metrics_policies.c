@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The families of policies and of the classes that they put packets into. */
+
+#include "control/export/metrics_private.h"
+#include "control/report/report.h"
+
+#include <stdio.h>
+
+typedef void (*policy_render)(
+	struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p);
+
+static void policy_labels(struct labels *l, const struct metrics_input *in, const char *service,
+	const struct snapshot_policy *p, size_t position)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%zu", position + 1);
+	labels_begin(l, in->instance);
+	labels_add(l, "service", service);
+	labels_add(l, "policy", p->entry.name);
+	labels_add(l, "position", text);
+}
+
+/* Those for packets that are no service's have the service "-", as weirctl calls it. */
+static void each_policy(const struct metrics_input *in, struct evbuffer *out, policy_render render)
+{
+	const struct snapshot *now = in->now;
+	struct labels l;
+
+	for (size_t i = 0; i < now->service_count; i++) {
+		const struct snapshot_service *s = &now->services[i];
+
+		for (size_t j = 0; j < s->entry.policy_count; j++) {
+			policy_labels(&l, in, s->entry.name, &s->policies[j], j);
+			render(out, &l, &s->policies[j]);
+		}
+	}
+	for (size_t j = 0; j < now->outside_policy_count; j++) {
+		policy_labels(&l, in, "-", &now->outside_policies[j], j);
+		render(out, &l, &now->outside_policies[j]);
+	}
+}
+
+static void verdicts(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
+{
+	for (unsigned int i = 0; i < WEIR_POLICY_ACTION_COUNT; i++) {
+		struct labels with = *l;
+
+		labels_add(&with, "verdict", report_policy_action(i));
+		metrics_sample_u64(out, "weir_policy_verdicts_total", &with, p->sum.verdicts[i]);
+	}
+}
+
+static void drops(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
+{
+	char reason[8];
+
+	for (unsigned int i = 0; i < WEIR_POLICY_REASONS; i++) {
+		struct labels with = *l;
+
+		if (!p->sum.reasons[i])
+			continue;
+		labels_add(&with, "reason", report_policy_reason(i, reason));
+		metrics_sample_u64(out, "weir_policy_drops_total", &with, p->sum.reasons[i]);
+	}
+}
+
+static void cycles(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
+{
+	metrics_sample_u64(out, "weir_policy_cycles_total", l, p->sum.cycles);
+}
+
+static void states(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
+{
+	static const uint8_t all[] = { WEIR_POLICY_RUNNING, WEIR_POLICY_OBSERVED,
+		WEIR_POLICY_DETACHED };
+
+	for (size_t i = 0; i < sizeof(all); i++) {
+		const struct weir_policy_entry state = { .state = all[i] };
+		struct labels with = *l;
+
+		labels_add(&with, "state", report_policy_state(&state));
+		metrics_sample_u64(out, "weir_policy_state", &with, p->entry.state == all[i]);
+	}
+}
+
+static void classes(const struct metrics_input *in, struct evbuffer *out, bool dropped)
+{
+	static const char *const limits[] = { "packets", "bits", "connections" };
+
+	for (size_t i = 0; i < in->now->service_count; i++) {
+		const struct snapshot_service *s = &in->now->services[i];
+
+		for (size_t j = 0; j < s->entry.class_count; j++) {
+			const struct weir_class_cell *c = &s->classes[j].sum;
+			const uint64_t counts[] = { c->dropped_packets, c->dropped_bits,
+				c->dropped_connections };
+			struct labels l;
+
+			labels_begin(&l, in->instance);
+			labels_add(&l, "service", s->entry.name);
+			labels_add(&l, "class", s->classes[j].entry.name);
+			if (!dropped)
+				metrics_sample_u64(out, "weir_class_packets_total", &l, c->packets);
+			for (size_t k = 0; dropped && k < 3; k++) {
+				struct labels with = l;
+
+				labels_add(&with, "limit", limits[k]);
+				metrics_sample_u64(
+					out, "weir_class_dropped_total", &with, counts[k]);
+			}
+		}
+	}
+}
+
+void metrics_policies(const struct metrics_input *in, struct evbuffer *out)
+{
+	static const struct {
+		const char *name;
+		const char *type;
+		const char *help;
+		policy_render render;
+	} families[] = {
+		{ "weir_policy_verdicts_total", "counter",
+			"What policies said of packets, also of those that are only observed.",
+			verdicts },
+		{ "weir_policy_drops_total", "counter",
+			"Drop verdicts by the reason number that the policy gave.", drops },
+		{ "weir_policy_cycles_total", "counter", "CPU cycles that policies took.", cycles },
+		{ "weir_policy_state", "gauge", "1 for the state that the policy has.", states },
+	};
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		metrics_family(out, families[i].name, families[i].type, families[i].help);
+		each_policy(in, out, families[i].render);
+	}
+	metrics_family(out, "weir_class_packets_total", "counter",
+		"Packets that policies put into a class of the service.");
+	classes(in, out, false);
+	metrics_family(
+		out, "weir_class_dropped_total", "counter", "Packets over a limit of their class.");
+	classes(in, out, true);
+}
