@@ -18,6 +18,8 @@ struct config_change {
 	enum revision_how how;
 	struct who who;
 	uint64_t of; /* the entry that it repeats; 0: none */
+	const char *
+		label; /* what complaints call the file; borrowed for the call; NULL: the file itself */
 	uint64_t confirm_ms; /* goes back by itself after this; 0: for good */
 };
 

@@ -118,6 +118,7 @@ static void dataplane_lost(void *ctx)
 
 	dataplane_emit(d, "ended", dataplane_error(d->dataplane));
 	told_clear(&d->told);
+	policies_lost(d);
 	d->adopted_digest = 0;
 	d->in_step = false;
 	history_clear(&d->history);
@@ -147,6 +148,11 @@ static void dataplane_event(void *ctx, const struct weir_event *event)
 	case WEIR_EVENT_PORT_DOWN:
 		port_emit(object, false, text);
 		log_warning("port %s is down%s%s", object, *text ? ": " : "", text);
+		break;
+	case WEIR_EVENT_POLICY_DETACHED:
+		event_emit(EVENT_POLICY, object, text,
+			json_pack("{s:s, s:s}", "service", object, "what", "detached"));
+		log_warning("service %s: %s", object, text);
 		break;
 	default:
 		event_emit(EVENT_WARNING, object, text, NULL);
@@ -385,6 +391,7 @@ static void parts_end(struct daemon *d)
 	model_destroy(d->model);
 	free(d->text);
 	json_decref(d->limits_set);
+	policies_fini(d);
 	free(d->file);
 	revision_store_close(&d->revisions);
 	if (d->base)

@@ -19,6 +19,7 @@
 #include "control/daemon/host_addresses.h"
 #include "control/daemon/link_hold.h"
 #include "control/daemon/options.h"
+#include "control/daemon/policies.h"
 #include "control/daemon/pool.h"
 #include "control/daemon/revision_store.h"
 #include "control/daemon/rpc_server.h"
@@ -68,6 +69,7 @@ struct daemon {
 	char *file; /* owned; where the operator had it */
 	double applied_at; /* seconds since 1970 */
 	json_t *limits_set; /* owned; limits_set.h: what the model has and the text has not */
+	struct policies policies;
 	uint64_t start_mark; /* of the content of --config when it came into force */
 	struct revision_store revisions; /* the newest is the one in force, or about to be */
 	struct event *confirm_timer; /* owned; go back unless it is confirmed */
@@ -96,7 +98,7 @@ struct daemon {
 	TAILQ_HEAD(, waiter) waiters; /* drain and enable, until the data plane has it */
 };
 
-/* transaction.c: configurations, one after another. */
+/* transaction*.c: configurations, one after another. */
 
 /* Apply a text because of c; answers call, or logs when call is NULL. Everything is copied. */
 void daemon_apply(struct daemon *d, const char *file, const char *text, size_t length,
@@ -104,6 +106,8 @@ void daemon_apply(struct daemon *d, const char *file, const char *text, size_t l
 /* Set a limit of a service; answers call with what `limit show` shows. */
 void daemon_set_limit(struct daemon *d, const char *service, const char *key, const char *value,
 	struct rpc_call *call);
+/* Load or unload a policy (policies_set.h); takes change, and answers call with what `policy show` shows. */
+void daemon_set_policy(struct daemon *d, json_t *change, struct rpc_call *call);
 /* Bring the data plane, addresses and steering in step with the configuration in force. */
 void daemon_sync(struct daemon *d);
 /* A data plane has connected: go on with what waited for that. */

@@ -62,8 +62,8 @@ static bool is_same(const json_t *a, const json_t *b)
 		!strcmp(text_at(a, "key"), text_at(b, "key"));
 }
 
-int limits_plan(const struct daemon *d, struct model *m, json_t *limit, json_t **ret_list,
-	char *err, size_t err_size)
+int limits_plan(const struct daemon *d, struct model *m, json_t *limit, bool keep,
+	json_t **ret_list, char *err, size_t err_size)
 {
 	const struct model_service *before = limit ? service_at(d->model, limit) : NULL;
 	json_t *list = json_array();
@@ -76,12 +76,13 @@ int limits_plan(const struct daemon *d, struct model *m, json_t *limit, json_t *
 		json_object_set_new(limit, "from",
 			json_string(model_limit_print(
 				&before->limits, text_at(limit, "key"), from, sizeof(from))));
-	if (limit && rc == 0) {
-		json_array_foreach(d->limits_set, i, item) if (rc == 0 && !is_same(item, limit))
+	json_array_foreach(d->limits_set, i, item)
+	{
+		if (keep && rc == 0 && (!limit || !is_same(item, limit)))
 			rc = limit_apply(m, item, list, err, err_size);
-		if (rc == 0)
-			rc = limit_apply(m, limit, list, err, err_size);
 	}
+	if (limit && rc == 0)
+		rc = limit_apply(m, limit, list, err, err_size);
 	if (rc) {
 		json_decref(list);
 		return rc;

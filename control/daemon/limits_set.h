@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct daemon;
@@ -21,13 +22,13 @@ struct who;
 /*
  * Set in a model that has just been read what will be set by hand in it.
  *
- * limit     {service, key, value}, beside what has been set before; gets `from`, the value in force.
- *           NULL: nothing is set any more
+ * limit     {service, key, value}; gets `from`, the value in force. NULL: nothing new
+ * keep      what has been set before stays set
  * ret_list  the list to come, a new reference
  * Returns 0, or a negative errno with a sentence in err.
  */
-int limits_plan(const struct daemon *d, struct model *m, json_t *limit, json_t **ret_list,
-	char *err, size_t err_size);
+int limits_plan(const struct daemon *d, struct model *m, json_t *limit, bool keep,
+	json_t **ret_list, char *err, size_t err_size);
 
 /*
  * A file in the run directory, for the daemon that comes next: what is set, and in which text. continue sets

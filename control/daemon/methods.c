@@ -6,6 +6,7 @@
 #include "control/daemon/events.h"
 #include "control/daemon/flows.h"
 #include "control/daemon/limits_set.h"
+#include "control/daemon/policies_methods.h"
 #include "control/daemon/traces.h"
 #include "control/daemon/who.h"
 #include "control/report/report.h"
@@ -80,12 +81,20 @@ static void config_apply(struct daemon *d, struct rpc_call *call)
 {
 	const char *file = string_param(call, "file");
 	const char *text = file ? string_param(call, "text") : NULL;
+	const char *folder = json_string_value(json_object_get(rpc_call_params(call), "folder"));
 	struct config_change c = { .how = REVISION_APPLY, .who = who_asks(call) };
+	char whole[PATH_MAX];
 	double confirm_s;
 
 	if (!text || !number_param(call, "confirm", CONFIRM_MAX_S, 0, &confirm_s))
 		return;
 	c.confirm_ms = (uint64_t)(confirm_s * 1000);
+	c.label = file;
+	/* Where the objects of policies lie does not depend on where the operator stood. */
+	if (folder && *folder == '/' && *file != '/' &&
+		snprintf(whole, sizeof(whole), "%s/%s", strcmp(folder, "/") ? folder : "", file) <
+			(int)sizeof(whole))
+		file = whole;
 	daemon_apply(d, file, text,
 		json_string_length(json_object_get(rpc_call_params(call), "text")), &c, call);
 }
@@ -119,8 +128,9 @@ static void config_diff(struct daemon *d, struct rpc_call *call)
 static void config_show(struct daemon *d, struct rpc_call *call)
 {
 	rpc_call_result(call,
-		json_pack("{s:s%, s:s, s:f, s:O}", "text", d->text, d->text_length, "file", d->file,
-			"applied_at", d->applied_at, "limits_set", d->limits_set));
+		json_pack("{s:s%, s:s, s:f, s:O, s:O}", "text", d->text, d->text_length, "file",
+			d->file, "applied_at", d->applied_at, "limits_set", d->limits_set,
+			"policies_set", d->policies.set));
 }
 
 static void status(struct daemon *d, struct rpc_call *call)
@@ -362,6 +372,14 @@ static const struct {
 	{ "limit.set", limit_set, CHANGES },
 	{ "limit.show", limit_show, READS },
 	{ "live.show", live_show, READS },
+	{ "policy.list", policy_list, READS },
+	{ "policy.load", policy_load, CHANGES },
+	{ "policy.map.delete", policies_map_delete, CHANGES },
+	{ "policy.map.dump", policies_map_dump, READS },
+	{ "policy.map.get", policies_map_get, READS },
+	{ "policy.map.set", policies_map_set, CHANGES },
+	{ "policy.show", policy_show, READS },
+	{ "policy.unload", policy_unload, CHANGES },
 	{ "port.list", port_list, READS },
 	{ "port.show", port_show, READS },
 	{ "service.list", service_list, READS },

@@ -198,6 +198,8 @@ int startup_continue(struct daemon *d)
 	config_history_open(d);
 	choose(d);
 	limits_continue(d);
+	policies_init(d);
+	policies_continue(d);
 	if (!rundir_read(&d->run, PORTS_NAME, &ports, &length)) {
 		d->ports = plan_ports_load(ports);
 		if (!d->ports)
@@ -219,10 +221,12 @@ void daemon_save(struct daemon *d)
 	if (rc)
 		log_error("the port blocks cannot be noted in %s: %s", d->run.path, strerror(-rc));
 	limits_save(d);
+	policies_save(d);
 }
 
 void startup_forget(struct daemon *d)
 {
 	rundir_unlink(&d->run, PORTS_NAME);
 	limits_forget(d);
+	policies_forget(d);
 }

@@ -6,6 +6,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/limits_set.h"
+#include "control/daemon/policies_set.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
 #include "control/health/health_check.h"
@@ -158,6 +159,8 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 	warn_neighbours(d, list);
 	warn_services(d, list);
 	limits_warn(d, list);
+	policies_set_warn(d, list);
+	policies_warn(d, list);
 	warn_machine(d, now, list);
 	return list;
 }

@@ -15,8 +15,11 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
-#include "control/daemon/settings.h"
+#include "control/daemon/policies.h"
+#include "control/daemon/policies_methods.h"
+#include "control/daemon/policies_set.h"
 #include "control/daemon/steer.h"
+#include "control/daemon/transaction_private.h"
 #include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>
@@ -31,45 +34,6 @@
 #define START_WAIT_MS	  5000 /* for a data plane that is just starting */
 #define RETRY_MS	  1000 /* after a refusal that nobody was told of */
 
-struct transaction {
-	TAILQ_ENTRY(transaction) link;
-	struct daemon *daemon;
-	struct rpc_call *call; /* NULL: nobody waits */
-	struct config_change change;
-	char *file; /* owned */
-	char *text; /* owned */
-	size_t length;
-	struct model *model; /* owned; NULL: the one in force */
-	json_t *limit; /* owned; a limit to be set: the same text again, with that; NULL: an apply */
-	json_t *limits_set; /* owned; what will be set by hand in the model */
-	char *diff; /* owned */
-	struct plan_ports *ports; /* owned */
-	json_t *warnings; /* owned */
-	struct told told; /* what is being sent */
-	struct metrics_server *metrics; /* owned; listens where the new model says */
-	bool metrics_changed;
-	struct event *patience; /* owned; while waiting for a data plane that starts */
-	uint64_t begun_ns; /* the last plan */
-	uint64_t kernel_ns; /* what it follows, as in struct daemon */
-	bool sent; /* CONFIG has no answer yet */
-	bool taken; /* CONFIG was needed, and is in force */
-	bool abandoned; /* ends with that answer */
-	/* Set when the configuration in force is being restored: what to answer then. */
-	char *failure; /* owned */
-};
-
-static void transactions_run(struct daemon *d);
-
-static const struct model *model_of(const struct transaction *t)
-{
-	return t->model ? t->model : t->daemon->model;
-}
-
-static bool is_apply(const struct transaction *t)
-{
-	return t->text != NULL || t->limit != NULL;
-}
-
 static void transaction_free(struct transaction *t)
 {
 	if (t->patience)
@@ -79,11 +43,15 @@ static void transaction_free(struct transaction *t)
 	json_decref(t->warnings);
 	plan_ports_destroy(t->ports);
 	free(t->diff);
+	policies_judge_cancel(t->batch);
 	json_decref(t->limit);
+	json_decref(t->policy);
 	json_decref(t->limits_set);
+	json_decref(t->policies_set);
 	model_destroy(t->model);
 	free(t->text);
 	free(t->file);
+	free(t->label);
 	free(t->failure);
 	free(t);
 }
@@ -92,8 +60,18 @@ static void refused_emit(const struct transaction *t, const char *why)
 {
 	if (t->limit)
 		limits_emit(t->limit, &t->change.who, why);
+	else if (t->policy)
+		policies_set_refused(t->policy, &t->change.who, why);
 	else
 		config_emit(t->file, &t->change, "refused", 0, why);
+}
+
+/* Of one that waits for its policies, or for a data plane; NULL: there is none. */
+static const struct model *transaction_model(const struct daemon *d)
+{
+	const struct transaction *t = TAILQ_FIRST(&d->transactions);
+
+	return t ? t->model : NULL;
 }
 
 /* The transaction has been answered; on to the next. */
@@ -103,6 +81,7 @@ static void finish(struct transaction *t)
 
 	TAILQ_REMOVE(&d->transactions, t, link);
 	transaction_free(t);
+	policies_sweep(d, d->model, transaction_model(d));
 	d->busy = false;
 	d->going_back = false;
 	daemon_push_soon(d);
@@ -110,8 +89,7 @@ static void finish(struct transaction *t)
 	transactions_run(d);
 }
 
-__attribute__((format(printf, 4, 5))) static void fail(
-	struct transaction *t, int code, json_t *data, const char *format, ...)
+void transaction_fail(struct transaction *t, int code, json_t *data, const char *format, ...)
 {
 	char text[768];
 	va_list args;
@@ -122,7 +100,7 @@ __attribute__((format(printf, 4, 5))) static void fail(
 	if (is_apply(t))
 		refused_emit(t, text);
 	if (t->call) {
-		if (!t->limit)
+		if (!is_by_hand(t))
 			log_warning("configuration %s is not applied: %s", t->file, text);
 		rpc_call_error(t->call, code, data, "%s", text);
 	} else if (is_apply(t)) {
@@ -134,7 +112,8 @@ __attribute__((format(printf, 4, 5))) static void fail(
 			log_error("%s", json_string_value(line));
 		json_decref(data);
 	} else {
-		struct timeval wait = clock_timeval_ms(RETRY_MS);
+		/* Policies are not judged every second. */
+		struct timeval wait = clock_timeval_ms(t->prepared ? RETRY_MS : 5 * RETRY_MS);
 
 		if (strcmp(t->daemon->refusal, text))
 			log_error("the configuration is not in force: %s", text);
@@ -192,6 +171,7 @@ static void commit_model(struct transaction *t)
 		d->metrics = t->metrics;
 		t->metrics = NULL;
 	}
+	policies_emit(d->model, t->model, &t->change.who);
 	model_destroy(d->model);
 	free(d->text);
 	free(d->file);
@@ -205,11 +185,14 @@ static void commit_model(struct transaction *t)
 	json_decref(d->limits_set);
 	d->limits_set = t->limits_set;
 	t->limits_set = NULL;
-	if (t->limit) {
-		if (*t->diff)
-			limits_emit(t->limit, &t->change.who, "");
+	json_decref(d->policies.set);
+	d->policies.set = t->policies_set;
+	t->policies_set = NULL;
+	json_array_clear(d->policies.failed);
+	if (t->limit && *t->diff)
+		limits_emit(t->limit, &t->change.who, "");
+	if (is_by_hand(t))
 		return;
-	}
 	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	config_note(d, &t->change, lines_count(t->diff), differs);
 	if (*t->diff || t->change.of)
@@ -241,7 +224,7 @@ static void commit(struct transaction *t, bool pending)
 	d->route_warnings = t->warnings;
 	t->warnings = NULL;
 	if (apply) {
-		if (!t->limit)
+		if (!is_by_hand(t))
 			log_notice("configuration %s is %s%s", t->file,
 				changed ? "in force" : "as before",
 				pending ? ", as soon as a data plane runs" : "");
@@ -258,8 +241,9 @@ static void commit(struct transaction *t, bool pending)
 		rpc_call_error(call, RPC_REFUSED, NULL, "%s", t->failure);
 	else if (call)
 		rpc_call_result(call,
-			t->limit ? limits_document_of(d, t->limit) :
-				   apply_result(t, changed, pending));
+			t->limit	  ? limits_document_of(d, t->limit) :
+				t->policy ? policies_document_of(d, t->policy) :
+					    apply_result(t, changed, pending));
 	finish(t);
 }
 
@@ -272,10 +256,10 @@ static void restore(struct transaction *t, const char *why)
 		/* This was the way back, or there is no other configuration. */
 		t->daemon->in_step = false;
 		if (t->failure)
-			fail(t, RPC_REFUSED, NULL, "%s; and going back failed: %s", t->failure,
-				why);
+			transaction_fail(t, RPC_REFUSED, NULL, "%s; and going back failed: %s",
+				t->failure, why);
 		else
-			fail(t, RPC_REFUSED, NULL, "%s", why);
+			transaction_fail(t, RPC_REFUSED, NULL, "%s", why);
 		return;
 	}
 	t->failure = strdup(why);
@@ -283,6 +267,8 @@ static void restore(struct transaction *t, const char *why)
 	refused_emit(t, why);
 	json_decref(t->limit);
 	t->limit = NULL;
+	json_decref(t->policy);
+	t->policy = NULL;
 	model_destroy(t->model);
 	free(t->text);
 	free(t->diff);
@@ -336,6 +322,7 @@ static void config_reply(void *ctx, int status, const void *body, size_t length)
 	}
 	if (!status) {
 		t->taken = true;
+		policies_in_force(d, model_of(t));
 		told_adopt(t);
 		configured(t);
 		return;
@@ -345,15 +332,15 @@ static void config_reply(void *ctx, int status, const void *body, size_t length)
 		steer_ports(d->run.path, d->model, d->ports, STEERING_F_ADD, err, sizeof(err)))
 		log_error("%s", err);
 	if (status == -ETIMEDOUT) {
-		fail(t, RPC_DATAPLANE, NULL,
+		transaction_fail(t, RPC_DATAPLANE, NULL,
 			"the data plane does not answer; see `weirctl status`");
 		/* It may still take it: only a new greeting tells. */
 		dataplane_reconnect(d->dataplane);
 	} else if (status == -ECONNRESET) {
-		fail(t, RPC_DATAPLANE, NULL,
+		transaction_fail(t, RPC_DATAPLANE, NULL,
 			"the data plane ended while it took the configuration; see its log");
 	} else {
-		fail(t, RPC_REFUSED, NULL, "%.*s", (int)length, (const char *)body);
+		transaction_fail(t, RPC_REFUSED, NULL, "%.*s", (int)length, (const char *)body);
 	}
 }
 
@@ -371,7 +358,7 @@ static void send_later(struct transaction *t)
 	struct timeval wait = clock_timeval_ms(START_WAIT_MS);
 
 	if (t->failure) {
-		fail(t, RPC_DATAPLANE, NULL, "%s", t->failure);
+		transaction_fail(t, RPC_DATAPLANE, NULL, "%s", t->failure);
 		return;
 	}
 	if (!is_apply(t)) {
@@ -394,7 +381,7 @@ static void send_config(struct transaction *t)
 	if (d->told.body &&
 		steer_ports(
 			d->run.path, model_of(t), t->ports, STEERING_F_REMOVE, err, sizeof(err))) {
-		fail(t, RPC_REFUSED, NULL, "%s", err);
+		transaction_fail(t, RPC_REFUSED, NULL, "%s", err);
 		return;
 	}
 	int rc = dataplane_request(d->dataplane, WEIR_MESSAGE_CONFIG, t->told.body, t->told.length,
@@ -403,6 +390,26 @@ static void send_config(struct transaction *t)
 	t->sent = true;
 	if (rc)
 		config_reply(t, rc, strerror(-rc), strlen(strerror(-rc)));
+}
+
+/* The data plane has the policies that CONFIG will name, or will not have them. */
+static void staged(void *ctx, int status, const char *text)
+{
+	struct transaction *t = ctx;
+	struct daemon *d = t->daemon;
+
+	t->sent = false;
+	if (t->abandoned) {
+		transaction_free(t);
+	} else if (!status) {
+		send_config(t);
+	} else if (status == -ETIMEDOUT) {
+		transaction_fail(t, RPC_DATAPLANE, NULL, "%s; see `weirctl status`", text);
+		dataplane_reconnect(d->dataplane);
+	} else {
+		transaction_fail(
+			t, status == -ECONNRESET ? RPC_DATAPLANE : RPC_REFUSED, NULL, "%s", text);
+	}
 }
 
 static void plan_and_send(struct transaction *t)
@@ -423,7 +430,7 @@ static void plan_and_send(struct transaction *t)
 	if (!t->ports ||
 		world_plan(
 			d, model_of(t), t->ports, &body, &length, &t->warnings, err, sizeof(err))) {
-		fail(t, RPC_REFUSED, NULL, "%s", err);
+		transaction_fail(t, RPC_REFUSED, NULL, "%s", err);
 		return;
 	}
 	/* Behind the digest, which is of what is configured. */
@@ -444,7 +451,8 @@ static void plan_and_send(struct transaction *t)
 		told_forget_states(&d->told);
 		configured(t);
 	} else {
-		send_config(t);
+		t->sent = true;
+		policies_stage(d, model_of(t), staged, t);
 	}
 }
 
@@ -459,25 +467,9 @@ void transactions_resume(struct daemon *d)
 	plan_and_send(t);
 }
 
-/* What a limit is set in: the configuration that is in force when it is this one's turn. */
-static int text_take(struct transaction *t)
-{
-	const struct daemon *d = t->daemon;
-
-	t->text = malloc(d->text_length + 1);
-	t->file = strdup(d->file);
-	if (!t->text || !t->file)
-		return -ENOMEM;
-	memcpy(t->text, d->text, d->text_length);
-	t->text[d->text_length] = 0;
-	t->length = d->text_length;
-	return 0;
-}
-
 static void apply_begin(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
-	struct model_errors errors = { 0 };
 	char text[512];
 
 	/* Confirmed, or replaced for good, while this waited for its turn. */
@@ -486,47 +478,15 @@ static void apply_begin(struct transaction *t)
 		return;
 	}
 	d->going_back = t->change.how == REVISION_ROLLBACK;
-	if (t->limit && text_take(t)) {
-		fail(t, RPC_REFUSED, NULL, "out of memory");
-		return;
-	}
-	int rc = model_parse(t->text, t->length, &t->model, &errors);
-
-	if (rc == -EINVAL) {
-		json_t *list = config_errors_document(t->file, &errors);
-
-		snprintf(text, sizeof(text), "%zu error%s", errors.count,
-			errors.count == 1 ? "" : "s");
-		model_errors_fini(&errors);
-		fail(t, RPC_REFUSED, list, "%s: %s; nothing has been changed", t->file, text);
-		return;
-	}
-	if (!rc && limits_plan(d, t->model, t->limit, &t->limits_set, text, sizeof(text))) {
-		fail(t, RPC_REFUSED, NULL, "%s", text);
-		return;
-	}
-	t->diff = rc ? NULL : model_diff(d->model, t->model);
-	if (!t->diff) {
-		fail(t, RPC_REFUSED, NULL, "out of memory");
-		return;
-	}
-	if (dataplane_client(d->dataplane) &&
-		settings_differ(&d->model->dataplane, &t->model->dataplane, text, sizeof(text))) {
-		fail(t, RPC_REFUSED, NULL,
-			"dataplane: %s cannot change while the data plane runs: put it into the file "
-			"that weir-controld starts with, stop both processes and start them again",
-			text);
-		return;
-	}
 	if (metrics_prepare(d, t->model, &t->metrics, &t->metrics_changed, text, sizeof(text))) {
-		fail(t, RPC_REFUSED, NULL, "%s", text);
+		transaction_fail(t, RPC_REFUSED, NULL, "%s", text);
 		return;
 	}
 	plan_and_send(t);
 }
 
 /* A loop, not a recursion: many may be refused one after another. */
-static void transactions_run(struct daemon *d)
+void transactions_run(struct daemon *d)
 {
 	static bool running;
 
@@ -536,6 +496,10 @@ static void transactions_run(struct daemon *d)
 	while (!d->busy && !d->stopping && !TAILQ_EMPTY(&d->transactions)) {
 		struct transaction *t = TAILQ_FIRST(&d->transactions);
 
+		if (t->batch)
+			break; /* its policies are being judged */
+		if (!transaction_prepare(t))
+			continue; /* it has failed, or is waiting now */
 		d->busy = true;
 		if (is_apply(t))
 			apply_begin(t);
@@ -543,73 +507,6 @@ static void transactions_run(struct daemon *d)
 			plan_and_send(t);
 	}
 	running = false;
-}
-
-void daemon_apply(struct daemon *d, const char *file, const char *text, size_t length,
-	const struct config_change *c, struct rpc_call *call)
-{
-	struct transaction *t = calloc(1, sizeof(*t));
-	char *copy = malloc(length + 1);
-	char *name = strdup(file);
-
-	if (!t || !copy || !name) {
-		free(t);
-		free(copy);
-		free(name);
-		if (call)
-			rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
-		return;
-	}
-	memcpy(copy, text, length);
-	copy[length] = 0;
-	t->daemon = d;
-	t->call = call;
-	t->change = *c;
-	t->file = name;
-	t->text = copy;
-	t->length = length;
-	TAILQ_INSERT_TAIL(&d->transactions, t, link);
-	transactions_run(d);
-}
-
-void daemon_set_limit(struct daemon *d, const char *service, const char *key, const char *value,
-	struct rpc_call *call)
-{
-	struct transaction *t = calloc(1, sizeof(*t));
-	json_t *limit =
-		json_pack("{s:s, s:s, s:s}", "service", service, "key", key, "value", value);
-
-	if (!t || !limit) {
-		free(t);
-		json_decref(limit);
-		rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
-		return;
-	}
-	t->daemon = d;
-	t->call = call;
-	t->change = (struct config_change){ .how = REVISION_APPLY, .who = who_asks(call) };
-	t->limit = limit;
-	TAILQ_INSERT_TAIL(&d->transactions, t, link);
-	transactions_run(d);
-}
-
-void daemon_sync(struct daemon *d)
-{
-	struct transaction *t;
-	bool first = true;
-
-	TAILQ_FOREACH(t, &d->transactions, link) {
-		/* One that has not begun yet will do for this as well. */
-		if (!is_apply(t) && !(first && d->busy))
-			return;
-		first = false;
-	}
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return;
-	t->daemon = d;
-	TAILQ_INSERT_TAIL(&d->transactions, t, link);
-	transactions_run(d);
 }
 
 void transactions_drop(struct daemon *d)

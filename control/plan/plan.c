@@ -10,6 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What of the message comes behind the next hops. */
+struct policies {
+	struct weir_config_policy *items;
+	struct weir_config_class *classes;
+	uint32_t count;
+	uint32_t class_count;
+	uint32_t outside_count;
+};
+
 struct planner {
 	const struct model *m;
 	const struct plan_world *world;
@@ -17,6 +26,7 @@ struct planner {
 	struct next_hops hops;
 	struct next_hops known; /* the model's static neighbours */
 	struct hop_groups groups;
+	struct policies policies;
 };
 
 /* A next hop's index among those of the message; static neighbours are asked first. */
@@ -101,11 +111,73 @@ static void plan_backend(struct planner *p, const struct model_service *s, size_
 		.weight = b->weight,
 		.state = WEIR_BACKEND_UP,
 		.fallback = model_backend_is_fallback(s, index),
+		.pool = (uint8_t)model_backend_pool(s, index),
 	};
 	memcpy(to->address, b->address.bytes, sizeof(to->address));
 	if (p->world != NULL && p->world->backend != NULL)
 		p->world->backend(p->world->ctx, s, b, &to->state, &to->weight);
 	to->neighbour = plan_hop(p, &b->address);
+}
+
+/* Those without an image do not run; somebody has said so. */
+static uint32_t plan_list(struct policies *to, const struct model_policy *policies, size_t count)
+{
+	uint32_t before = to->count;
+	for (size_t i = 0; i < count; i++) {
+		const struct model_policy *p = &policies[i];
+		if (p->id == 0)
+			continue;
+		struct weir_config_policy *at = &to->items[to->count++];
+		*at = (struct weir_config_policy){
+			.id = p->id,
+			.budget_cycles = p->budget,
+			.mode = p->mode == MODEL_POLICY_OBSERVE ? WEIR_POLICY_OBSERVE :
+								  WEIR_POLICY_ENFORCE,
+			.on_error = p->on_error == MODEL_POLICY_ERROR_DROP ?
+				WEIR_POLICY_ERROR_DROP :
+				WEIR_POLICY_ERROR_PASS,
+			.offload = WEIR_POLICY_OFFLOAD_NEVER,
+		};
+		memcpy(at->name, p->name, sizeof(at->name));
+	}
+	return to->count - before;
+}
+
+static void plan_policies(
+	struct policies *p, const struct model_service *s, struct weir_config_service *to)
+{
+	to->first_policy = p->count;
+	to->policy_count = (uint16_t)plan_list(p, s->policies, s->policy_count);
+	to->first_class = p->class_count;
+	to->class_count = (uint16_t)s->class_count;
+	to->pool_count = (uint16_t)s->pool_count;
+	for (size_t i = 0; i < s->class_count; i++) {
+		const struct model_class *c = &s->classes[i];
+		struct weir_config_class *at = &p->classes[p->class_count++];
+		*at = (struct weir_config_class){
+			.packets = c->packets,
+			.bits = c->bits,
+			.connections = c->connections,
+			.burst_ns = c->burst_ns,
+		};
+		memcpy(at->name, c->name, sizeof(at->name));
+	}
+}
+
+static int policies_init(struct policies *p, const struct model *m)
+{
+	size_t count = m->policy_count;
+	size_t class_count = 0;
+	for (size_t i = 0; i < m->service_count; i++) {
+		count += m->services[i].policy_count;
+		class_count += m->services[i].class_count;
+	}
+	p->items = calloc(count + 1, sizeof(*p->items));
+	p->classes = calloc(class_count + 1, sizeof(*p->classes));
+	if (p->items == NULL || p->classes == NULL)
+		return -ENOMEM;
+	p->outside_count = plan_list(p, m->policies, m->policy_count);
+	return 0;
 }
 
 static void plan_source(struct planner *p, const struct model_service *s,
@@ -150,7 +222,9 @@ static size_t plan_size(const struct model *m, struct weir_config *header)
 
 static int planner_init(struct planner *p)
 {
-	int r = next_hops_init(&p->hops, WEIR_MAX_NEIGHBOURS);
+	int r = policies_init(&p->policies, p->m);
+	if (r == 0)
+		r = next_hops_init(&p->hops, WEIR_MAX_NEIGHBOURS);
 	if (r == 0)
 		r = next_hops_init(&p->known, SIZE_MAX);
 	for (size_t i = 0; r == 0 && i < p->m->neighbour_count; i++) {
@@ -180,6 +254,7 @@ static void plan_fill(struct planner *p, const struct weir_config *header, bool 
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
 		plan_service(s, &services[i]);
+		plan_policies(&p->policies, s, &services[i]);
 		services[i].first_backend = backend;
 		services[i].first_source = source;
 		for (size_t j = 0; j < model_backend_total(s); j++)
@@ -189,24 +264,36 @@ static void plan_fill(struct planner *p, const struct weir_config *header, bool 
 	}
 }
 
-/* Put the next hops, which are known now, behind the rest; the body moves. */
-static int plan_append_hops(struct planner *p, struct weir_config *header, char **body,
+static char *append(char *at, const void *items, size_t size)
+{
+	if (size > 0)
+		memcpy(at, items, size);
+	return at + size;
+}
+
+/* Put the next hops and policies, which are known now, behind the rest; the body moves. */
+static int plan_append(struct planner *p, struct weir_config *header, char **body,
 	size_t *ret_length, size_t length)
 {
 	size_t hops = p->hops.count * sizeof(*p->hops.items);
 	size_t groups = p->groups.count * sizeof(*p->groups.items);
-	char *grown = realloc(*body, length + hops + groups);
+	size_t policies = p->policies.count * sizeof(*p->policies.items);
+	size_t classes = p->policies.class_count * sizeof(*p->policies.classes);
+	char *grown = realloc(*body, length + hops + groups + policies + classes);
 	if (grown == NULL)
 		return -ENOMEM;
 	header->neighbour_count = (uint32_t)p->hops.count;
 	header->hop_group_count = (uint32_t)p->groups.count;
+	header->policy_count = p->policies.count;
+	header->class_count = p->policies.class_count;
+	header->outside_policy_count = p->policies.outside_count;
 	memcpy(grown, header, sizeof(*header));
-	if (hops)
-		memcpy(grown + length, p->hops.items, hops);
-	if (groups)
-		memcpy(grown + length + hops, p->groups.items, groups);
+	char *at = append(grown + length, p->hops.items, hops);
+	at = append(at, p->groups.items, groups);
+	at = append(at, p->policies.items, policies);
+	at = append(at, p->policies.classes, classes);
 	*body = grown;
-	*ret_length = length + hops + groups;
+	*ret_length = (size_t)(at - grown);
 	return 0;
 }
 
@@ -234,7 +321,7 @@ int plan_build(const struct model *m, const struct plan_world *world, struct pla
 		goto out;
 	}
 	plan_fill(&p, &header, replay, body);
-	r = plan_append_hops(&p, &header, &body, ret_length, size);
+	r = plan_append(&p, &header, &body, ret_length, size);
 	if (r < 0) {
 		free(body);
 		goto out;
@@ -248,6 +335,8 @@ out:
 	next_hops_fini(&p.hops);
 	next_hops_fini(&p.known);
 	groups_fini(&p.groups);
+	free(p.policies.items);
+	free(p.policies.classes);
 	plan_ports_destroy(next);
 	return r;
 }

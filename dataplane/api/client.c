@@ -199,6 +199,8 @@ static int telemetry_map(struct weir_client *c, int fd, char *err, size_t err_si
 		explain(err, err_size, "cannot map the telemetry region: %s", strerror(errno));
 		return rc;
 	}
+	/* It is large, and a child that is to live in bounded memory has no use for it. */
+	madvise(map, (size_t)st.st_size, MADV_DONTFORK);
 	c->telemetry = map;
 	c->telemetry_size = (size_t)st.st_size;
 	const struct weir_telemetry *t = map;

@@ -32,9 +32,43 @@ const char *policy_judge_name(enum policy_judge judge)
 	return names[judge];
 }
 
-const struct policy_image_line *policy_admission_line(const struct policy_admission *a)
+const struct policy_image_line *policy_admission_line(
+	const struct policy_admission *a, const char **ret_file, const char **ret_text)
 {
-	return a->image && a->insn != UINT32_MAX ? policy_image_line(a->image, a->insn) : NULL;
+	const struct policy_image_line *line =
+		a->image && a->insn != UINT32_MAX ? policy_image_line(a->image, a->insn) : NULL;
+	const char *file, *slash;
+
+	/* Instructions that no line of the author's stands for, as between two branches. */
+	while (line && line->line == 0 && line > image_lines(a->image))
+		line--;
+	if (!line || line->line == 0)
+		return NULL;
+	file = image_at(a->image, line->file);
+	slash = strrchr(file, '/');
+	*ret_file = slash ? slash + 1 : file;
+	*ret_text = image_at(a->image, line->text);
+	return line;
+}
+
+void policy_admission_sentence(const struct policy_admission *a, char *buf, size_t size)
+{
+	static const char *const judges[] = {
+		[POLICY_JUDGE_NONE] = "",
+		[POLICY_JUDGE_OBJECT] = "",
+		[POLICY_JUDGE_PARAMETER] = " by --set",
+		[POLICY_JUDGE_WEIR] = " by Weir",
+		[POLICY_JUDGE_KERNEL] = " by the kernel's verifier",
+		[POLICY_JUDGE_TRIAL] = " when it was tried out",
+	};
+	const char *file, *text;
+	const struct policy_image_line *line = policy_admission_line(a, &file, &text);
+	char place[256] = "";
+
+	if (line)
+		snprintf(place, sizeof(place), "%s:%u: ", file, line->line);
+	snprintf(buf, size, "refused%s: %s%s%s%s", judges[a->judge], place, a->reason,
+		a->hint[0] ? ". " : "", a->hint);
 }
 
 static bool parameters_set(struct policy_admission *a, const struct policy_admit_options *o)

@@ -56,8 +56,16 @@ int policy_admit(const char *path, const struct policy_admit_options *options,
 	struct policy_admission *ret_admission);
 void policy_admission_fini(struct policy_admission *a);
 
-/* Where the refusal is, or NULL. */
-const struct policy_image_line *policy_admission_line(const struct policy_admission *a);
+#define POLICY_SENTENCE_SIZE 1152
+
+/*
+ * The line of the author's that the refusal is about, with the name of its file and its text, which are
+ * borrowed from the image; or NULL.
+ */
+const struct policy_image_line *policy_admission_line(
+	const struct policy_admission *a, const char **ret_file, const char **ret_text);
+/* "refused by the kernel's verifier: guard.c:12: R1 invalid mem access. How to mend it"; for a refusal. */
+void policy_admission_sentence(const struct policy_admission *a, char *buf, size_t size);
 const char *policy_judge_name(enum policy_judge judge);
 
 #endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The policies of a daemon: images that have been admitted, kept for as long as a configuration uses them,
+ * and handed to the data plane again whenever that has lost them. Event loop's thread.
+ *
+ *   model -> policies_resolve(): which are there, which have to be judged -> policies_judge()
+ *         -> plan (ids) -> policies_stage() -> CONFIG -> policies_in_force()
+ */
+
+#ifndef WEIR_DAEMON_POLICIES_H
+#define WEIR_DAEMON_POLICIES_H
+
+#include "control/config/model.h"
+#include "ebpf/engine/image.h"
+#include "ebpf/engine/verify.h"
+
+#include <jansson.h>
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct daemon;
+struct policy_answer;
+struct policy_batch;
+struct who;
+
+/* Which file an image was made of: another one of the same name differs in this. */
+struct policy_stamp {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t size;
+	uint64_t modified_ns;
+	uint64_t changed_ns;
+};
+
+/* An image that has been admitted. */
+struct policy_kept {
+	struct policy_kept *next; /* owned */
+	uint64_t id;
+	char *path; /* owned; absolute */
+	char **sets; /* owned, as the texts are */
+	size_t set_count;
+	uint64_t load; /* as in struct model_policy */
+	struct policy_stamp stamp;
+	int image_fd; /* owned; nobody can write it any more */
+	size_t image_size;
+	const struct policy_image *image; /* owned mapping */
+	uint32_t cycles_median; /* of its trial; 0: it was not compiled */
+	uint32_t cycles_p99;
+	bool staged; /* this data plane has it */
+};
+
+struct policies {
+	struct policy_kept *kept; /* owned */
+	json_t *set; /* owned; policies_set.h */
+	json_t *failed; /* owned; texts: what does not run although the configuration has it */
+	struct policy_canary canaries[POLICY_CANARY_COUNT];
+};
+
+void policies_init(struct daemon *d);
+void policies_fini(struct daemon *d);
+
+/* Where an object lies that a configuration names, which is the file `file` itself. */
+void policy_path(const char *file, const char *object, char ret_path[PATH_MAX]);
+
+/* What is kept of an image, by its id; NULL: nothing. */
+const struct policy_kept *policies_find(const struct daemon *d, uint64_t id);
+
+/*
+ * Give the policies of a model the ids and names of images that are kept.
+ *
+ * file    of the configuration
+ * reread  objects that have changed on disk since do not count as kept
+ * Returns how many have none.
+ */
+size_t policies_resolve(struct daemon *d, struct model *m, const char *file, bool reread);
+
+bool policies_resolve_one(struct daemon *d, struct model_policy *p, const char *file, bool reread);
+/* Does one service have the same image twice? Then err says where. */
+bool policies_twice(const struct model *m, char *err, size_t err_size);
+
+/*
+ * Judge what policies_resolve() found missing, and keep what is admitted. done is called from the loop,
+ * once: errors is NULL, or a list of lines, a new reference; source is the author's line that the first of
+ * them is about, or "".
+ *
+ * m  borrowed until then
+ * Returns 0 or -ENOMEM: then done is not called.
+ */
+typedef void (*policies_judged_cb)(void *ctx, json_t *errors, const char *source);
+int policies_judge(struct daemon *d, struct model *m, const char *file, const char *label,
+	bool reread, policies_judged_cb done, void *ctx, struct policy_batch **ret_batch);
+void policies_judge_cancel(struct policy_batch *b); /* NULL is fine */
+
+/* Keep an image that has been admitted; takes its descriptor. Returns NULL when out of memory. */
+struct policy_kept *policies_keep(struct daemon *d, const char *path, const struct model_policy *p,
+	const struct policy_stamp *stamp, const struct policy_answer *a);
+/* Returns false when there is no such file. */
+bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp);
+
+/*
+ * Send the images of a model that the data plane does not have. done is called once, perhaps at once: with
+ * 0, or -errno and why.
+ */
+typedef void (*policies_staged_cb)(void *ctx, int status, const char *text);
+void policies_stage(struct daemon *d, const struct model *m, policies_staged_cb done, void *ctx);
+/* CONFIG with this model is in force: the data plane forgets the others. */
+void policies_in_force(struct daemon *d, const struct model *m);
+/* The data plane has gone, with all that it had. */
+void policies_lost(struct daemon *d);
+/* Let go what neither of the two uses; the second may be NULL. */
+void policies_sweep(struct daemon *d, const struct model *m, const struct model *other);
+
+/* A file in the run directory, and the images beside it, for the daemon that comes next. */
+void policies_save(const struct daemon *d);
+void policies_continue(struct daemon *d);
+void policies_forget(const struct daemon *d);
+
+/* Lines for a difference: policies whose object is another one although its name is the same. */
+char *policies_diff(const char *diff, const struct model *before, const struct model *after);
+/* Tell what became of policies, service by service. */
+void policies_emit(const struct model *before, const struct model *after, const struct who *who);
+/* Warnings for `status`. */
+void policies_warn(const struct daemon *d, json_t *warnings);
+
+#endif

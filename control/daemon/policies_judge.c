@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Judging all policies of a model that have no image yet, one after another. */
+
+#include "control/daemon/daemon.h"
+#include "control/daemon/policies.h"
+#include "control/daemon/policy_admit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct policy_batch {
+	struct daemon *d;
+	struct model *m; /* borrowed */
+	char *file; /* owned; where objects are looked for */
+	char *label; /* owned; what complaints call it */
+	bool reread;
+	struct model_policy_cursor at; /* the next one to look at */
+	/* The one that is being judged. */
+	struct model_policy *policy;
+	const struct model_service *service;
+	size_t position;
+	struct policy_stamp stamp;
+	struct policy_job *job; /* owned */
+	json_t *errors; /* owned */
+	char source[256];
+	policies_judged_cb done;
+	void *ctx;
+};
+
+static void batch_free(struct policy_batch *b)
+{
+	policy_job_cancel(b->job);
+	json_decref(b->errors);
+	free(b->file);
+	free(b->label);
+	free(b);
+}
+
+void policies_judge_cancel(struct policy_batch *b)
+{
+	if (b)
+		batch_free(b);
+}
+
+/* "FILE:LINE:COLUMN: services[0].policy.object: guard.o: refused by ..." */
+static void complain(struct policy_batch *b, const char *why)
+{
+	const struct model_policy *p = b->policy;
+	char key[128];
+
+	if (b->service)
+		snprintf(key, sizeof(key), "services.%s.policy.%zu", b->service->name,
+			b->position + 1);
+	else
+		snprintf(key, sizeof(key), "policy.%zu", b->position + 1);
+	if (p->line)
+		json_array_append_new(b->errors,
+			json_sprintf("%s:%u:%u: %s: %s: %s", b->label, p->line, p->column, key,
+				p->object, why));
+	else
+		json_array_append_new(b->errors, json_sprintf("%s: %s", p->object, why));
+}
+
+static bool batch_step(struct policy_batch *b);
+
+static void batch_end(struct policy_batch *b)
+{
+	json_t *errors = json_array_size(b->errors) ? json_incref(b->errors) : NULL;
+	policies_judged_cb done = b->done;
+	void *ctx = b->ctx;
+	char source[sizeof(b->source)];
+
+	memcpy(source, b->source, sizeof(source));
+	batch_free(b);
+	done(ctx, errors, source);
+}
+
+static void judged(void *ctx, const struct policy_answer *a)
+{
+	struct policy_batch *b = ctx;
+	struct model_policy *p = b->policy;
+	char path[PATH_MAX];
+
+	b->job = NULL;
+	policy_path(b->file, p->object, path);
+	if (!a->admitted) {
+		if (!json_array_size(b->errors))
+			snprintf(b->source, sizeof(b->source), "%s", a->line);
+		complain(b, a->text);
+	} else {
+		const struct policy_kept *k = policies_keep(b->d, path, p, &b->stamp, a);
+
+		if (!k)
+			complain(b, "out of memory");
+		else
+			snprintf(p->name, sizeof(p->name), "%s", k->image->name);
+		p->id = k ? k->id : 0;
+	}
+	if (!batch_step(b))
+		batch_end(b);
+}
+
+/* The same object with the same parameters stands at many services: judged once. */
+static bool known_by_now(struct policy_batch *b)
+{
+	const struct policy_kept *k;
+
+	policies_resolve_one(b->d, b->policy, b->file, b->reread);
+	k = b->policy->id ? policies_find(b->d, b->policy->id) : NULL;
+	return k != NULL;
+}
+
+/* Begin with the next one. Returns false when there is none. */
+static bool batch_step(struct policy_batch *b)
+{
+	char path[PATH_MAX];
+
+	while ((b->policy = model_policy_next(b->m, &b->at, &b->service, &b->position))) {
+		if (b->policy->id || known_by_now(b))
+			continue;
+		policy_path(b->file, b->policy->object, path);
+		/* Before it is read: what changes later is noticed the next time. */
+		policy_stamp_read(path, &b->stamp);
+		int rc = policy_job_start(b->d->base, path, b->policy->sets, b->policy->set_count,
+			b->policy->budget, judged, b, &b->job);
+
+		if (!rc)
+			return true;
+		complain(b, strerror(-rc));
+	}
+	return false;
+}
+
+int policies_judge(struct daemon *d, struct model *m, const char *file, const char *label,
+	bool reread, policies_judged_cb done, void *ctx, struct policy_batch **ret_batch)
+{
+	struct policy_batch *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	*b = (struct policy_batch){ .d = d,
+		.m = m,
+		.file = strdup(file),
+		.label = strdup(label),
+		.reread = reread,
+		.errors = json_array(),
+		.done = done,
+		.ctx = ctx };
+	*ret_batch = b;
+	if (!b->file || !b->label || !b->errors) {
+		batch_free(b);
+		return -ENOMEM;
+	}
+	if (!batch_step(b)) {
+		/* Not one could be begun; that is told from the loop's next turn as well. */
+		json_t *errors = json_incref(b->errors);
+
+		batch_free(b);
+		json_decref(errors);
+		return -ENOMEM;
+	}
+	return 0;
+}
