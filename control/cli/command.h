@@ -84,6 +84,15 @@ int command_trace(struct cli *cli);
 int command_capture(struct cli *cli);
 int command_policy_check(struct cli *cli);
 int command_policy_run(struct cli *cli);
+int command_policy_load(struct cli *cli);
+int command_policy_show(struct cli *cli);
+int command_policy_unload(struct cli *cli);
+int command_policy_list(struct cli *cli);
+int command_policy_map_get(struct cli *cli);
+int command_policy_map_set(struct cli *cli);
+int command_policy_map_delete(struct cli *cli);
+int command_policy_map_dump(struct cli *cli);
+int command_policy_map_load(struct cli *cli);
 int command_replay(struct cli *cli);
 int command_help(struct cli *cli);
 

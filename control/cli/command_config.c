@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int read_argument(struct cli *cli, char **ret_text, size_t *ret_length)
 {
@@ -111,6 +112,11 @@ static int send_file(struct cli *cli, const char *method, json_t *extra, json_t 
 		return cli_fail(cli, CLI_FAILED, "%s is not UTF-8 text", file);
 	}
 	json_t *params = json_pack("{s:s, s:o}", "file", file, "text", content);
+	/* For the daemon, which does not stand where we do. */
+	char *folder = getcwd(NULL, 0);
+	if (folder != NULL)
+		json_object_set_new(params, "folder", json_string(folder));
+	free(folder);
 	if (extra != NULL)
 		json_object_update(params, extra);
 	json_decref(extra);

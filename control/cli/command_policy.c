@@ -18,15 +18,6 @@ static const char *const outcomes[] = {
 	[POLICY_REFUSED] = "refused",
 };
 
-static const char *const judges[] = {
-	[POLICY_JUDGE_NONE] = "",
-	[POLICY_JUDGE_OBJECT] = "",
-	[POLICY_JUDGE_PARAMETER] = " by --set",
-	[POLICY_JUDGE_WEIR] = " by Weir",
-	[POLICY_JUDGE_KERNEL] = " by the kernel's verifier",
-	[POLICY_JUDGE_TRIAL] = " when it was tried out",
-};
-
 static const struct printer_column record[] = {
 	{ "policy", "policy", PRINT_TEXT }, { "outcome", "outcome", PRINT_TEXT },
 	{ "instructions", "instructions", PRINT_TEXT },
@@ -60,28 +51,10 @@ static const struct printer_column param_table[] = {
 static const char *const actions[WEIR_ACTION_COUNT] = { "aborted", "drop", "pass", "limit",
 	"route" };
 
-const struct policy_image_line *policy_line_shown(
-	const struct policy_admission *a, const char **ret_file, const char **ret_text)
-{
-	const struct policy_image_line *line = policy_admission_line(a);
-	const char *file, *slash;
-
-	/* Instructions that no line of the author's stands for, as between two branches. */
-	while (line && line->line == 0 && line > image_lines(a->image))
-		line--;
-	if (!line || line->line == 0)
-		return NULL;
-	file = image_at(a->image, line->file);
-	slash = strrchr(file, '/');
-	*ret_file = slash ? slash + 1 : file;
-	*ret_text = image_at(a->image, line->text);
-	return line;
-}
-
 static json_t *source_json(const struct policy_admission *a)
 {
 	const char *file, *text;
-	const struct policy_image_line *line = policy_line_shown(a, &file, &text);
+	const struct policy_image_line *line = policy_admission_line(a, &file, &text);
 
 	if (!line)
 		return json_null();
@@ -203,13 +176,11 @@ int policy_print(struct cli *cli, const json_t *document)
 int policy_refused(struct cli *cli, const struct policy_admission *a)
 {
 	const char *file, *text;
-	const struct policy_image_line *line = policy_line_shown(a, &file, &text);
-	char place[256] = "";
+	const struct policy_image_line *line = policy_admission_line(a, &file, &text);
+	char sentence[POLICY_SENTENCE_SIZE];
 
-	if (line)
-		snprintf(place, sizeof(place), "%s:%u: ", file, line->line);
-	cli_fail(cli, CLI_FAILED, "%s: refused%s: %s%s%s%s", cli->arguments[0], judges[a->judge],
-		place, a->reason, a->hint[0] ? ". " : "", a->hint);
+	policy_admission_sentence(a, sentence, sizeof(sentence));
+	cli_fail(cli, CLI_FAILED, "%s: %s", cli->arguments[0], sentence);
 	if (line)
 		fprintf(cli->err, "%8u | %s\n", line->line, text);
 	if (a->log && cli_value(cli, "verbose", 0) != NULL)

@@ -59,7 +59,7 @@ static void tell_fault(
 	if (trial->fault == POLICY_FAULT_NONE)
 		return;
 	a->insn = trial->fault_insn;
-	const struct policy_image_line *line = policy_line_shown(a, &file, &text);
+	const struct policy_image_line *line = policy_admission_line(a, &file, &text);
 
 	fprintf(cli->err, "weirctl: packet %llu: the policy %s",
 		(unsigned long long)trial->first_aborted, policy_fault_text(trial->fault));

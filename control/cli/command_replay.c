@@ -67,13 +67,16 @@ static int call(struct cli *cli, struct weir_client *client, enum weir_message_t
 }
 
 /* CONFIG, RUN, and a snapshot of what came of it. */
-static int run_captures(struct cli *cli, struct weir_client *client, const struct model *m,
+static int run_captures(struct cli *cli, struct weir_client *client, struct model *m,
 	struct replay_trace *trace, struct snapshot **ret)
 {
 	static const struct plan_world nothing_known;
 	char err_text[512] = "";
 	void *body = NULL;
 	size_t length = 0;
+	int status = replay_policies_stage(cli, client, m);
+	if (status != CLI_DONE)
+		return status;
 	struct plan_ports *ports = plan_ports_create();
 	if (ports == NULL)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
@@ -83,7 +86,7 @@ static int run_captures(struct cli *cli, struct weir_client *client, const struc
 	if (err != 0)
 		return cli_fail(cli, CLI_FAILED, "%s: %s", cli_file_label(cli->arguments[0]),
 			err_text[0] != '\0' ? err_text : strerror(-err));
-	int status = call(cli, client, WEIR_MESSAGE_CONFIG, body, length, APPLY_TIMEOUT_MS,
+	status = call(cli, client, WEIR_MESSAGE_CONFIG, body, length, APPLY_TIMEOUT_MS,
 		"applying the configuration");
 	free(body);
 	if (status == CLI_DONE)
@@ -155,7 +158,7 @@ static int check_balance(struct cli *cli, const json_t *report)
 }
 
 /* With the data plane running: everything up to the snapshot. */
-static int talk(struct cli *cli, struct replay_process *process, const struct model *m,
+static int talk(struct cli *cli, struct replay_process *process, struct model *m,
 	struct replay_trace *trace, struct snapshot **ret_snapshot)
 {
 	struct weir_client *client;
@@ -170,7 +173,7 @@ static int talk(struct cli *cli, struct replay_process *process, const struct mo
 	return status;
 }
 
-static int replay(struct cli *cli, const struct model *m, struct replay_trace *trace)
+static int replay(struct cli *cli, struct model *m, struct replay_trace *trace)
 {
 	struct replay_process process;
 	struct snapshot *now = NULL;

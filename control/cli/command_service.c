@@ -118,6 +118,12 @@ int command_service_show(struct cli *cli)
 	if (!printer_json(cli, result)) {
 		status = printer_record(cli, result, service_record, PRINTER_COUNT(service_record));
 		fputc('\n', cli->out);
+		if (status == CLI_DONE &&
+			json_array_size(json_object_get(result, "policies")) > 0) {
+			status = printer_table(cli, json_object_get(result, "policies"),
+				table_policies + 1, table_policies_count - 1, "");
+			fputc('\n', cli->out);
+		}
 		/* The service's own name need not stand in each line. */
 		if (status == CLI_DONE)
 			status = printer_table(cli, json_object_get(result, "backends"),

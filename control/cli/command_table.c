@@ -106,6 +106,43 @@ static const struct command_option policy_run_options[] = {
 	{ 0 },
 };
 
+static const struct command_option policy_load_options[] = {
+	{ .name = "observe", .help = "count its verdicts, and carry out none" },
+	POLICY_SET,
+	{ .name = "on-error",
+		.value = "ACTION",
+		.help = "pass (default) or drop packets for which it comes to no verdict" },
+	{ .name = "budget",
+		.value = "CYCLES",
+		.help = "refuse or detach it when it takes more cycles a packet (default 2000)" },
+	{ .name = "append", .help = "run it behind the policies that are there" },
+	{ 0 },
+};
+
+#define POLICY_OF                                                                           \
+	{                                                                                   \
+		.name = "policy", .value = "POLICY",                                        \
+		.help = "the policy, by name or position (default: the first that has MAP)" \
+	}
+
+static const struct command_option policy_map_options[] = {
+	POLICY_OF,
+	{ 0 },
+};
+
+static const struct command_option policy_map_dump_options[] = {
+	POLICY_OF,
+	{ .name = "limit", .value = "N", .help = "at most N entries (default: all)" },
+	{ 0 },
+};
+
+static const struct command_option policy_map_load_options[] = {
+	POLICY_OF,
+	{ .name = "value", .value = "VALUE", .help = "for lines without one (default 1)" },
+	{ .name = "replace", .help = "delete what is not in the file" },
+	{ 0 },
+};
+
 static const struct command_option replay_options[] = {
 	{ .name = "in",
 		.value = "PORT=FILE",
@@ -220,13 +257,47 @@ const struct command command_table[] = {
 		"access, and what it does that it must not is shown; cycles are shown only for "
 		"verified policies, which run as the machine code that the data plane would run.",
 		command_policy_run, COMMAND_F_NO_DAEMON, policy_run_options },
-	{ "policy load", "SERVICE OBJECT", "load a policy for a service", PLANNED },
-	{ "policy show", "SERVICE", "show the policy of a service", PLANNED },
-	{ "policy unload", "SERVICE", "take the policy of a service away", PLANNED },
-	{ "policy map get", "SERVICE MAP KEY", "read an entry of a policy's map", PLANNED },
-	{ "policy map set", "SERVICE MAP KEY VALUE", "write an entry of a policy's map", PLANNED },
-	{ "policy map delete", "SERVICE MAP KEY", "delete an entry of a policy's map", PLANNED },
-	{ "policy map dump", "SERVICE MAP", "print a policy's map", PLANNED },
+	{ "policy list", "", "list policies, and what they did",
+		"CYCLES are those a packet, lately. The service - stands for packets that are no "
+		"service's.",
+		command_policy_list, COMMAND_F_WATCH, NULL },
+	{ "policy load", "SERVICE OBJECT", "load a policy into a running service",
+		"Takes the place of the policies that the service has, or with --append stands behind "
+		"them. It is judged as \"policy check\" does; when it is refused, what runs goes on. "
+		"What is loaded begins anew, with empty maps; no packet is lost, and none is judged by a "
+		"half-changed policy. In force until \"policy unload\" or the next \"config apply\"; it "
+		"outlives a restart of weir-controld or of the data plane, but not of both. SERVICE may "
+		"be - for packets that are no service's.",
+		command_policy_load, 0, policy_load_options },
+	{ "policy show", "SERVICE", "show policies: verdicts, cycles, maps",
+		"Drops are counted by the reason numbers that the policy gives them. A policy that is "
+		"detached took more cycles than it may, and does not run: \"policy load\" starts it "
+		"again.",
+		command_policy_show, COMMAND_F_WATCH, NULL },
+	{ "policy unload", "SERVICE [POLICY]", "take a service's policies away, or one",
+		"POLICY is its name or its position. Until the next \"config apply\".",
+		command_policy_unload, 0, NULL },
+	{ "policy map get", "SERVICE MAP KEY", "read an entry of a policy's map",
+		"Numbers are decimal or 0x; keys of struct weir_address are addresses, those of struct "
+		"weir_prefix prefixes such as 192.0.2.0/24; long ones may be a text; all may be given "
+		"as 0x and two hexadecimal digits for each byte. Maps with a value for each worker "
+		"show all.",
+		command_policy_map_get, 0, policy_map_options },
+	{ "policy map set", "SERVICE MAP KEY VALUE", "write an entry of a policy's map",
+		"KEY and VALUE as \"policy map get\" shows them. In force at once.",
+		command_policy_map_set, 0, policy_map_options },
+	{ "policy map delete", "SERVICE MAP KEY", "delete an entry of a policy's map", NULL,
+		command_policy_map_delete, 0, policy_map_options },
+	{ "policy map dump", "SERVICE MAP", "print a policy's map",
+		"Workers go on meanwhile: each entry is whole, all of them together are not one moment.",
+		command_policy_map_dump, 0, policy_map_dump_options },
+	{ "policy map load", "SERVICE MAP FILE", "fill a policy's map from a file",
+		"One entry a line: a key, and behind white space its value; # begins a comment. A line "
+		"without a value gets that of --value. What is there already gets the new value; with "
+		"--replace what is not in the file goes, so that the map never lacks what both the old "
+		"and the new list have. FILE may be - for standard input. Nothing is changed when a line "
+		"of the file cannot be read.",
+		command_policy_map_load, 0, policy_map_load_options },
 	{ "explain", "SERVICE", "explain adaptive decisions with their figures", PLANNED },
 	{ "trace", "[SERVICE]", "follow single packets through the stages",
 		"Says of each packet what every stage made of it, and why: what came in, the flow, the "

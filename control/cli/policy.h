@@ -18,8 +18,5 @@ json_t *policy_document(
 int policy_print(struct cli *cli, const json_t *document);
 /* Say why it is refused. Returns CLI_FAILED. */
 int policy_refused(struct cli *cli, const struct policy_admission *a);
-/* The author's line that a refusal is about, or NULL. */
-const struct policy_image_line *policy_line_shown(
-	const struct policy_admission *a, const char **ret_file, const char **ret_text);
 
 #endif

@@ -51,6 +51,12 @@ int replay_process_start(struct cli *cli, struct replay_process *ret_process);
  */
 bool replay_process_end(struct replay_process *p, int timeout_ms);
 
+/*
+ * Read the objects of the configuration's policies, unverified: they run in the interpreter, which checks every
+ * access. Gives each policy of the model its id, and hands the images to the data plane.
+ */
+int replay_policies_stage(struct cli *cli, struct weir_client *client, struct model *m);
+
 /* What --trace asks for, and what it gave. */
 struct replay_trace {
 	bool wanted;

@@ -205,8 +205,13 @@ static int refused(struct cli *cli, const char *method, const json_t *error)
 		return cli_fail(cli, CLI_FAILED,
 			"the running weir-controld does not know \"%s\"; is it older than weirctl?",
 			method);
-	return cli_fail(
-		cli, CLI_FAILED, "%s", json_string_value(json_object_get(error, "message")));
+	cli_fail(cli, CLI_FAILED, "%s", json_string_value(json_object_get(error, "message")));
+	/* The line of a policy's author that the refusal is about. */
+	const char *source =
+		json_string_value(json_object_get(json_object_get(error, "data"), "source"));
+	if (source != NULL && source[0] != '\0')
+		fprintf(cli->err, "         | %s\n", source);
+	return CLI_FAILED;
 }
 
 int rpc_ask(const struct cli *cli, const char *method, json_t *params, int timeout_ms, char *path,

@@ -13,5 +13,7 @@ extern const struct printer_column table_services[];
 extern const size_t table_services_count;
 extern const struct printer_column table_backends[];
 extern const size_t table_backends_count;
+extern const struct printer_column table_policies[]; /* the first column is the service */
+extern const size_t table_policies_count;
 
 #endif
