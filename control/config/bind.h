@@ -24,6 +24,8 @@ void check_model(struct node *root, struct model *m, struct error_list *errors);
 
 /* Note where the file names the objects of policies; list: a list, a mapping, or NULL. */
 void check_policies(struct model_policy *policies, size_t count, struct node *list);
+/* The part of it that is about adaptation: fills in the computed defaults. */
+void check_adapt(struct error_list *errors, struct model_service *s, struct node *service);
 
 /* Complain about a node, or about a key that it does not have (child), and mark it bad. */
 void node_complain(struct error_list *errors, struct node *n, const char *child, const char *format,

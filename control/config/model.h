@@ -172,6 +172,25 @@ enum model_proxy_protocol {
 	MODEL_PROXY_V2 = 2,
 };
 
+/* What adaptation defends; 0: nothing. */
+struct model_objective {
+	uint64_t p99_ns; /* of the first byte */
+};
+
+enum model_adapt_mode {
+	MODEL_ADAPT_OFF,
+	MODEL_ADAPT_OBSERVE,
+	MODEL_ADAPT_ON,
+};
+
+struct model_adapt {
+	enum model_adapt_mode weights;
+	enum model_adapt_mode shed;
+	enum model_adapt_mode sources;
+	enum model_adapt_mode forecast;
+	bool objective; /* the service has one */
+};
+
 struct model_service {
 	char name[MODEL_NAME_MAX + 1];
 	struct address address; /* host bits beyond the prefix are zero */
@@ -183,6 +202,8 @@ struct model_service {
 	uint16_t cores;
 	struct address *sources; /* nat: of the service's family */
 	size_t source_count;
+	struct model_objective objective;
+	struct model_adapt adapt;
 	struct model_limits limits;
 	struct model_backend *backends;
 	size_t backend_count;

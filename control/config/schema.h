@@ -76,6 +76,9 @@ struct schema_key {
 
 /* The top level mapping; object is struct model. */
 extern const struct schema_key schema_root[];
+/* schema_adapt.c: the parts of a service that are about adaptation. */
+extern const struct schema_key schema_objective_keys[];
+extern const struct schema_key schema_adapt_keys[];
 
 /* Tables of their own; schema_policy.c. */
 extern const struct schema_key schema_policy_keys[];

@@ -264,9 +264,6 @@
 		"    cores: {min: 1, max: 4}\n",                                                   \
 		"13:12: services[0].cores: cores as a mapping is not supported yet, expected a "   \
 		"whole number 1..64\n")                                                            \
-	X(objective, "objective is not supported yet", 13, "    objective: {p99: 20ms}\n",         \
-		"13:5: services[0].objective: objective is not supported yet, expected it to be "  \
-		"left out\n")                                                                      \
 	X(policy, "a policy without an object is refused", 13,                                     \
 		"    policy: {mode: observe}\n",                                                   \
 		"13:13: services[0].policy.object: is missing, expected a path such as "           \
@@ -302,6 +299,26 @@
 		"    limits:\n      per-source: {prefix4: 33}\n",                                  \
 		"14:29: services[0].limits.per-source.prefix4: 33 is out of range, expected a "    \
 		"whole number 1..32\n")
+
+#define ADAPT_CASES(X)                                                                             \
+	X(objective_empty, "an objective needs a percentile", 13, "    objective: {}\n",           \
+		"13:16: services[0].objective.p99: is missing, expected a time 100us..1m such as " \
+		"20ms\n")                                                                          \
+	X(adapt_mode, "a controller is on, observe or off", 13,                                    \
+		"    objective: {p99: 20ms}\n    adapt: {weights: perhaps}\n",                     \
+		"14:22: services[0].adapt.weights: \"perhaps\" is unknown, expected on, observe or " \
+		"off\n")                                                                           \
+	X(adapt_blind, "dsr has no latency to adapt to", 9,                                        \
+		"    mode: dsr\n    objective: {p99: 20ms}\n    adapt: {weights: on}\n",           \
+		"11:22: services[0].adapt.weights: dsr does not see replies, which this goes by, " \
+		"expected off\n"                                                                   \
+		"12:23: services[0].source-addresses: dsr does not translate addresses, expected " \
+		"it to be left out\n"                                                              \
+		"14:36: services[0].backends[0].port: dsr does not translate ports, expected the " \
+		"service's, 80\n")                                                                 \
+	X(adapt_shed, "shedding needs an objective", 13, "    adapt: {shed: on}\n",                \
+		"13:19: services[0].adapt.shed: is given without objective, expected off or an "   \
+		"objective\n")
 
 #define RULE_CASES(X)                                                                              \
 	X(port_names, "two ports with one name are refused", 3,                                    \

@@ -45,6 +45,53 @@ static void defaults(void)
 	model_destroy(m);
 }
 
+/* On where there is an objective and something to go by, and what is said holds. */
+static void adaptation(void)
+{
+	struct model *m =
+		model_of(HEAD "services:\n" WEB "    backends: [{address: 10.0.0.11}]\n" NAMES);
+	CU_ASSERT_EQUAL(m->services[0].objective.p99_ns, 0);
+	CU_ASSERT_EQUAL(m->services[0].adapt.weights, MODEL_ADAPT_OFF);
+	CU_ASSERT_EQUAL(m->services[0].adapt.sources, MODEL_ADAPT_OFF);
+	char *before = model_to_yaml(m);
+	CU_ASSERT_PTR_NULL(strstr(before, "adapt"));
+	CU_ASSERT_PTR_NULL(strstr(before, "objective"));
+	struct model *with = model_of(HEAD "services:\n" WEB "    objective: {p99: 20ms}\n"
+					   "    adapt: {sources: observe, forecast: off}\n"
+					   "    backends: [{address: 10.0.0.11}]\n" NAMES);
+	const struct model_service *s = &with->services[0];
+	CU_ASSERT_EQUAL(s->objective.p99_ns, 20000000);
+	CU_ASSERT_EQUAL(s->adapt.weights, MODEL_ADAPT_ON);
+	CU_ASSERT_EQUAL(s->adapt.shed, MODEL_ADAPT_ON);
+	CU_ASSERT_EQUAL(s->adapt.sources, MODEL_ADAPT_OBSERVE);
+	CU_ASSERT_EQUAL(s->adapt.forecast, MODEL_ADAPT_OFF);
+	char *diff = model_diff(m, with);
+	CU_ASSERT_STRING_EQUAL(diff,
+		"+ services.web.objective.p99: 20ms\n"
+		"+ services.web.adapt.weights: on\n"
+		"+ services.web.adapt.shed: on\n"
+		"+ services.web.adapt.sources: observe\n"
+		"+ services.web.adapt.forecast: off\n");
+	char *yaml = model_to_yaml(with);
+	struct model *again = model_of(yaml);
+	CU_ASSERT_EQUAL(model_digest(with), model_digest(again));
+	free(yaml);
+	free(diff);
+	free(before);
+	model_destroy(again);
+	model_destroy(with);
+	model_destroy(m);
+	with = model_of(
+		"version: 1\nports: [{name: front, device: eth1}]\nservices:\n"
+		"  - {name: names, address: 10.0.0.1, port: any, protocol: udp, mode: dsr,\n"
+		"     objective: {p99: 1s}, backends: [{address: 10.0.0.2}]}\n");
+	CU_ASSERT_EQUAL(with->services[0].adapt.weights, MODEL_ADAPT_OFF);
+	CU_ASSERT_EQUAL(with->services[0].adapt.shed, MODEL_ADAPT_OFF);
+	CU_ASSERT_EQUAL(with->services[0].adapt.sources, MODEL_ADAPT_ON);
+	CU_ASSERT_EQUAL(with->services[0].adapt.forecast, MODEL_ADAPT_ON);
+	model_destroy(with);
+}
+
 static void values(void)
 {
 	struct model *m = model_of(
@@ -551,6 +598,7 @@ static void reference_page(void)
 
 static const struct tap_case cases[] = {
 	{ "a short file gets the documented defaults", defaults },
+	{ "adaptation is on by default where there is an objective", adaptation },
 	{ "every value is read as written", values },
 	{ "limits per source are read, with their defaults", limits_per_source },
 	{ "single limits are set as a file would, or refused and left", single_limits },
