@@ -78,6 +78,7 @@ struct adapt_signals {
 	double busy; /* of the busiest worker, 0..1 */
 	struct adapt_backend_signals *backends;
 	size_t backend_count;
+	struct adapt_histogram *tails; /* the memory of their tails, owned; NULL: not read */
 	uint64_t
 		sources_ns; /* since the tables of heavy sources were read before; 0: not this time */
 	struct adapt_source_signals *sources;

@@ -274,6 +274,9 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.ahead = a->forecast.ahead,
 		.headroom = a->directive.headroom,
 		.forecast_off = a->forecast.off };
-	for (size_t i = 0; i < a->count; i++)
+	for (size_t i = 0; i < a->count; i++) {
 		ret->ejected += a->ejects[i].out;
+		ret->shifted +=
+			!a->ejects[i].out && a->members[i].usable && a->weights[i].factor != 1;
+	}
 }

@@ -39,6 +39,7 @@ struct adapt_summary {
 	double fair_rate; /* of one source; NAN: not policed */
 	size_t boxed;
 	size_t ejected;
+	size_t shifted; /* backends whose weight is not the configured one, the ejected ones aside */
 	bool panic;
 	double ahead; /* new flows per second expected; NAN */
 	double headroom;

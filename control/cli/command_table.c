@@ -162,7 +162,24 @@ static const struct command_option replay_options[] = {
 	{ 0 },
 };
 
-#define PLANNED .flags = COMMAND_F_PLANNED
+static const struct command_option explain_options[] = {
+	{ .name = "last", .value = "N", .help = "the last N decisions, 1 to 256 (default 20)" },
+	{ 0 },
+};
+
+static const struct command_option adapt_record_options[] = {
+	{ .name = "out", .value = "FILE", .help = "the file to write", .required = true },
+	{ .name = "for", .value = "TIME", .help = "end after a time (default 60s)" },
+	{ 0 },
+};
+
+static const struct command_option adapt_replay_options[] = {
+	{ .name = "set",
+		.value = "NAME=VALUE",
+		.help = "another constant, such as weights.up=1.3; see \"adapt constants\"",
+		.repeats = true },
+	{ 0 },
+};
 
 const struct command command_table[] = {
 	{ "status", "", "show processes, ports, cores, warnings",
@@ -298,7 +315,35 @@ const struct command command_table[] = {
 		"and the new list have. FILE may be - for standard input. Nothing is changed when a line "
 		"of the file cannot be read.",
 		command_policy_map_load, 0, policy_map_load_options },
-	{ "explain", "SERVICE", "explain adaptive decisions with their figures", PLANNED },
+	{ "explain", "SERVICE", "explain what adaptation decided, and why",
+		"Newest first: what was changed, from what to what, and why. With --json each decision "
+		"comes with the figures that it was made from. The daemon keeps the last 256 of each "
+		"service.",
+		command_explain, COMMAND_F_WATCH, explain_options },
+	{ "adapt status", "[SERVICE]", "show what adaptation may do and does",
+		"The objective and the p99 of the last second, the mode of each controller, and what "
+		"they do now.",
+		command_adapt_status, COMMAND_F_WATCH, NULL },
+	{ "adapt set", "SERVICE CONTROLLER MODE", "switch a controller until the next apply",
+		"CONTROLLER is weights, shed, sources or forecast; MODE is on, observe (decide and "
+		"explain, change nothing) or off. What it has in force ends at once. Not kept over a "
+		"restart of weir-controld.",
+		command_adapt_set, 0, NULL },
+	{ "adapt pause", "[SERVICE]", "go back to what is configured, observe only",
+		"Until \"adapt resume\", of one service or of all.", command_adapt_pause, 0, NULL },
+	{ "adapt resume", "[SERVICE]", "end a pause", NULL, command_adapt_resume, 0, NULL },
+	{ "adapt record", "SERVICE", "write the signals of a service to a file",
+		"What the controllers see, ten times a second, as lines of JSON; at most 256 MiB. The "
+		"file is complete at any time, so that Ctrl-C ends it well.",
+		command_adapt_record, 0, adapt_record_options },
+	{ "adapt replay", "RECORDING", "run the controllers on a recording",
+		"Shows what they decide on what was recorded, also with other constants. The recording "
+		"does not react: behind the first decision that differs from what was done then, it "
+		"tells what would have been decided, not what would have come of it.",
+		command_adapt_replay, COMMAND_F_NO_DAEMON, adapt_replay_options },
+	{ "adapt constants", "", "list the constants of the controllers",
+		"Gains are stated for a tick of 100 ms.", command_adapt_constants,
+		COMMAND_F_NO_DAEMON, NULL },
 	{ "trace", "[SERVICE]", "follow single packets through the stages",
 		"Says of each packet what every stage made of it, and why: what came in, the flow, the "
 		"backend and how it was chosen, the translation, the next hop, and where it ended. "

@@ -107,6 +107,7 @@ static void dataplane_connected(void *ctx)
 		log_warning("the data plane runs with other settings than `dataplane:` says (%s): "
 			    "restart it to bring them into force",
 			text);
+	adaptation_forget_told(d->adaptation);
 	pool_begin(d, adopted);
 	transactions_resume(d);
 	daemon_sync(d);
@@ -314,7 +315,7 @@ static int parts_start(struct daemon *d)
 	d->base = loop_create();
 	if (!d->base || signals_follow(d) || timers_create(d))
 		goto fail;
-	if (events_start(d->base))
+	if (events_start(d->base) || adaptation_start(d, &d->adaptation))
 		goto fail;
 	if (metrics_begin(d))
 		return -EADDRINUSE;
@@ -371,6 +372,7 @@ static void parts_end(struct daemon *d)
 	rpc_server_stop(d->server);
 	rpc_server_stop(d->watchers);
 	metrics_server_stop(d->metrics);
+	adaptation_stop(d->adaptation);
 	dataplane_destroy(d->dataplane);
 	pool_destroy(d->pool);
 	serving_fini(&d->serving);

@@ -12,6 +12,7 @@
 #ifndef WEIR_DAEMON_DAEMON_H
 #define WEIR_DAEMON_DAEMON_H
 
+#include "control/daemon/adaptation.h"
 #include "control/daemon/config_history.h"
 #include "control/daemon/dataplane.h"
 #include "control/daemon/history.h"
@@ -59,6 +60,7 @@ struct daemon {
 	struct rpc_server *server; /* owned; control.sock */
 	struct rpc_server *watchers; /* owned; control-ro.sock */
 	struct metrics_server *metrics; /* owned; NULL: none configured */
+	struct adaptation *adaptation; /* owned */
 	struct history history;
 	struct event *history_timer; /* owned */
 

@@ -11,6 +11,7 @@
 #include "control/report/report.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,6 +136,41 @@ void limits_forget(const struct daemon *d)
 	rundir_unlink(&d->run, FILE_NAME);
 }
 
+/* A limit of each source, while adaptation has a lower one in force. */
+static void fair_rate_show(
+	json_t *per_source, const char *key, uint64_t configured, uint64_t in_force, double rate)
+{
+	json_t *limit = json_object();
+
+	if (!isfinite(rate) || (double)in_force <= rate) {
+		json_decref(limit);
+		return;
+	}
+	json_object_set_new(limit, "configured",
+		configured == MODEL_UNLIMITED ? json_null() : json_integer((json_int_t)configured));
+	json_object_set_new(limit, "in_force", json_integer((json_int_t)ceil(rate)));
+	json_object_set_new(per_source, key, limit);
+}
+
+static void fair_rates_show(const struct daemon *d, const struct model_service *s,
+	const struct model_per_source *configured, json_t *document)
+{
+	const struct model_per_source *p = &s->limits.per_source;
+	double flows = adaptation_source_rate(d->adaptation, s->name, ADAPT_FLOWS);
+	double packets = adaptation_source_rate(d->adaptation, s->name, ADAPT_PACKETS);
+
+	if (!isfinite(flows) && !isfinite(packets))
+		return;
+	if (json_is_null(json_object_get(document, "per_source")))
+		json_object_set_new(document, "per_source",
+			json_pack("{s:i, s:i, s:n, s:n}", "prefix4", (int)p->prefix4, "prefix6",
+				(int)p->prefix6, "packets", "connections"));
+	json_t *per_source = json_object_get(document, "per_source");
+
+	fair_rate_show(per_source, "connections", configured->connections, p->connections, flows);
+	fair_rate_show(per_source, "packets", configured->packets, p->packets, packets);
+}
+
 json_t *limits_document(const struct daemon *d, const struct model_service *s)
 {
 	struct model_limits configured = s->limits;
@@ -148,7 +184,10 @@ json_t *limits_document(const struct daemon *d, const struct model_service *s)
 			(void)model_limit_set(&configured, text_at(item, "key"),
 				text_at(item, "configured"), err, sizeof(err));
 	}
-	return report_limits(s, &configured);
+	json_t *document = report_limits(s, &configured);
+
+	fair_rates_show(d, s, &configured.per_source, document);
+	return document;
 }
 
 json_t *limits_document_of(const struct daemon *d, const json_t *limit)

@@ -339,6 +339,67 @@ static void events_list(struct daemon *d, struct rpc_call *call)
 			d->stopping ? 0 : (unsigned int)(wait * 1000));
 }
 
+/* An optional service; false: the call has been answered. */
+static bool service_optional(
+	struct daemon *d, struct rpc_call *call, const struct model_service **ret)
+{
+	json_t *name = json_object_get(rpc_call_params(call), "service");
+
+	*ret = NULL;
+	if (!name || json_is_null(name))
+		return true;
+	*ret = service_param(d, call);
+	return *ret != NULL;
+}
+
+static void explain(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		adaptation_explain(d, call, s);
+}
+
+static void adapt_status(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s;
+
+	if (service_optional(d, call, &s))
+		adaptation_status(d, call, s);
+}
+
+static void adapt_set(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		adaptation_set(d, call, s);
+}
+
+static void adapt_pause(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s;
+
+	if (service_optional(d, call, &s))
+		adaptation_pause(d, call, s, true);
+}
+
+static void adapt_resume(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s;
+
+	if (service_optional(d, call, &s))
+		adaptation_pause(d, call, s, false);
+}
+
+static void adapt_record(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		adaptation_record(d, call, s);
+}
+
 #define READS	true
 #define CHANGES false
 
@@ -355,6 +416,11 @@ static const struct {
 	void (*run)(struct daemon *d, struct rpc_call *call);
 	bool reads; /* changes nothing: also answered on the read-only socket */
 } methods[] = {
+	{ "adapt.pause", adapt_pause, CHANGES },
+	{ "adapt.record", adapt_record, READS },
+	{ "adapt.resume", adapt_resume, CHANGES },
+	{ "adapt.set", adapt_set, CHANGES },
+	{ "adapt.status", adapt_status, READS },
 	{ "backend.drain", backend_drain, CHANGES },
 	{ "backend.enable", backend_enable, CHANGES },
 	{ "backend.list", backend_list, READS },
@@ -366,6 +432,7 @@ static const struct {
 	{ "config.undo", config_undo, CHANGES },
 	{ "core.list", core_list, READS },
 	{ "events.list", events_list, READS },
+	{ "explain", explain, READS },
 	{ "flow.find", flow_find, READS },
 	{ "flow.list", flow_list, READS },
 	{ "histogram.show", histogram_method, READS },

@@ -452,6 +452,7 @@ bool pool_health(const struct pool *p, const char *service, const struct address
 		ret->verdict = HEALTH_GOOD;
 	} else if (e->check) {
 		ret->verdict = health_check_verdict(e->check);
+		ret->passed = health_check_passed(e->check);
 		ret->reason = health_check_reason(e->check);
 	}
 	return true;

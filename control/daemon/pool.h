@@ -61,6 +61,7 @@ struct pool_health {
 	enum model_health_type type;
 	enum health_verdict verdict;
 	bool draining;
+	uint64_t passed; /* good checks so far */
 	const char *reason; /* borrowed; "" before the first check */
 };
 

@@ -161,6 +161,7 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 	limits_warn(d, list);
 	policies_set_warn(d, list);
 	policies_warn(d, list);
+	adaptation_warn(d->adaptation, list);
 	warn_machine(d, now, list);
 	return list;
 }

@@ -193,6 +193,7 @@ static void commit_model(struct transaction *t)
 		limits_emit(t->limit, &t->change.who, "");
 	if (is_by_hand(t))
 		return;
+	adaptation_model_changed(d->adaptation);
 	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	config_note(d, &t->change, lines_count(t->diff), differs);
 	if (*t->diff || t->change.of)

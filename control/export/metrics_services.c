@@ -217,7 +217,7 @@ static void backend_weight(const struct metrics_input *in, struct evbuffer *out,
 	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
 	const void *argument)
 {
-	metrics_sample_u64(out, "weir_backend_weight", l, snapshot_weight_in_force(s, b));
+	metrics_sample_double(out, "weir_backend_weight", l, snapshot_weight_in_force(s, b));
 }
 
 static void backend_state(const struct metrics_input *in, struct evbuffer *out,

@@ -23,6 +23,7 @@ struct health_check {
 	struct address address;
 	uint16_t port;
 	struct health_state state;
+	uint64_t passed;
 	uint64_t started_ns; /* of the last check */
 	uint64_t due_ns; /* when the next one should start */
 	bool settled; /* its place in the interval is its own */
@@ -80,6 +81,7 @@ static void probe_done(void *ctx, enum probe_result result, const char *reason)
 	timer_start(c, next_delay(c));
 	if (result == PROBE_NOT_MADE)
 		return;
+	c->passed += result == PROBE_GOOD;
 	/* Last: the callback may destroy the check. */
 	if (health_state_take(&c->state, result == PROBE_GOOD, c->settings.rise, c->settings.fall))
 		c->cb(c->ctx, c->state.verdict, c->reason);
@@ -156,6 +158,11 @@ int health_check_configure(struct health_check *c, const struct model_health *se
 enum health_verdict health_check_verdict(const struct health_check *c)
 {
 	return c->state.verdict;
+}
+
+uint64_t health_check_passed(const struct health_check *c)
+{
+	return c->passed;
 }
 
 const char *health_check_reason(const struct health_check *c)

@@ -44,6 +44,7 @@ int health_check_configure(struct health_check *c, const struct model_health *se
 const struct health_figures *health_check_figures(void);
 
 enum health_verdict health_check_verdict(const struct health_check *c);
+uint64_t health_check_passed(const struct health_check *c); /* good ones so far */
 const char *health_check_reason(const struct health_check *c); /* of the last check; "" before it */
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "control/report/report_private.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *state_label(const struct weir_backend_entry *e)
@@ -35,9 +36,15 @@ static json_t *pool_name(const struct model_service *s, size_t index)
 	return pool > 0 ? json_string(s->pools[pool - 1].name) : json_null();
 }
 
+/* Whole where it is, so that what nobody adapts reads as it was written. */
+static json_t *report_weight(double weight)
+{
+	return weight == floor(weight) ? json_integer((json_int_t)weight) : json_real(weight);
+}
+
 static json_t *backend_entry(const char *service, const struct model_backend *b,
 	const struct snapshot_backend *found, const struct snapshot_backend *before,
-	uint16_t weight_in_force)
+	double weight_in_force)
 {
 	static const struct snapshot_backend unknown;
 	const struct snapshot_backend *n = found != NULL ? found : &unknown;
@@ -45,10 +52,10 @@ static json_t *backend_entry(const char *service, const struct model_backend *b,
 	uint64_t flows =
 		sum->new_flows > sum->closed_flows ? sum->new_flows - sum->closed_flows : 0;
 
-	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"service", service, "address", report_address(&b->address), "port",
 		report_port_number(b->port), "state", state_label(&n->entry), "weight",
-		(int)b->weight, "weight_in_force", (int)weight_in_force, "flows",
+		(int)b->weight, "weight_in_force", report_weight(weight_in_force), "flows",
 		report_count(flows), "new_flows", report_count(sum->new_flows), "packets",
 		report_count(sum->packets), "bytes", report_count(sum->bytes), "packets_from",
 		report_count(sum->packets_from), "bytes_from", report_count(sum->bytes_from),

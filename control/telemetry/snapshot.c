@@ -315,12 +315,11 @@ const struct snapshot_backend *snapshot_find_backend(
 	return NULL;
 }
 
-uint16_t snapshot_weight_in_force(
-	const struct snapshot_service *s, const struct snapshot_backend *b)
+double snapshot_weight_in_force(const struct snapshot_service *s, const struct snapshot_backend *b)
 {
 	if (s == NULL || b == NULL || b->entry.state != WEIR_BACKEND_UP)
 		return 0;
 	if (b->entry.pool == 0 && (b->entry.fallback != 0) != s->falls_back)
 		return 0;
-	return b->entry.weight;
+	return (double)b->entry.weight_in_force / WEIR_WEIGHT_UNIT;
 }

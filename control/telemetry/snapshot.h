@@ -92,8 +92,10 @@ const struct snapshot_service *snapshot_find_service(const struct snapshot *s, c
 const struct snapshot_backend *snapshot_find_backend(
 	const struct snapshot_service *s, const uint8_t address[16], uint16_t port);
 
-/* The weight by which a backend gets new flows; 0: it gets none. Both NULL: 0. */
-uint16_t snapshot_weight_in_force(
-	const struct snapshot_service *s, const struct snapshot_backend *b);
+/*
+ * The weight by which a backend gets new flows, in units of the configured one; 0: it gets none. Both
+ * NULL: 0.
+ */
+double snapshot_weight_in_force(const struct snapshot_service *s, const struct snapshot_backend *b);
 
 #endif

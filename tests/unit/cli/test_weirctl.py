@@ -328,13 +328,6 @@ def _():
         assert (status, out) == (2, "") and word in err, (args, status, err)
 
 
-@case("planned commands say that they are not supported yet")
-def _():
-    for args in (["explain", "web"],):
-        status, out, err = run(*args)
-        assert (status, out) == (1, "") and "not supported yet" in err, (args, err)
-
-
 @case("doctor tells findings, of the daemon's configuration or of a file")
 def _():
     with tempfile.TemporaryDirectory() as folder:

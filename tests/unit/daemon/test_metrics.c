@@ -54,6 +54,7 @@ static struct world *world_create(void)
 	w->service.backend_count = 1;
 	w->backend.entry.state = WEIR_BACKEND_DRAINING;
 	w->backend.entry.weight = 100;
+	w->backend.entry.weight_in_force = 100 * WEIR_WEIGHT_UNIT;
 	w->backend.entry.port = 8080;
 	w->backend.entry.address[0] = 0xfd;
 	w->backend.entry.address[15] = 1;

@@ -41,6 +41,7 @@ static void add_backend(struct region *r, uint32_t slot, uint8_t last_byte, uint
 	b->state = state;
 	b->port = 8080;
 	b->weight = 100;
+	b->weight_in_force = 100 * WEIR_WEIGHT_UNIT;
 	b->epoch = 1;
 	region_address(b->address, last_byte);
 }

@@ -280,6 +280,7 @@ static void sources_are_shown_where_they_are_limited(void)
 static void backends_show_state_and_weight_in_force(void)
 {
 	struct region *r = start();
+	r->web_backend[0].weight_in_force = 70 * WEIR_WEIGHT_UNIT;
 	r->web_backend[0].weight = 70; /* 203.0.113.11, up */
 	r->web_backend_cell[0][0].new_flows = 8;
 	r->web_backend_cell[1][0].closed_flows = 3;
@@ -340,6 +341,7 @@ static void a_fallback_pool_is_shown_as_one(void)
 	json_decref(list);
 	snapshot_destroy(now);
 
+	r->web_backend[0].weight_in_force = 0 * WEIR_WEIGHT_UNIT;
 	r->web_backend[0].weight = 0; /* then it is the fallback's turn */
 	now = taken(r, 6000);
 	list = report_backend_list(&model, NULL, now, NULL);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/adapt/recording.h"
+
+#include "control/adapt/signals.h"
+
+#include <jansson.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCES_MOST (WEIR_MAX_CORES * WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS)
+
+/* The numbers of a tick and of a backend in it: written and read by the same tables. */
+struct field {
+	const char *name;
+	size_t offset;
+	bool real; /* a double, else a uint64_t */
+};
+
+#define WHOLE(name, type, member)                          \
+	{                                                  \
+		name, offsetof(struct type, member), false \
+	}
+#define REAL(name, type, member)                          \
+	{                                                 \
+		name, offsetof(struct type, member), true \
+	}
+
+static const struct field tick_fields[] = {
+	WHOLE("now_ns", adapt_signals, now_ns),
+	WHOLE("elapsed_ns", adapt_signals, elapsed_ns),
+	WHOLE("age_ns", adapt_signals, age_ns),
+	WHOLE("packets", adapt_signals, packets),
+	WHOLE("bits", adapt_signals, bits),
+	WHOLE("offered", adapt_signals, offered),
+	WHOLE("forwarded", adapt_signals, forwarded),
+	WHOLE("shed", adapt_signals, shed),
+	WHOLE("policed", adapt_signals, policed),
+	WHOLE("ring_full", adapt_signals, ring_full),
+	REAL("busy", adapt_signals, busy),
+	WHOLE("sources_ns", adapt_signals, sources_ns),
+};
+
+static const struct field backend_fields[] = {
+	WHOLE("probes_good", adapt_backend_signals, probes_good),
+	REAL("in_flight", adapt_backend_signals, in_flight),
+	REAL("in_flight_peak", adapt_backend_signals, in_flight_peak),
+	WHOLE("requests", adapt_backend_signals, requests),
+	WHOLE("answered", adapt_backend_signals, answered),
+	REAL("answered_s", adapt_backend_signals, answered_s),
+	WHOLE("new_flows", adapt_backend_signals, new_flows),
+	WHOLE("syn_sent", adapt_backend_signals, syn_sent),
+	WHOLE("syn_answered", adapt_backend_signals, syn_answered),
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void fields_write(json_t *to, const struct field *fields, size_t count, const void *object)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *at = (const char *)object + fields[i].offset;
+		double real;
+		uint64_t whole;
+		memcpy(&real, at, sizeof(real));
+		memcpy(&whole, at, sizeof(whole));
+		json_object_set_new(to, fields[i].name,
+			fields[i].real ? json_real(isfinite(real) ? real : 0) :
+					 json_integer((json_int_t)(whole & INT64_MAX)));
+	}
+}
+
+static bool fields_read(const json_t *from, const struct field *fields, size_t count, void *object)
+{
+	for (size_t i = 0; i < count; i++) {
+		const json_t *value = json_object_get(from, fields[i].name);
+		char *at = (char *)object + fields[i].offset;
+		double real = json_number_value(value);
+		uint64_t whole = (uint64_t)json_integer_value(value);
+		if (!json_is_number(value) || real < 0 ||
+			(!fields[i].real && !json_is_integer(value)))
+			return false;
+		memcpy(at, fields[i].real ? (void *)&real : (void *)&whole, sizeof(whole));
+	}
+	return true;
+}
+
+static json_t *address_write(const uint8_t address[16])
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	inet_ntop(AF_INET6, address, text, sizeof(text));
+	return json_string(text);
+}
+
+static bool address_read(const json_t *from, uint8_t ret_address[16])
+{
+	const char *text = json_string_value(from);
+	return text != NULL && inet_pton(AF_INET6, text, ret_address) == 1;
+}
+
+/* Pairs of bucket and count, of those that are not empty. */
+static json_t *tail_write(const struct adapt_histogram *h)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < ADAPT_HIST_BUCKETS; i++) {
+		if (h->bucket[i] == 0)
+			continue;
+		json_array_append_new(list, json_integer(i));
+		json_array_append_new(list, json_integer(h->bucket[i]));
+	}
+	return list;
+}
+
+static bool tail_read(const json_t *from, struct adapt_histogram *h)
+{
+	size_t count = json_array_size(from);
+	for (size_t i = 0; i + 1 < count; i += 2) {
+		json_int_t bucket = json_integer_value(json_array_get(from, i));
+		json_int_t n = json_integer_value(json_array_get(from, i + 1));
+		if (bucket < 0 || bucket >= ADAPT_HIST_BUCKETS || n < 0 || n > UINT32_MAX)
+			return false;
+		h->bucket[bucket] = (uint32_t)n;
+	}
+	for (uint32_t i = 0; i < ADAPT_HIST_BUCKETS; i++)
+		h->count += h->bucket[i];
+	return json_is_array(from) && count % 2 == 0;
+}
+
+static char *line_of(json_t *document)
+{
+	char *line = document ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	json_decref(document);
+	return line;
+}
+
+char *recording_header(const char *service, const struct adapt_settings *settings)
+{
+	json_t *modes = json_object();
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
+		json_object_set_new(modes, adapt_controller_name((enum adapt_controller)i),
+			json_string(adapt_mode_name(settings->mode[i])));
+	return line_of(
+		json_pack("{s:i, s:s, s:f, s:b, s:b, s:o}", "weir_recording", RECORDING_VERSION,
+			"service", service, "objective", settings->objective_s, "sees_replies",
+			(int)settings->sees_replies, "tcp", (int)settings->is_tcp, "modes", modes));
+}
+
+char *recording_tick(const struct adapt_signals *s)
+{
+	json_t *tick = json_object();
+	json_t *backends = json_array();
+	json_t *sources = json_array();
+	fields_write(tick, tick_fields, COUNT(tick_fields), s);
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct adapt_backend_signals *b = &s->backends[i];
+		json_t *o = json_pack("{s:o, s:i, s:i, s:b, s:b}", "address",
+			address_write(b->address), "port", (int)b->port, "weight", (int)b->weight,
+			"usable", (int)b->usable, "probed", (int)b->probed);
+		fields_write(o, backend_fields, COUNT(backend_fields), b);
+		if (b->tail != NULL)
+			json_object_set_new(o, "tail", tail_write(b->tail));
+		json_array_append_new(backends, o);
+	}
+	for (size_t i = 0; i < s->source_count; i++)
+		json_array_append_new(sources,
+			json_pack("[o, f, f]", address_write(s->sources[i].prefix),
+				s->sources[i].rate[ADAPT_FLOWS],
+				s->sources[i].rate[ADAPT_PACKETS]));
+	json_object_set_new(tick, "backends", backends);
+	json_object_set_new(tick, "sources", sources);
+	return line_of(tick);
+}
+
+static json_t *line_read(const char *line, size_t length, char *err, size_t err_size)
+{
+	json_error_t what;
+	json_t *document = json_loadb(line, length, JSON_REJECT_DUPLICATES, &what);
+	if (document == NULL)
+		snprintf(err, err_size, "is not JSON: %s", what.text);
+	else if (!json_is_object(document))
+		snprintf(err, err_size, "is not an object");
+	if (document != NULL && !json_is_object(document)) {
+		json_decref(document);
+		return NULL;
+	}
+	return document;
+}
+
+static bool mode_read(const json_t *from, enum adapt_mode *ret)
+{
+	const char *text = json_string_value(from);
+	for (int m = ADAPT_OFF; text != NULL && m <= ADAPT_ON; m++) {
+		if (strcmp(adapt_mode_name((enum adapt_mode)m), text) != 0)
+			continue;
+		*ret = (enum adapt_mode)m;
+		return true;
+	}
+	return false;
+}
+
+static const char *header_read(
+	const json_t *from, char ret_service[WEIR_NAME_SIZE], struct adapt_settings *ret)
+{
+	const char *service = json_string_value(json_object_get(from, "service"));
+	const json_t *objective = json_object_get(from, "objective");
+	if (json_integer_value(json_object_get(from, "weir_recording")) != RECORDING_VERSION)
+		return "is not a recording of this version";
+	if (service == NULL || strlen(service) >= WEIR_NAME_SIZE)
+		return "names no service";
+	ret->objective_s = json_number_value(objective);
+	if (!json_is_number(objective) || ret->objective_s < 0 || ret->objective_s > 3600)
+		return "has no objective";
+	ret->sees_replies = json_is_true(json_object_get(from, "sees_replies"));
+	ret->is_tcp = json_is_true(json_object_get(from, "tcp"));
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
+		const json_t *mode = json_object_get(json_object_get(from, "modes"),
+			adapt_controller_name((enum adapt_controller)i));
+		if (!mode_read(mode, &ret->mode[i]))
+			return "lacks the mode of a controller";
+	}
+	snprintf(ret_service, WEIR_NAME_SIZE, "%s", service);
+	return NULL;
+}
+
+int recording_read_header(const char *line, size_t length, char ret_service[WEIR_NAME_SIZE],
+	struct adapt_settings *ret_settings, char *err, size_t err_size)
+{
+	struct adapt_settings settings = { .gains = adapt_gains_preset };
+	json_t *document = line_read(line, length, err, err_size);
+	if (document == NULL)
+		return -EINVAL;
+	const char *wrong = header_read(document, ret_service, &settings);
+	json_decref(document);
+	if (wrong != NULL) {
+		snprintf(err, err_size, "%s", wrong);
+		return -EINVAL;
+	}
+	*ret_settings = settings;
+	return 0;
+}
+
+static const char *backend_read(
+	const json_t *from, struct adapt_backend_signals *b, struct adapt_histogram *tail)
+{
+	json_int_t port = json_integer_value(json_object_get(from, "port"));
+	json_int_t weight = json_integer_value(json_object_get(from, "weight"));
+	const json_t *tails = json_object_get(from, "tail");
+	if (!address_read(json_object_get(from, "address"), b->address))
+		return "has a backend without an address";
+	if (port < 0 || port > UINT16_MAX || weight < 0 || weight > UINT16_MAX)
+		return "has a backend with a bad port or weight";
+	b->port = (uint16_t)port;
+	b->weight = (uint16_t)weight;
+	b->usable = json_is_true(json_object_get(from, "usable"));
+	b->probed = json_is_true(json_object_get(from, "probed"));
+	if (!fields_read(from, backend_fields, COUNT(backend_fields), b))
+		return "has a backend that lacks a number";
+	if (tails == NULL)
+		return NULL;
+	b->tail = tail;
+	return tail_read(tails, tail) ? NULL : "has a bad histogram";
+}
+
+static const char *tick_read(const json_t *from, struct adapt_signals *s)
+{
+	const json_t *backends = json_object_get(from, "backends");
+	const json_t *sources = json_object_get(from, "sources");
+	size_t backend_count = json_array_size(backends);
+	size_t source_count = json_array_size(sources);
+	if (!fields_read(from, tick_fields, COUNT(tick_fields), s))
+		return "lacks a number";
+	if (backend_count > WEIR_MAX_BACKENDS_PER_SERVICE || source_count > SOURCES_MOST)
+		return "has too many backends or sources";
+	s->backends = calloc(backend_count + 1, sizeof(*s->backends));
+	s->tails = calloc(backend_count + 1, sizeof(*s->tails));
+	s->sources = calloc(source_count + 1, sizeof(*s->sources));
+	if (s->backends == NULL || s->tails == NULL || s->sources == NULL)
+		return "does not fit into memory";
+	for (; s->backend_count < backend_count; s->backend_count++) {
+		const char *wrong = backend_read(json_array_get(backends, s->backend_count),
+			&s->backends[s->backend_count], &s->tails[s->backend_count]);
+		if (wrong != NULL)
+			return wrong;
+	}
+	for (; s->source_count < source_count; s->source_count++) {
+		const json_t *item = json_array_get(sources, s->source_count);
+		struct adapt_source_signals *to = &s->sources[s->source_count];
+		for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+			to->rate[k] =
+				fmax(0, json_number_value(json_array_get(item, 1 + (size_t)k)));
+		if (!address_read(json_array_get(item, 0), to->prefix))
+			return "has a source without an address";
+	}
+	return NULL;
+}
+
+int recording_read_tick(const char *line, size_t length, struct adapt_signals *ret_signals,
+	char *err, size_t err_size)
+{
+	struct adapt_signals s = { 0 };
+	json_t *document = line_read(line, length, err, err_size);
+	if (document == NULL)
+		return -EINVAL;
+	const char *wrong = tick_read(document, &s);
+	json_decref(document);
+	if (wrong != NULL) {
+		snprintf(err, err_size, "%s", wrong);
+		signals_free(&s);
+		return -EINVAL;
+	}
+	*ret_signals = s;
+	return 0;
+}

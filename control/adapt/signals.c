@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/adapt/signals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static_assert(ADAPT_HIST_BUCKETS == READING_TAIL_BUCKETS, "tails are read as they are used");
+
+void signals_past_clear(struct signals_past *p)
+{
+	free(p->tails);
+	free(p->whose);
+	free(p->heavy);
+	*p = (struct signals_past){ 0 };
+}
+
+void signals_free(struct adapt_signals *s)
+{
+	free(s->tails);
+	free(s->backends);
+	free(s->sources);
+	*s = (struct adapt_signals){ 0 };
+}
+
+static uint64_t since(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+static const struct reading_backend *backend_before(
+	const struct reading_service *s, const struct reading_backend *of, size_t guess)
+{
+	if (guess < s->backend_count && s->backends[guess].slot == of->slot)
+		return s->backends[guess].entry.epoch == of->entry.epoch ? &s->backends[guess] :
+									   NULL;
+	for (size_t i = 0; i < s->backend_count; i++)
+		if (s->backends[i].slot == of->slot)
+			return s->backends[i].entry.epoch == of->entry.epoch ? &s->backends[i] :
+									       NULL;
+	return NULL;
+}
+
+static void backend_fill(struct adapt_backend_signals *to, const struct reading_service *s,
+	const struct reading_backend *b, const struct reading_backend *before)
+{
+	const struct weir_backend_entry *e = &b->entry;
+	memcpy(to->address, e->address, sizeof(to->address));
+	to->port = e->port;
+	to->weight = e->weight;
+	to->usable = e->state == WEIR_BACKEND_UP && e->weight != 0 && e->pool == 0 &&
+		(e->fallback != 0) == s->falls_back;
+	to->in_flight = b->in_flight > 0 ? (double)b->in_flight : 0;
+	to->in_flight_peak = (double)b->in_flight_peak;
+	if (before == NULL)
+		return;
+	to->requests = since(b->requests, before->requests);
+	to->answered = since(b->answered, before->answered);
+	to->answered_s = (double)since(b->answered_ns, before->answered_ns) / 1e9;
+	to->new_flows = since(b->new_flows, before->new_flows);
+	to->syn_sent = since(b->syn_sent, before->syn_sent);
+	to->syn_answered = since(b->connects, before->connects);
+}
+
+static const struct reading_tail *tail_before(
+	const struct signals_past *p, const struct reading_backend *b)
+{
+	for (size_t i = 0; i < p->tail_count; i++)
+		if (p->whose[i].slot == b->slot && p->whose[i].epoch == b->entry.epoch)
+			return &p->tails[i];
+	return NULL;
+}
+
+/* Differences of the tails, and what is there now for the next time. */
+static int tails_fill(
+	const struct reading_service *s, struct signals_past *past, struct adapt_signals *to)
+{
+	struct adapt_histogram *made = calloc(s->backend_count + 1, sizeof(*made));
+	struct reading_tail *kept = calloc(s->backend_count + 1, sizeof(*kept));
+	struct past_backend *whose = calloc(s->backend_count + 1, sizeof(*whose));
+	if (made == NULL || kept == NULL || whose == NULL) {
+		free(made);
+		free(kept);
+		free(whose);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct reading_tail *now = &s->tails[i];
+		const struct reading_tail *before = tail_before(past, &s->backends[i]);
+		kept[i] = *now;
+		whose[i] = (struct past_backend){ s->backends[i].slot, s->backends[i].entry.epoch };
+		to->backends[i].tail = &made[i];
+		for (size_t j = 0;
+			before != NULL && now->count > before->count && j < ADAPT_HIST_BUCKETS;
+			j++) {
+			uint64_t n = since(now->bucket[j], before->bucket[j]);
+			made[i].bucket[j] = (uint32_t)n;
+			made[i].count += (uint32_t)n;
+		}
+	}
+	free(past->tails);
+	free(past->whose);
+	past->tails = kept;
+	past->whose = whose;
+	past->tail_count = s->backend_count;
+	to->tails = made;
+	return 0;
+}
+
+static const struct weir_heavy_entry *heavy_before(
+	const struct weir_heavy_set *set, const uint8_t address[16])
+{
+	for (size_t way = 0; way < WEIR_HEAVY_WAYS; way++)
+		if (set->tag[way] != 0 && memcmp(set->entry[way].address, address, 16) == 0)
+			return &set->entry[way];
+	return NULL;
+}
+
+static int source_compare(const void *a, const void *b)
+{
+	return memcmp(((const struct adapt_source_signals *)a)->prefix,
+		((const struct adapt_source_signals *)b)->prefix, 16);
+}
+
+/* The same source of several cores becomes one. */
+static void sources_merge(struct adapt_signals *to)
+{
+	size_t kept = 0;
+	qsort(to->sources, to->source_count, sizeof(*to->sources), source_compare);
+	for (size_t i = 0; i < to->source_count; i++) {
+		struct adapt_source_signals *last = kept > 0 ? &to->sources[kept - 1] : NULL;
+		if (last != NULL && source_compare(last, &to->sources[i]) == 0)
+			for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+				last->rate[k] += to->sources[i].rate[k];
+		else
+			to->sources[kept++] = to->sources[i];
+	}
+	to->source_count = kept;
+}
+
+static void heavy_set_fill(struct adapt_signals *to, const struct weir_heavy_set *now,
+	const struct weir_heavy_set *before, double seconds)
+{
+	for (size_t way = 0; way < WEIR_HEAVY_WAYS; way++) {
+		const struct weir_heavy_entry *e = &now->entry[way];
+		if (now->tag[way] == 0)
+			continue;
+		const struct weir_heavy_entry *was = heavy_before(before, e->address);
+		/* One that has lost its place meanwhile began anew. */
+		bool same = was != NULL && was->flows <= e->flows && was->packets <= e->packets;
+		uint64_t flows = e->flows - (same ? was->flows : 0);
+		uint64_t packets = e->packets - (same ? was->packets : 0);
+		if (flows == 0 && packets == 0)
+			continue;
+		struct adapt_source_signals *s = &to->sources[to->source_count++];
+		memcpy(s->prefix, e->address, sizeof(s->prefix));
+		s->rate[ADAPT_FLOWS] = (double)flows / seconds;
+		s->rate[ADAPT_PACKETS] = (double)packets / seconds;
+	}
+}
+
+static int sources_fill(const struct reading *now, const struct reading_service *s,
+	struct signals_past *past, struct adapt_signals *to)
+{
+	size_t size = s->heavy_count * sizeof(*s->heavy);
+	bool comparable = past->heavy != NULL && past->heavy_count == s->heavy_count &&
+		now->taken_ns > past->heavy_ns;
+	if (comparable) {
+		double seconds = (double)(now->taken_ns - past->heavy_ns) / 1e9;
+		to->sources = calloc(s->heavy_count * WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS + 1,
+			sizeof(*to->sources));
+		if (to->sources == NULL)
+			return -ENOMEM;
+		for (size_t i = 0; i < s->heavy_count; i++)
+			for (size_t j = 0; j < WEIR_HEAVY_SETS; j++)
+				heavy_set_fill(
+					to, &s->heavy[i].set[j], &past->heavy[i].set[j], seconds);
+		sources_merge(to);
+		to->sources_ns = now->taken_ns - past->heavy_ns;
+	}
+	struct weir_heavy *kept = malloc(size + 1);
+	if (kept == NULL)
+		return -ENOMEM;
+	memcpy(kept, s->heavy, size);
+	free(past->heavy);
+	past->heavy = kept;
+	past->heavy_count = s->heavy_count;
+	past->heavy_ns = now->taken_ns;
+	return 0;
+}
+
+static double busiest(
+	const struct reading *before, const struct reading *now, const struct reading_service *s)
+{
+	double most = 0;
+	for (int i = 0; i < WEIR_MAX_CORES; i++) {
+		if ((s->worker_mask & (UINT64_C(1) << i)) == 0)
+			continue;
+		double busy = (double)since(now->core[i].busy_cycles, before->core[i].busy_cycles);
+		double idle = (double)since(now->core[i].idle_cycles, before->core[i].idle_cycles);
+		if (busy + idle > 0 && busy / (busy + idle) > most)
+			most = busy / (busy + idle);
+	}
+	return most;
+}
+
+/* By its label, as the operator knows it. */
+static uint64_t dropped_since(
+	const struct reading_service *s, const struct reading_service *b, const char *reason)
+{
+	static const char *const labels[] = {
+#define X(name, label, help) label,
+		WEIR_DROP_REASONS(X)
+#undef X
+	};
+	for (size_t i = 0; i < WEIR_DROP_COUNT; i++)
+		if (strcmp(labels[i], reason) == 0)
+			return since(s->dropped[i], b->dropped[i]);
+	return 0;
+}
+
+static void service_fill(struct adapt_signals *to, const struct reading *before,
+	const struct reading *now, const struct reading_service *s, const struct reading_service *b)
+{
+	to->now_ns = now->taken_ns;
+	to->elapsed_ns = since(now->taken_ns, before->taken_ns);
+	to->age_ns = since(now->taken_ns, now->heartbeat_ns);
+	to->packets = since(s->packets, b->packets);
+	to->bits = 8 * since(s->bytes, b->bytes);
+	to->offered = since(s->offered, b->offered);
+	to->forwarded = since(s->new_flows, b->new_flows);
+	to->shed = dropped_since(s, b, "shed");
+	to->policed = dropped_since(s, b, "source_policed") + dropped_since(s, b, "source_boxed");
+	to->ring_full = dropped_since(s, b, "worker_ring_full");
+	to->busy = busiest(before, now, s);
+}
+
+int signals_between(const struct reading *before, const struct reading *now,
+	const struct reading_service *of, struct signals_past *past,
+	struct adapt_signals *ret_signals)
+{
+	bool same_run =
+		before != NULL && before->start_ns == now->start_ns && before->pid == now->pid;
+	const struct reading_service *b =
+		same_run ? reading_find(before, of->name, (size_t)(of - now->services)) : NULL;
+	if (b == NULL || b->slot != of->slot || b->epoch != of->epoch) {
+		signals_past_clear(past);
+		return -EAGAIN;
+	}
+	struct adapt_signals s = { 0 };
+	service_fill(&s, before, now, of, b);
+	s.backends = calloc(of->backend_count + 1, sizeof(*s.backends));
+	if (s.backends == NULL)
+		return -ENOMEM;
+	s.backend_count = of->backend_count;
+	for (size_t i = 0; i < of->backend_count; i++)
+		backend_fill(&s.backends[i], of, &of->backends[i],
+			backend_before(b, &of->backends[i], i));
+	int err = of->tails != NULL ? tails_fill(of, past, &s) : 0;
+	if (err == 0 && of->heavy != NULL)
+		err = sources_fill(now, of, past, &s);
+	if (err != 0) {
+		signals_free(&s);
+		return err;
+	}
+	*ret_signals = s;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Adaptation in the daemon: every 100 ms a reading of the telemetry, one step of each service's
+ * controllers, and what they decided on its way to the data plane, with an expiry. Decisions are kept in a
+ * bounded ring per service for `weirctl explain`. Event loop's thread.
+ *
+ * Directives are fail static: when this end is silent for a second the data plane keeps the weights and
+ * guards latency by itself, and after 30 s all is as configured.
+ */
+
+#ifndef WEIR_DAEMON_ADAPTATION_H
+#define WEIR_DAEMON_ADAPTATION_H
+
+#include "control/adapt/adapt.h"
+#include "control/config/model.h"
+
+#include <jansson.h>
+
+struct adaptation;
+struct daemon;
+struct metrics_adapt;
+struct rpc_call;
+
+/* Begin to tick. Returns 0 or -ENOMEM. */
+int adaptation_start(struct daemon *d, struct adaptation **ret_adaptation);
+void adaptation_stop(struct adaptation *a); /* NULL is fine */
+
+/* The data plane is another one, or was away: what it was told is not in force any more. */
+void adaptation_forget_told(struct adaptation *a);
+/* Another configuration is in force: modes that were set by hand are let go. */
+void adaptation_model_changed(struct adaptation *a);
+
+/* How much of the fair rate of one source is in force now; INFINITY: none. */
+double adaptation_source_rate(
+	const struct adaptation *a, const char *service, enum adapt_resource resource);
+
+/* A rise is expected: be ready for more than now. */
+bool adaptation_prepares(const struct adaptation *a, const char *service);
+
+/* What each service's controllers do now, for `top`: an object by service; NULL: out of memory. */
+json_t *adaptation_live(const struct adaptation *a);
+/* Modes that an operator has set by hand, as texts behind the others. */
+void adaptation_warn(const struct adaptation *a, json_t *warnings);
+/* For the exporter: how many services ret has been filled with, at most `room`. */
+size_t adaptation_metrics(const struct adaptation *a, struct metrics_adapt *ret, size_t room);
+
+/* The methods of the control API; each answers its call. */
+void adaptation_explain(struct daemon *d, struct rpc_call *call, const struct model_service *s);
+void adaptation_status(struct daemon *d, struct rpc_call *call, const struct model_service *s);
+void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_service *s);
+void adaptation_pause(
+	struct daemon *d, struct rpc_call *call, const struct model_service *s, bool pause);
+void adaptation_record(struct daemon *d, struct rpc_call *call, const struct model_service *s);
+
+#endif
