@@ -35,7 +35,9 @@
 	X(SOURCE_PACKETS, "source_packets", "over the limit of packets per second of its source")  \
 	X(SOURCE_CONNECTIONS, "source_connections", "a new flow over the limit of its source")     \
 	X(PROXY_HEADER, "proxy_header", "in fragments, or no room, for the PROXY protocol header") \
-	X(SHED, "shed", "a new flow while no backend has room under its cap in force")
+	X(SHED, "shed", "a new flow while no backend has room under its cap in force")             \
+	X(SOURCE_POLICED, "source_policed", "far over its source's fair share in an overload")     \
+	X(SOURCE_BOXED, "source_boxed", "of a source in the penalty box")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -34,10 +34,13 @@ static int follow(struct fastpath *fp, const struct service *s, char *err, size_
 {
 	struct service_settings **changed;
 	struct service_settings *n;
-	int ret = service_settings_direct(fp->generation->settings[s->slot], &fp->seed, &n);
+	const struct stage_core *clock = &fp->core[0]->stage;
+	uint64_t now = stage_ns(clock, __atomic_load_n(&clock->now, __ATOMIC_RELAXED));
+	int ret = service_settings_direct(fp->generation->settings[s->slot], &fp->seed, now, &n);
 
 	if (ret) {
-		snprintf(err, err_size, "service %s: no memory for its pool", s->identity.name);
+		snprintf(err, err_size, "service %s: no memory for its pool and sources",
+			s->identity.name);
 		return ret;
 	}
 	if (n) {

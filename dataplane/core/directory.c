@@ -24,6 +24,8 @@ void directory_cells_free(struct fastpath *fp, struct service_cells *cells)
 	if (cells->entry)
 		arena_free(fp->arena, cells->entry, cells->slots * sizeof(cells->entry[0]));
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		if (cells->heavy[i])
+			arena_free(fp->arena, cells->heavy[i], sizeof(*cells->heavy[0]));
 		if (cells->cell[i])
 			arena_free(fp->arena, cells->cell[i], sizeof(*cells->cell[0]));
 		if (cells->backend_cell[i])
@@ -54,7 +56,8 @@ int directory_cells_create(struct fastpath *fp, const struct weir_config_service
 			cells.cell[at] = arena_alloc(fp->arena, sizeof(*cells.cell[0]));
 		cells.backend_cell[at] =
 			arena_alloc(fp->arena, cells.slots * sizeof(*cells.backend_cell[0]));
-		ok = cells.cell[at] && cells.backend_cell[at];
+		cells.heavy[at] = arena_alloc(fp->arena, sizeof(*cells.heavy[0]));
+		ok = cells.cell[at] && cells.backend_cell[at] && cells.heavy[at];
 	}
 	if (!ok) {
 		directory_cells_free(fp, &cells);
@@ -133,6 +136,7 @@ static void service_write(
 		e->worker_mask |= UINT64_C(1) << s->worker[i]->core;
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
 		e->cell_offset[i] = arena_offset(fp->arena, s->cells.cell[i]);
+		e->heavy_offset[i] = arena_offset(fp->arena, s->cells.heavy[i]);
 		e->backend_cell_offset[i] = arena_offset(fp->arena, s->cells.backend_cell[i]);
 	}
 	e->backend_offset = arena_offset(fp->arena, s->cells.entry);

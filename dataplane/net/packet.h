@@ -35,6 +35,7 @@ enum packet_flag {
 	PACKET_F_MORE_FRAGMENTS = 1u << 11, /* parse; with FRAGMENT: not the last one */
 	PACKET_F_ASIDE = 1u << 12, /* service: not for the stages of whole packets, see aside.h */
 	PACKET_F_KNOWN_SOURCE = 1u << 13, /* limit: its source is known to be good */
+	PACKET_F_YELLOW = 1u << 14, /* limit: over its source's fair share */
 };
 
 enum parse_verdict {

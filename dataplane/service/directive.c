@@ -16,6 +16,8 @@
 #define HYSTERESIS  32u
 #define SPILL_LEAST 2u
 
+#define ABOUT_SOURCES (WEIR_DIRECTIVE_F_WATCH | WEIR_DIRECTIVE_F_POLICE)
+
 int service_directives_create(uint32_t slots, struct service_directives **ret_directives)
 {
 	struct service_directives *d = calloc(1, sizeof(*d));
@@ -39,6 +41,7 @@ void service_directives_destroy(struct service_directives *d)
 	if (!d)
 		return;
 	rte_free(d->allowance);
+	free(d->source);
 	free(d->backend);
 	free(d);
 }
@@ -52,6 +55,7 @@ static void allow(struct service_allowance *a, uint32_t cap, uint32_t cap_yellow
 void service_directives_clear(struct service_directives *d)
 {
 	d->state = WEIR_DIRECTED_NO;
+	d->police_serial += (d->header.flags & ABOUT_SOURCES) != 0;
 	memset(&d->header, 0, sizeof(d->header));
 	d->header.limit_packets = WEIR_UNLIMITED;
 	d->header.limit_bits = WEIR_UNLIMITED;
@@ -74,13 +78,21 @@ static void backend_take(struct service_told *t, const struct service_backend *o
 	t->cap_yellow = b->cap_yellow;
 }
 
+/* Those that are policed change all the time; those that are only watched seldom. */
+static bool sources_differ(const struct weir_directives *before, const struct weir_directives *h)
+{
+	return ((before->flags | h->flags) & WEIR_DIRECTIVE_F_POLICE) ||
+		((before->flags ^ h->flags) & ABOUT_SOURCES) ||
+		((h->flags & ABOUT_SOURCES) && before->source_prefix != h->source_prefix);
+}
+
 int service_directives_take(struct service_directives *d, const struct service_settings *settings,
 	const struct weir_directives_view *v, uint64_t now_ns, char *err, size_t err_size)
 {
 	const struct weir_directives *h = v->header;
+	struct weir_directive_source *source;
 
-	if ((h->flags & (WEIR_DIRECTIVE_F_WATCH | WEIR_DIRECTIVE_F_POLICE)) && !settings->ipv6 &&
-		h->source_prefix > 32) {
+	if ((h->flags & ABOUT_SOURCES) && !settings->ipv6 && h->source_prefix > 32) {
 		snprintf(err, err_size, "service %s: IPv4 sources by a prefix of %u bits",
 			h->service, h->source_prefix);
 		return -EINVAL;
@@ -90,6 +102,15 @@ int service_directives_take(struct service_directives *d, const struct service_s
 			h->service);
 		return -ESTALE;
 	}
+	source = calloc(h->source_count + 1, sizeof(*source));
+	if (!source) {
+		snprintf(err, err_size, "service %s: no memory for its directives", h->service);
+		return -ENOMEM;
+	}
+	memcpy(source, v->sources, h->source_count * sizeof(*source));
+	free(d->source);
+	d->source = source;
+	d->police_serial += sources_differ(&d->header, h);
 	d->header = *h;
 	d->since_ns = now_ns;
 	d->state = WEIR_DIRECTED_YES;

@@ -41,6 +41,8 @@ struct service_directives {
 	uint32_t state; /* enum weir_directed */
 	uint64_t since_ns; /* the data plane's clock when they came */
 	struct weir_directives header; /* the last ones */
+	uint64_t police_serial; /* counts up when what they say of sources changes */
+	struct weir_directive_source *source; /* owned; [header.source_count] */
 	uint32_t slots;
 	struct service_told *backend; /* owned; [slots] */
 	struct service_allowance *allowance; /* owned; [slots] */
@@ -53,7 +55,7 @@ void service_directives_destroy(struct service_directives *d); /* NULL is fine *
  * Note what was told; `now` of any clock that stands still never.
  *
  * settings  of the generation in force
- * Returns -EINVAL (a prefix that the family does not have) or -ESTALE (older than the last), with the
+ * Returns -EINVAL (a prefix that the family does not have), -ESTALE (older than the last) or -ENOMEM, with the
  * reason in err: then nothing has changed.
  */
 int service_directives_take(struct service_directives *d, const struct service_settings *settings,

@@ -125,6 +125,8 @@ static int worker_create(struct service *s, const struct service_params *params,
 	w->part = s->flows->part;
 	w->cell = s->cells.cell[core];
 	w->backend_cell = s->cells.backend_cell[core];
+	w->heavy = s->cells.heavy[core];
+	w->heavy_skip = 1;
 	w->core = core;
 	w->number = (uint8_t)number;
 	w->age_bucket = (uint16_t)number;

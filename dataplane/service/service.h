@@ -33,6 +33,7 @@ struct rte_ring;
 struct service_allowance;
 struct service_directives;
 struct service_load;
+struct service_police;
 
 #define SERVICE_RING  1024u /* packets that wait for a worker, at most */
 #define SERVICE_BURST 64u
@@ -90,7 +91,8 @@ struct service_settings {
 	const uint16_t *maglev; /* pool->table */
 	struct service_backend *backend; /* owned; by slot */
 	const struct nat_view *nat; /* sources->view; NULL in dsr */
-	uint32_t backend_slots;
+	uint16_t backend_slots;
+	bool directs_sources; /* police is there */
 	uint16_t slot; /* of the service: telemetry, packet metadata */
 	uint8_t mode;
 	uint8_t protocol;
@@ -112,10 +114,12 @@ struct service_settings {
 	struct limiter_rate others_packets;
 	struct limiter_rate others_bits;
 	struct limiter_rate others_connections;
+	struct service_police *police; /* shared; NULL: directives say nothing of sources */
 	uint32_t affinity_timeout; /* in the table's units */
 	/* main thread */
 	uint32_t references;
 	uint32_t source_epoch; /* of per_source; 0: none */
+	uint64_t police_serial; /* of the directives that police is made from */
 	struct service_per_source *per_source; /* shared; NULL: none */
 	struct service_pool *pool; /* shared */
 	uint32_t *
@@ -147,6 +151,9 @@ struct service_worker {
 	uint8_t number; /* among the service's workers */
 	/* line 1: the same; for packets that begin or end something at a backend */
 	alignas(RTE_CACHE_LINE_SIZE) struct service_load *load; /* owned; by slot: load.h */
+	struct weir_heavy *heavy;
+	uint32_t heavy_skip; /* client packets until the next that is sampled */
+	uint32_t heavy_random;
 	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
@@ -160,6 +167,7 @@ static_assert(offsetof(struct service_worker, staged) == 2 * RTE_CACHE_LINE_SIZE
 struct service_cells {
 	struct weir_service_cell *cell[WEIR_MAX_CORES]; /* by index of the core */
 	struct weir_backend_cell *backend_cell[WEIR_MAX_CORES]; /* cores of workers; [slots] each */
+	struct weir_heavy *heavy[WEIR_MAX_CORES]; /* cores of workers */
 	struct weir_backend_entry *entry; /* [slots] */
 	uint32_t slots; /* of backends; the backends of the first configuration and a reserve */
 	uint64_t abandoned; /* packets that the main thread dropped after the service was removed */
@@ -257,10 +265,12 @@ int service_settings_update(const struct service_settings *old,
 	const struct weir_backend_update *updates, uint32_t count, const struct hash_seed *seed,
 	struct service_settings **ret_settings, char *err, size_t err_size);
 /*
- * A copy with weights and limits as directives have them now; NULL when the old one will do.
+ * A copy with weights, limits and policing as directives have them now; NULL when the old one will do.
+ *
+ * clock_ns  of the workers, now
  */
 int service_settings_direct(const struct service_settings *old, const struct hash_seed *seed,
-	struct service_settings **ret_settings);
+	uint64_t clock_ns, struct service_settings **ret_settings);
 struct service_settings *service_settings_hold(struct service_settings *s);
 void service_settings_release(struct service_settings *s); /* NULL is fine */
 

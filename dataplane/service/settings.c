@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "dataplane/service/directive.h"
+#include "dataplane/service/police.h"
 #include "dataplane/service/service.h"
 #include "dataplane/table/maglev.h"
 
@@ -149,6 +150,7 @@ void service_settings_release(struct service_settings *s)
 	sources_release(s);
 	service_affinity_release(s->affinity);
 	per_source_release(s->per_source);
+	police_release(s->police);
 	pool_release(s->pool);
 	rte_free(s->backend);
 	rte_free(s);
@@ -172,13 +174,16 @@ static struct service_settings *settings_alloc(
 	n->per_source = NULL;
 	n->source_table = NULL;
 	n->source_epoch = 0;
+	/* What directives say of sources holds until the next ones. */
+	if (n->police)
+		n->police->references++;
 	n->references = 1;
 	n->service = s;
 	n->slot = s->slot;
 	n->mode = s->identity.mode;
 	n->protocol = s->identity.protocol;
 	n->ipv6 = !service_is_v4(s->identity.address);
-	n->backend_slots = slots;
+	n->backend_slots = (uint16_t)slots;
 	n->backend = rte_zmalloc("backends",
 		(slots + 1) * (sizeof(n->backend[0]) + sizeof(n->weight_in_force[0])), 64);
 	if (!n->backend) {
@@ -330,7 +335,7 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 	int ret = -ENOMEM;
 
 	if (n) {
-		n->backend_slots = slots;
+		n->backend_slots = (uint16_t)slots;
 		ret = backends_place(n, old, backends, config->backend_count);
 	}
 	if (ret == 0 && config->mode == WEIR_MODE_NAT)
@@ -452,15 +457,31 @@ static bool limits_differ(const struct service_settings *s)
 		l->connections != service_limit_in_force(c->connections, told->limit_connections);
 }
 
+static int police_renew(struct service_settings *n, const struct service_settings *old,
+	const struct hash_seed *seed, uint64_t clock_ns)
+{
+	struct service_police *police;
+	int ret = police_create(n, old->police, seed, clock_ns, &police);
+
+	if (ret)
+		return ret;
+	police_release(n->police);
+	n->police = police;
+	n->directs_sources = police != NULL;
+	n->police_serial = n->service->directives->police_serial;
+	return 0;
+}
+
 int service_settings_direct(const struct service_settings *old, const struct hash_seed *seed,
-	struct service_settings **ret_settings)
+	uint64_t clock_ns, struct service_settings **ret_settings)
 {
 	bool weights = service_weights_differ(old);
+	bool police = old->police_serial != old->service->directives->police_serial;
 	struct service_settings *n;
 	int ret;
 
 	*ret_settings = NULL;
-	if (!weights && !limits_differ(old))
+	if (!weights && !police && !limits_differ(old))
 		return 0;
 	n = settings_copy(old);
 	if (!n)
@@ -468,6 +489,8 @@ int service_settings_direct(const struct service_settings *old, const struct has
 	if (weights)
 		service_weights_follow(n);
 	ret = pool_attach(n, old, seed);
+	if (ret == 0 && police)
+		ret = police_renew(n, old, seed, clock_ns);
 	if (ret) {
 		service_settings_release(n);
 		return ret;

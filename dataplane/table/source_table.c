@@ -265,7 +265,7 @@ static bool place_take(const struct place *p, const struct source_id *id, uint16
 	STORE(&p->entry->key, id->key);
 	STORE(&p->entry->packets.tat, 0);
 	STORE(&p->entry->connections.tat, 0);
-	STORE(&p->entry->reserved, 0);
+	STORE(&p->entry->yellow.tat, 0);
 	STORE(&s->seen[p->way], unit);
 	STORE(&s->state[p->way], (uint8_t)state);
 	STORE(&s->returns[p->way], 0);
@@ -364,6 +364,44 @@ enum source_verdict source_packet(struct source_table *t, const struct source_li
 	if (t->by_time && state == SOURCE_NEW && LOAD(&p.set->returns[p.way]) > 1)
 		STORE(&p.set->returns[p.way], 1);
 	return SOURCE_REFUSED;
+}
+
+/* What is refused costs nothing: no budget goes below zero, and who slows down is green at once. */
+static enum source_colour colour_of(struct limiter *packets, struct limiter *flows,
+	struct limiter *yellow, const struct source_rates *rates, const struct source_clock *clock,
+	bool opens)
+{
+	if (!claim(packets, &rates->packets, clock))
+		return SOURCE_RED;
+	if (!opens || claim(flows, &rates->flows, clock))
+		return SOURCE_GREEN;
+	return claim(yellow, &rates->flows_yellow, clock) ? SOURCE_YELLOW : SOURCE_RED;
+}
+
+enum source_colour source_colour(struct source_table *t, const struct source_rates *rates,
+	const struct source_id *id, const struct source_clock *clock, bool opens,
+	struct source_use *use)
+{
+	struct place p = source_find_guessed(t, id);
+	uint16_t unit = unit_of(clock);
+	struct offer offer;
+
+	if (likely(p.set)) {
+		if (unlikely(LOAD(&p.set->seen[p.way]) != unit))
+			place_return(t, &p, unit, use);
+	} else {
+		offer = offer_find(t, id, unit, false);
+		if (offer.rank >= RANK_IDLE && place_take(&offer.place, id, unit, SOURCE_NEW, use))
+			p = offer.place;
+		else if (offer.rank)
+			place_take(&offer.place, id, unit, SOURCE_TRIAL, use);
+	}
+	if (likely(p.set && place_state(&p) != SOURCE_TRIAL))
+		return colour_of(&p.entry->packets, &p.entry->connections, &p.entry->yellow, rates,
+			clock, opens);
+	struct source_group *g = group_of(t, id, clock);
+	use->overflow++;
+	return colour_of(&g->packets, &g->connections, &g->yellow, rates, clock, opens);
 }
 
 bool source_flow(struct source_table *t, const struct source_limits *limits,

@@ -67,7 +67,7 @@ enum source_state {
 	SOURCE_NEW = 1,
 	SOURCE_KNOWN = 2,
 };
-#define SOURCE_STATE_MASK 3u /* the other bits are free, for a colour that adaptation gives */
+#define SOURCE_STATE_MASK 3u
 
 /* What finds a place and says who may have it: one line for eight places. All are atomic. */
 struct source_set {
@@ -82,13 +82,14 @@ struct source_entry {
 	uint64_t key;
 	struct limiter packets;
 	struct limiter connections;
-	uint64_t reserved; /* adaptation's: weight, time in the penalty box */
+	struct limiter yellow; /* new flows over the fair rate; where sources are policed */
 };
 
 struct source_group {
 	struct limiter packets;
 	struct limiter connections;
-	uint64_t unused[6]; /* groups lie on lines of their own */
+	struct limiter yellow;
+	uint64_t unused[5]; /* groups lie on lines of their own */
 };
 
 struct source_table {
@@ -117,6 +118,19 @@ struct source_id {
 struct source_limits {
 	struct limiter_rate packets; /* unlimited where not set */
 	struct limiter_rate connections;
+};
+
+/* Where sources are policed. */
+struct source_rates {
+	struct limiter_rate flows; /* green */
+	struct limiter_rate flows_yellow; /* what more of them is yellow */
+	struct limiter_rate packets; /* of any kind */
+};
+
+enum source_colour {
+	SOURCE_GREEN,
+	SOURCE_YELLOW,
+	SOURCE_RED
 };
 
 struct source_clock {
@@ -205,6 +219,16 @@ enum source_verdict source_packet(struct source_table *t, const struct source_li
 /* Judge a new flow; its packet has been judged before. */
 bool source_flow(struct source_table *t, const struct source_limits *limits,
 	const struct source_id *id, const struct source_clock *clock);
+
+/*
+ * The colour of a packet; notes that its source was seen, and enters it. A table has its budgets for this, or
+ * for the limits above.
+ *
+ * opens  it asks for a new flow
+ */
+enum source_colour source_colour(struct source_table *t, const struct source_rates *rates,
+	const struct source_id *id, const struct source_clock *clock, bool opens,
+	struct source_use *use);
 
 /* A backend has sent data to this source. Does nothing where sources become known by time. */
 void source_prove(struct source_table *t, const struct source_id *id,

@@ -15,6 +15,7 @@ __rte_noinline bool room_find(const struct work *w, const struct packet *p,
 {
 	const struct service_settings *s = w->settings;
 	const uint32_t choices = s->affinity ? 1 : CHOICES;
+	const bool yellow = p->flags & PACKET_F_YELLOW;
 	uint16_t best = *backend;
 	uint32_t least = UINT32_MAX;
 
@@ -24,7 +25,7 @@ __rte_noinline bool room_find(const struct work *w, const struct packet *p,
 		const struct service_allowance *a = &allowance[at];
 		const uint32_t n = service_in_flight(w->worker->service, at);
 
-		if (n >= __atomic_load_n(&a->cap, __ATOMIC_RELAXED))
+		if (n >= __atomic_load_n(yellow ? &a->cap_yellow : &a->cap, __ATOMIC_RELAXED))
 			continue;
 		if (i == 0 && n < __atomic_load_n(&a->spill, __ATOMIC_RELAXED))
 			return true;

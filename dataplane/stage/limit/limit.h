@@ -17,6 +17,9 @@ uint16_t limit_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);
 /* Where sources are limited one by one (settings->source_table), and only there. */
 __rte_noinline uint16_t limit_sources_burst(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n);
+/* Where directives watch or police sources (settings->police), and only there: colours, and heavy ones. */
+__rte_noinline uint16_t limit_police_burst(
+	const struct work *w, struct rte_mbuf **pkts, uint16_t n);
 /* Whether the packet's source may open a flow now. */
 __rte_noinline bool limit_source_flow(const struct work *w, struct rte_mbuf *m);
 /* A backend has answered on this flow. */

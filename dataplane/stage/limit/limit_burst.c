@@ -56,6 +56,8 @@ uint16_t limit_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n)
 	const uint16_t source = PACKET_F_FROM_BACKEND | PACKET_F_KNOWN_SOURCE;
 	const struct service_settings *s = w->settings;
 
+	if (unlikely(s->directs_sources))
+		n = limit_police_burst(w, pkts, n);
 	if (unlikely(s->source_table))
 		n = limit_sources_burst(w, pkts, n);
 	if (likely(!s->limits_packets && !s->limits_bits))
