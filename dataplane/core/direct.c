@@ -6,6 +6,7 @@
 
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/guard.h"
 #include "dataplane/service/directive.h"
 
 #include <errno.h>
@@ -89,8 +90,11 @@ static void service_tick(struct fastpath *fp, struct service *s, uint64_t now_ns
 		(void)follow(fp, s, err, sizeof(err)); /* else with the next configuration */
 	} else if (d->state == WEIR_DIRECTED_YES && age > (h->stale_ns ? h->stale_ns : STALE_NS)) {
 		d->state = WEIR_DIRECTED_STALE;
+		d->guard_at_ns = 0;
 		directory_direct(fp, fp->generation->settings[s->slot]);
 	}
+	if (d->state == WEIR_DIRECTED_STALE)
+		guard_tick(fp, s, now_ns);
 }
 
 void fastpath_direct_tick(struct fastpath *fp, uint64_t now_ns)

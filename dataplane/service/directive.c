@@ -183,6 +183,11 @@ uint32_t service_weight_told(const struct service_settings *s, uint32_t slot)
 	return t->ejected ? 0 : RTE_MIN(t->weight, 2 * configured);
 }
 
+uint32_t service_cap_told(const struct service_settings *s, uint32_t slot)
+{
+	return is_told(s, slot) ? s->service->directives->backend[slot].cap : WEIR_NO_CAP;
+}
+
 bool service_weights_differ(const struct service_settings *s)
 {
 	for (uint32_t i = 0; i < s->backend_slots; i++) {

@@ -35,10 +35,13 @@ struct service_told {
 	uint32_t weight;
 	uint32_t cap;
 	uint32_t cap_yellow;
+	uint64_t guard_answered; /* as the guard saw them last */
+	uint64_t guard_sum_ns;
 };
 
 struct service_directives {
 	uint32_t state; /* enum weir_directed */
+	uint64_t guard_at_ns; /* when the guard looked last; 0: it has not */
 	uint64_t since_ns; /* the data plane's clock when they came */
 	struct weir_directives header; /* the last ones */
 	uint64_t police_serial; /* counts up when what they say of sources changes */
@@ -76,6 +79,8 @@ void service_directives_spill(
 
 /* In 1/WEIR_WEIGHT_UNIT, inside the configured bounds; 0 for who is ejected. */
 uint32_t service_weight_told(const struct service_settings *s, uint32_t slot);
+/* WEIR_NO_CAP: none. */
+uint32_t service_cap_told(const struct service_settings *s, uint32_t slot);
 /* True when weights in force are no more those that were told: the pool has to be made anew. */
 bool service_weights_differ(const struct service_settings *s);
 /* Take over those that were told, before the pool of new settings is made. */
