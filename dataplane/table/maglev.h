@@ -17,6 +17,8 @@
 
 #include "dataplane/net/hash.h"
 
+#include <rte_prefetch.h>
+
 #include <stdint.h>
 
 #define MAGLEV_SIZE	    65537u
@@ -45,6 +47,12 @@ int maglev_build(uint16_t *table, const struct maglev_backend *backends, uint32_
 static inline uint32_t maglev_entry(uint64_t hash)
 {
 	return (uint32_t)(((hash >> 32) * MAGLEV_SIZE) >> 32);
+}
+
+/* Ask for it ahead of maglev_slot(): the table is larger than a first level cache. */
+static inline void maglev_prefetch(const uint16_t *table, uint64_t hash)
+{
+	rte_prefetch0(&table[maglev_entry(hash)]);
 }
 
 static inline uint16_t maglev_slot(const uint16_t *table, uint64_t hash)

@@ -3,7 +3,6 @@
 #include "dataplane/table/nat_ports.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
 
 #include <errno.h>
 #include <string.h>
@@ -243,28 +242,23 @@ static inline uint32_t first_source(const struct nat_view *view, uint32_t spread
 	return (uint32_t)(((uint64_t)spread * view->source_count) >> 32);
 }
 
-void nat_ports_prefetch(
+const void *nat_ports_line(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread)
 {
-	if (backend_slot >= view->backend_slots || view->source_count == 0)
-		return;
-	const struct nat_chunk *chunk =
-		view->chunk[backend_slot * view->source_count + first_source(view, spread)];
-
-	if (chunk != NULL)
-		rte_prefetch0(&chunk->bucket[bucket]);
+	if (view->source_count == 0)
+		return NULL;
+	return nat_ports_set_line(view, bucket, backend_slot, (uint16_t)first_source(view, spread));
 }
 
-void nat_ports_prefetch_set(
+const void *nat_ports_set_line(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot)
 {
 	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
-		return;
+		return NULL;
 	const struct nat_chunk *chunk =
 		view->chunk[backend_slot * view->source_count + source_slot];
 
-	if (chunk != NULL)
-		rte_prefetch0(&chunk->bucket[bucket]);
+	return chunk != NULL ? &chunk->bucket[bucket] : NULL;
 }
 
 bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,

@@ -88,12 +88,12 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 	const struct nat_source_config *sources, uint32_t source_count, struct nat_view **ret_view);
 void nat_view_destroy(struct nat_ports *np, struct nat_view *view);
 
-/* Worker: fetch the set that a take for this backend starts with. */
-void nat_ports_prefetch(
+/* Worker: the line that a take for this backend starts with, for a prefetch; NULL: none. */
+const void *nat_ports_line(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread);
 
-/* Worker: fetch the set that a port is given back to. */
-void nat_ports_prefetch_set(
+/* Worker: the line that a port is given back to; NULL: none. */
+const void *nat_ports_set_line(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot);
 
 /*

@@ -22,6 +22,10 @@ struct pending {
 	struct placement to;
 };
 
+struct buckets {
+	uint64_t bit[FLOW_PARTITIONS / 64];
+};
+
 /* All of them, and what is shared in placing them. */
 struct placing {
 	struct rte_mbuf **pkts; /* the whole burst; NULL where a packet was dropped */
@@ -29,28 +33,46 @@ struct placing {
 	uint16_t count;
 	uint32_t
 		granted[2]; /* new flows that the limit still lets open: of known sources, others */
-	uint64_t held[FLOW_PARTITIONS / 64]; /* buckets of flows that packets of the burst have */
+	struct buckets held; /* of flows that packets of the burst have */
+	struct buckets opened; /* of flows that were opened for this burst */
 	struct pending pending[STAGE_BURST];
+	uint16_t line_count;
+	const void *line[STAGE_BURST]; /* to be asked for */
 };
 
-static inline void bucket_hold(struct placing *all, uint8_t bucket)
+static inline void bucket_add(struct buckets *b, uint8_t bucket)
 {
-	all->held[bucket / 64] |= UINT64_C(1) << (bucket % 64);
+	b->bit[bucket / 64] |= UINT64_C(1) << (bucket % 64);
 }
 
-static inline bool bucket_is_held(const struct placing *all, uint8_t bucket)
+static inline bool bucket_in(const struct buckets *b, uint8_t bucket)
 {
-	return all->held[bucket / 64] >> (bucket % 64) & 1;
+	return b->bit[bucket / 64] >> (bucket % 64) & 1;
+}
+
+static inline void line_add(struct placing *all, const void *line)
+{
+	if (likely(line != NULL))
+		all->line[all->line_count++] = line;
+}
+
+/* All in a row: lines on pages of their own, and the walks to those pages then overlap. */
+static inline void lines_prefetch(struct placing *all)
+{
+	for (uint16_t i = 0; i < all->line_count; i++)
+		rte_prefetch0(all->line[i]);
+	all->line_count = 0;
 }
 
 static inline void buckets_hold(struct placing *all)
 {
-	memset(all->held, 0, sizeof(all->held));
+	memset(&all->held, 0, sizeof(all->held));
+	memset(&all->opened, 0, sizeof(all->opened));
 	for (uint16_t i = 0; i < all->burst; i++) {
 		const struct packet *p = packet_of(all->pkts[i]);
 
 		if (p->flow)
-			bucket_hold(all, p->bucket);
+			bucket_add(&all->held, p->bucket);
 	}
 }
 
@@ -230,9 +252,10 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, struct p
 	if (unlikely(!f))
 		return NULL;
 	/* Only flows of this partition can have made room, and mostly no packet here has one of those. */
-	if (part->count != before + 1 && unlikely(bucket_is_held(all, p->bucket)))
+	if (part->count != before + 1 && unlikely(bucket_in(&all->held, p->bucket)))
 		flow_forget(w, all, f, WEIR_DROP_FLOW_TABLE_FULL);
-	bucket_hold(all, p->bucket);
+	bucket_add(&all->held, p->bucket);
+	bucket_add(&all->opened, p->bucket);
 	flow_goes_to(w, f, to);
 	flow_note_client(m, p, f);
 	flow_stamp_set(f, w->now_ns);
@@ -308,7 +331,7 @@ static __rte_always_inline bool place(const struct work *w, struct placing *all,
 	struct packet *p = packet_of(m);
 
 	/* An earlier packet of this burst may have opened the flow. */
-	if (!p->flow) {
+	if (!p->flow && unlikely(bucket_in(&all->opened, p->bucket))) {
 		struct flow *f = flow_find(work_partition(w, p), p->hash, work_addrs(m, p, ipv6),
 			p->ports, FLOW_SIDE_CLIENT, ipv6);
 
@@ -399,7 +422,7 @@ static void grant_new_flows(const struct work *w, struct placing *all)
 
 /* Fetch what ending a partition's oldest lingering flow will touch, should it have to make room. */
 static __rte_always_inline void prefetch_more(
-	const struct work *w, const struct packet *p, const bool nat)
+	const struct work *w, struct placing *all, const struct packet *p, const bool nat)
 {
 	const struct flow_partition *part = work_partition(w, p);
 	const struct flow *victim;
@@ -407,8 +430,9 @@ static __rte_always_inline void prefetch_more(
 	flow_insert_prefetch_more(part);
 	victim = nat ? flow_insert_victim(part) : NULL;
 	if (victim)
-		nat_ports_prefetch_set(
-			w->settings->nat, p->bucket, victim->backend_slot, victim->source_slot);
+		line_add(all,
+			nat_ports_set_line(w->settings->nat, p->bucket, victim->backend_slot,
+				victim->source_slot));
 }
 
 /*
@@ -421,7 +445,8 @@ static __rte_always_inline void prepare(
 	uint32_t left[] = { all->granted[0], all->granted[1] };
 
 	for (uint16_t i = 0; i < all->count; i++)
-		prefetch_more(w, packet_of(all->pkts[all->pending[i].index]), nat);
+		prefetch_more(w, all, packet_of(all->pkts[all->pending[i].index]), nat);
+	lines_prefetch(all);
 	if (!nat)
 		return;
 	for (uint16_t i = 0; i < all->count; i++) {
@@ -437,6 +462,7 @@ static __rte_always_inline void prepare(
 		if (!pending->chosen)
 			continue;
 		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);
+		__builtin_prefetch(&w->worker->backend_cell[pending->to.backend].new_flows, 1);
 		--*granted;
 	}
 }
@@ -447,6 +473,7 @@ static __rte_always_inline uint16_t balance_body(
 	struct placing all;
 
 	all.count = 0;
+	all.line_count = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packet_of(pkts[i]);
 
@@ -456,12 +483,14 @@ static __rte_always_inline uint16_t balance_body(
 		all.pending[all.count++].chosen = false;
 		flow_insert_prefetch(work_partition(w, p));
 		if (nat && w->settings->maglev)
-			nat_ports_prefetch(w->settings->nat, p->bucket,
-				maglev_slot(w->settings->maglev, p->hash),
-				(uint32_t)(p->hash >> 16));
+			line_add(&all,
+				nat_ports_line(w->settings->nat, p->bucket,
+					maglev_slot(w->settings->maglev, p->hash),
+					(uint32_t)(p->hash >> 16)));
 	}
 	if (all.count == 0)
 		return n;
+	lines_prefetch(&all);
 	all.pkts = pkts;
 	all.burst = n;
 	buckets_hold(&all);

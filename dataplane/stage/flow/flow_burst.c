@@ -2,6 +2,7 @@
 
 #include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/flow/flow_stage.h"
+#include "dataplane/table/maglev.h"
 
 /*
  * A flow was removed, for a new connection on its tuple. Its last packets may lie before that in the
@@ -55,6 +56,8 @@ static __rte_always_inline uint16_t flow_body(
 		} else if (reply) {
 			stage_drop(w->core, pkts[i], WEIR_DROP_NO_FLOW);
 			continue;
+		} else if (w->settings->maglev) {
+			maglev_prefetch(w->settings->maglev, p->hash);
 		}
 		pkts[left++] = pkts[i];
 	}
