@@ -37,7 +37,10 @@
 	X(PROXY_HEADER, "proxy_header", "in fragments, or no room, for the PROXY protocol header") \
 	X(SHED, "shed", "a new flow while no backend has room under its cap in force")             \
 	X(SOURCE_POLICED, "source_policed", "far over its source's fair share in an overload")     \
-	X(SOURCE_BOXED, "source_boxed", "of a source in the penalty box")
+	X(SOURCE_BOXED, "source_boxed", "of a source in the penalty box")                          \
+	X(POLICY, "policy", "a policy of the service says so")                                     \
+	X(LIMIT_CLASS, "limit_class", "over a limit of the class that a policy put it into")       \
+	X(POLICY_ERROR, "policy_error", "a policy failed on it, or is detached; on-error: drop")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 5u
+#define WEIR_TELEMETRY_VERSION 6u
 
 #define WEIR_MAX_CORES	  64
 #define WEIR_MAX_PORTS	  16

@@ -10,6 +10,7 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/core/policies.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_malloc.h>
@@ -32,6 +33,7 @@ struct applying {
 	struct service_settings *settings[WEIR_MAX_SERVICES]; /* by slot */
 	struct neighbours *neighbours;
 	struct generation_shared *shared;
+	struct policy_set *outside;
 	uint8_t port_index[WEIR_MAX_PORTS];
 	uint32_t load[WEIR_MAX_CORES];
 	uint64_t flow_bytes_used;
@@ -300,21 +302,10 @@ static int settings_make(struct fastpath *fp, struct applying *a)
 		/* Old and new are there together for a moment only, and the budget has a reserve. */
 		a->flow_bytes_used += source_bytes(a->settings[slot]);
 		a->flow_bytes_used -= source_bytes(old);
-	}
-	return 0;
-}
-
-/* What a configuration names has been staged, or runs. */
-static int policies_find(const struct fastpath *fp, const struct applying *a)
-{
-	for (uint32_t i = 0; i < a->view.header->policy_count; i++) {
-		const struct weir_config_policy *p = &a->view.policies[i];
-
-		if (policy_stock_find(&fp->policy_stock, p->id))
-			continue;
-		say(a, "policy %s: its image (%016" PRIx64 ") has not been handed over", p->name,
-			p->id);
-		return -ENOENT;
+		ret = policies_attach(
+			fp, &a->view, i, a->of[i], old, a->settings[slot], a->err, a->err_size);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -353,6 +344,7 @@ static void applying_undo(struct fastpath *fp, struct applying *a)
 		service_destroy(s);
 		directory_cells_free(fp, &cells);
 	}
+	policy_set_release(a->outside);
 	neighbours_release(a->neighbours);
 	generation_shared_release(a->shared);
 }
@@ -390,19 +382,20 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 		.service = a->service,
 		.settings = a->settings,
 	};
-	struct generation *g;
-	int ret = policies_find(fp, a);
+	struct generation *g, *old;
+	int ret = services_find(fp, a);
 
 	if (ret == 0)
-		ret = services_find(fp, a);
-	if (ret == 0)
 		ret = settings_make(fp, a);
+	if (ret == 0)
+		ret = policies_outside(fp, &a->view, &a->outside, a->err, a->err_size);
 	if (ret == 0)
 		ret = shared_make(fp, a, ports);
 	if (ret)
 		return ret;
 	in.neighbours = a->neighbours;
 	in.shared = a->shared;
+	in.outside = a->outside;
 	ret = generation_create(fp, &in, &g);
 	if (ret) {
 		say(a, "no memory for a generation");
@@ -411,8 +404,10 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	applying_commit(fp, a);
 	fp->telemetry->generation++;
 	fp->telemetry->config_digest = a->view.header->digest;
-	generation_destroy(generation_publish(fp, g));
+	old = generation_publish(fp, g);
 	directory_write(fp, g);
+	/* Not before: nobody reads of a policy's counters there any more. */
+	generation_destroy(old);
 	services_leave(fp, g);
 	policy_stock_forget(&fp->policy_stock, POLICY_STOCK_NOBODY);
 	return 0;
@@ -451,6 +446,7 @@ static int generation_vary(struct fastpath *fp, struct service_settings *const *
 		.port_count = WEIR_MAX_PORTS,
 		.neighbours = now->neighbours,
 		.shared = now->shared,
+		.outside = now->outside,
 		.service = now->service,
 		.settings = settings,
 	};
@@ -468,6 +464,7 @@ static int generation_vary(struct fastpath *fp, struct service_settings *const *
 				service_settings_hold(settings[i]);
 		neighbours_hold(now->neighbours);
 		now->shared->references++;
+		policy_set_hold(now->outside);
 	}
 	free(settings);
 	return ret;

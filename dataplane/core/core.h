@@ -76,6 +76,7 @@ struct generation {
 	/* main thread */
 	struct service_settings *settings[WEIR_MAX_SERVICES]; /* shared; by slot */
 	struct generation_shared *shared; /* what a whole configuration has in common */
+	struct policy_set *outside; /* shared; for packets that are no service's, NULL: none */
 };
 
 /* Made with a configuration, and kept by the generations that only change backends. */
@@ -125,6 +126,7 @@ struct fastpath {
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
 	struct policy_stock policy_stock;
+	struct weir_policy_entry *outside_entry; /* owned memory of the region; NULL: never any */
 	struct traced {
 		struct trace *trace; /* owned; NULL: nothing is traced */
 		uint32_t session; /* the last one; counts up */
@@ -152,6 +154,7 @@ struct generation_input {
 	uint32_t port_count;
 	struct neighbours *neighbours; /* reference is taken over on success */
 	struct generation_shared *shared; /* reference is taken over on success */
+	struct policy_set *outside; /* the same */
 	struct service **service; /* [WEIR_MAX_SERVICES] */
 	struct service_settings *
 		*settings; /* [WEIR_MAX_SERVICES]; references taken over on success */

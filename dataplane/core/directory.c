@@ -5,6 +5,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/policies.h"
 #include "dataplane/service/directive.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ void directory_cells_free(struct fastpath *fp, struct service_cells *cells)
 {
 	if (cells->entry)
 		arena_free(fp->arena, cells->entry, cells->slots * sizeof(cells->entry[0]));
+	policies_directory_free(fp, cells);
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
 		if (cells->heavy[i])
 			arena_free(fp->arena, cells->heavy[i], sizeof(*cells->heavy[0]));
@@ -91,6 +93,7 @@ static void backends_write(const struct service_settings *s, struct weir_backend
 
 		entry[i].state = b->state;
 		entry[i].fallback = b->fallback;
+		entry[i].pool = b->pool;
 		entry[i].port = rte_be_to_cpu_16(b->port_be);
 		entry[i].weight = b->weight;
 		entry[i].epoch = b->epoch;
@@ -144,6 +147,8 @@ static void service_write(
 	e->flow_capacity = s->flow_capacity;
 	e->source_entries =
 		settings->source_table ? source_table_entries(settings->source_table) : 0;
+	e->pool_count = (uint16_t)settings->pool_count;
+	policies_service_write(fp, settings->policy_set, &s->cells, e);
 	backends_write(settings, s->cells.entry);
 	service_directives_allow(s->directives, settings);
 	directory_direct(fp, settings);
@@ -167,6 +172,7 @@ void directory_write(struct fastpath *fp, const struct generation *g)
 		}
 	}
 	t->service_count = used;
+	policies_outside_write(fp, g->outside);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->directory_seq, seq + 2, __ATOMIC_RELEASE);
 }

@@ -8,6 +8,7 @@
 
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/service/service_stage.h"
 #include "dataplane/table/fragment_table.h"
 
@@ -39,6 +40,13 @@ static int core_create(struct fastpath *fp, uint32_t index)
 	c->stage.cell = arena_alloc(fp->arena, sizeof(*c->stage.cell));
 	if (!c->stage.cell)
 		return -ENOMEM;
+	c->stage.policy = rte_zmalloc_socket(
+		"policies of a core", sizeof(*c->stage.policy), RTE_CACHE_LINE_SIZE, SOCKET_ID_ANY);
+	if (!c->stage.policy)
+		return -ENOMEM;
+	c->stage.policy->worker.index = index;
+	c->stage.policy->worker.random =
+		(fp->params.seed + index + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	limiter_rate_init(
 		&c->stage.made_rate, STAGE_MADE_PER_SECOND, STAGE_MADE_BURST_NS, fp->params.tsc_hz);
 	limiter_rate_init(
@@ -107,6 +115,7 @@ static void core_destroy(struct fastpath *fp, struct core *c)
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
 		rte_free(c->handover[i]);
 	fragment_table_destroy(c->stage.fragments);
+	rte_free(c->stage.policy);
 	if (c->stage.cell)
 		arena_free(fp->arena, c->stage.cell, sizeof(*c->stage.cell));
 	fp->telemetry->core[c->index].cell_offset = 0;
@@ -121,6 +130,9 @@ void fastpath_destroy(struct fastpath *fp)
 	fastpath_drain(fp);
 	apply_nothing(fp);
 	policy_stock_forget(&fp->policy_stock, POLICY_STOCK_NOBODY);
+	if (fp->outside_entry)
+		arena_free(fp->arena, fp->outside_entry,
+			WEIR_MAX_POLICIES_PER_SERVICE * sizeof(*fp->outside_entry));
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++)
 		if (fp->core[i])
 			core_destroy(fp, fp->core[i]);

@@ -150,6 +150,15 @@ void fastpath_policy_forget(struct fastpath *fp, uint32_t client);
 int fastpath_policy_map(struct fastpath *fp, const struct weir_policy_map *request, void **ret_body,
 	size_t *ret_length, char *err, size_t err_size);
 
+/*
+ * Often: detach policies that were over their budget for a second. The time is any clock in milliseconds.
+ *
+ * event  called with the service's name, or "outside", and what happened
+ */
+typedef void (*fastpath_policy_event)(void *ctx, const char *object, const char *text);
+void fastpath_policy_tick(
+	struct fastpath *fp, uint64_t now_ms, fastpath_policy_event event, void *ctx);
+
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
 /*

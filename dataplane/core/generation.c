@@ -207,6 +207,7 @@ int generation_create(
 	g->shared = in->shared;
 	g->table = in->shared->table;
 	g->neighbours = in->neighbours;
+	g->outside = in->outside;
 	g->number = ++fp->generation_count;
 	*ret_generation = g;
 	return 0;
@@ -222,6 +223,7 @@ void generation_destroy(struct generation *g)
 		rte_free(g->core[i].worker);
 	rte_free(g->receive);
 	rte_free(g->collect);
+	policy_set_release(g->outside);
 	neighbours_release(g->neighbours);
 	generation_shared_release(g->shared);
 	rte_free(g);

@@ -14,6 +14,7 @@
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/neighbour/neighbour.h"
 #include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/receive/receive.h"
 #include "dataplane/stage/rewrite/rewrite_stage.h"
 #include "dataplane/stage/service/service_stage.h"
@@ -107,6 +108,11 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	/* Not before: on the dispatcher's core they may be another's by then. */
 	if (unlikely(laps.trace != NULL))
 		trace_note(laps.trace, &w, WEIR_STAGE_DISPATCH, pkts, n);
+	if (unlikely(worker->settings->judged)) {
+		n = policy_burst(&w, pkts, n);
+		lap(&laps, WEIR_STAGE_POLICY, in, pkts, n);
+		in = n;
+	}
 	n = limit_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_LIMIT, in, pkts, n);
 	in = n;

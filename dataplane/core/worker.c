@@ -49,6 +49,7 @@ void core_take_over(struct core *c, const struct generation *g)
 		service_stage_give_up(&c->stage, g->table);
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
+	c->stage.outside = g->outside && g->outside->place_count ? g->outside : NULL;
 	c->seen = g->number;
 }
 

@@ -92,7 +92,8 @@ struct packet {
 	uint8_t port_in; /* receive: index of the port */
 	uint8_t port_out; /* neighbour */
 	uint8_t ttl; /* parse: TTL or hop limit as received */
-	uint16_t source; /* service or balance: slot of the translation source address */
+	uint8_t pool; /* policy: the service's n-th pool is to serve its flow; 0: the main one */
+	uint8_t policy_class; /* policy: in the service's n-th class; 0: in none */
 	uint32_t neighbour; /* balance: next hop, as the backend names it, or PACKET_NO_NEIGHBOUR */
 	uint32_t length; /* receive: frame bytes without FCS as received */
 };

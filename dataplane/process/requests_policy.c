@@ -70,3 +70,15 @@ int request_policy_map(struct process *p, const void *body, size_t length, struc
 	return fastpath_policy_map(
 		p->fastpath, body, &r->body, &r->length, r->text, sizeof(r->text));
 }
+
+static void detached(void *process, const char *object, const char *text)
+{
+	process_event(process, WEIR_EVENT_POLICY_DETACHED, object, text);
+}
+
+void requests_policy_tick(struct process *p)
+{
+	/* A replay's time is its packets', and what it does must not depend on the machine. */
+	if (!p->arguments.replay)
+		fastpath_policy_tick(p->fastpath, process_now_ns() / 1000000, detached, p);
+}

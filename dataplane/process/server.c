@@ -9,6 +9,7 @@
 #include "dataplane/process/log.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/requests.h"
+#include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
 
 #include <rte_malloc.h>
@@ -242,6 +243,7 @@ static void tick(struct server *s)
 	port_registry_poll(p->ports, now);
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
+	requests_policy_tick(p);
 	supervisor_tell(p, now);
 	if (s->ticks % REVIVE_TICKS == 0)
 		requests_revive_ports(p);

@@ -16,6 +16,7 @@
 
 #include "dataplane/api/messages.h"
 #include "dataplane/net/packet.h"
+#include "dataplane/service/policies.h"
 #include "dataplane/table/affinity.h"
 #include "dataplane/table/flow_table.h"
 #include "dataplane/table/limiter.h"
@@ -46,8 +47,9 @@ struct service_backend {
 	uint16_t epoch; /* of the slot: flows of an earlier owner have another */
 	uint8_t state; /* enum weir_backend_state */
 	bool fallback; /* new flows only while none of the others takes any */
-	bool takes_flows; /* it is in the Maglev table */
-	uint8_t reserved[3];
+	bool takes_flows; /* it is in the Maglev table of the main pool */
+	uint8_t pool; /* 0: the main one */
+	uint8_t reserved[2];
 	uint32_t neighbour; /* of the generation's neighbours, as in the configuration */
 };
 static_assert(sizeof(struct service_backend) == 32, "two backends to a cache line");
@@ -102,7 +104,7 @@ struct service_settings {
 	bool limits_connections;
 	bool source_leaving; /* flows with a source address that went away are placed anew */
 	bool proxy_protocol; /* new flows begin with a PROXY header */
-	bool silent; /* who cannot be served is not told */
+	bool judged; /* it has policies */
 	bool proxied; /* that is, or was, so: some flows may have one */
 	struct service_affinity *affinity; /* shared; NULL: none */
 	struct source_table *source_table; /* per_source->table; NULL: no limits per source */
@@ -116,12 +118,16 @@ struct service_settings {
 	struct limiter_rate others_connections;
 	struct service_police *police; /* shared; NULL: directives say nothing of sources */
 	uint32_t affinity_timeout; /* in the table's units */
+	bool silent; /* who cannot be served is not told */
+	uint32_t pool_count; /* besides the main one */
+	struct service_pool **pools; /* owned; [pool_count], shared; ROUTE(n) is pools[n - 1] */
+	const struct policy_set *policies; /* policy_set */
 	/* main thread */
 	uint32_t references;
 	uint32_t source_epoch; /* of per_source; 0: none */
 	uint64_t police_serial; /* of the directives that police is made from */
 	struct service_per_source *per_source; /* shared; NULL: none */
-	struct service_pool *pool; /* shared */
+	struct service_pool *pool; /* shared; the main one */
 	uint32_t *
 		weight_in_force; /* by slot, by which the pool was made; in the memory of backend */
 	struct service_limits {
@@ -133,6 +139,7 @@ struct service_settings {
 	} configured;
 	struct service_limits in_force;
 	struct service_sources *sources; /* shared; NULL in dsr */
+	struct policy_set *policy_set; /* shared; NULL: neither policies nor classes */
 };
 static_assert(offsetof(struct service_settings, packets) == RTE_CACHE_LINE_SIZE, "settings line 0");
 
@@ -169,6 +176,9 @@ struct service_cells {
 	struct weir_backend_cell *backend_cell[WEIR_MAX_CORES]; /* cores of workers; [slots] each */
 	struct weir_heavy *heavy[WEIR_MAX_CORES]; /* cores of workers */
 	struct weir_backend_entry *entry; /* [slots] */
+	struct weir_policy_entry
+		*policy; /* [WEIR_MAX_POLICIES_PER_SERVICE]; NULL: it never had any */
+	struct weir_class_entry *class; /* [WEIR_MAX_CLASSES_PER_SERVICE]; the same */
 	uint32_t slots; /* of backends; the backends of the first configuration and a reserve */
 	uint64_t abandoned; /* packets that the main thread dropped after the service was removed */
 };
@@ -273,6 +283,16 @@ int service_settings_direct(const struct service_settings *old, const struct has
 	uint64_t clock_ns, struct service_settings **ret_settings);
 struct service_settings *service_settings_hold(struct service_settings *s);
 void service_settings_release(struct service_settings *s); /* NULL is fine */
+
+/*
+ * pools.c: give settings their pools; a table of old that is the same is shared. Returns 0 or -ENOMEM; what was
+ * made goes with service_pools_release() either way.
+ */
+int service_pools_attach(struct service_settings *s, const struct service_settings *old,
+	uint32_t pool_count, const struct hash_seed *seed);
+void service_pools_release(struct service_settings *s);
+/* Give settings their policies, and take over the reference. */
+void service_policies_set(struct service_settings *s, struct policy_set *set);
 
 /*
  * affinity.c: give settings the table that their configuration asks for, that of old where it is the same.

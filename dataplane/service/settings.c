@@ -3,7 +3,6 @@
 #include "dataplane/service/directive.h"
 #include "dataplane/service/police.h"
 #include "dataplane/service/service.h"
-#include "dataplane/table/maglev.h"
 
 #include <rte_malloc.h>
 
@@ -12,110 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Which backends are in the pool's table. */
-static void pool_mark(struct service_settings *s)
-{
-	for (uint32_t i = 0; i < s->backend_slots; i++)
-		s->backend[i].takes_flows = false;
-	for (uint32_t i = 0; i < s->pool->count; i++)
-		s->backend[s->pool->backend[i].slot].takes_flows = true;
-}
-
-static void pool_release(struct service_pool *p)
-{
-	if (!p || --p->references)
-		return;
-	free(p->backend);
-	rte_free(p->table);
-	free(p);
-}
-
-/* Those of the pool or of its fallback that can take new flows, in order of their slots. */
-static uint32_t pool_list_part(const struct service_settings *s, bool fallback, bool directed,
-	struct maglev_backend *ret_list)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < s->backend_slots; i++) {
-		const struct service_backend *b = &s->backend[i];
-		uint32_t weight = directed ? s->weight_in_force[i] : b->weight * WEIR_WEIGHT_UNIT;
-
-		if (b->state != WEIR_BACKEND_UP || weight == 0 || b->fallback != fallback)
-			continue;
-		memset(&ret_list[count], 0, sizeof(ret_list[count]));
-		memcpy(ret_list[count].address, b->address, sizeof(b->address));
-		ret_list[count].port = ntohs(b->port_be);
-		ret_list[count].weight = weight;
-		ret_list[count].slot = (uint16_t)i;
-		count++;
-	}
-	return count;
-}
-
-static uint32_t pool_list(const struct service_settings *s, struct maglev_backend *ret_list)
-{
-	/* Whoever else can: directives that eject everybody would be worse than none. */
-	for (uint32_t part = 0; part < 4; part++) {
-		uint32_t count = pool_list_part(s, part >= 2, part % 2 == 0, ret_list);
-
-		if (count)
-			return count;
-	}
-	return 0;
-}
-
-static int pool_create(struct maglev_backend *list, uint32_t count, const struct hash_seed *seed,
-	struct service_pool **ret_pool)
-{
-	struct service_pool *p = calloc(1, sizeof(*p));
-	int ret;
-
-	if (!p)
-		return -ENOMEM;
-	p->references = 1;
-	p->count = count;
-	if (count) {
-		p->table = rte_malloc("maglev", MAGLEV_SIZE * sizeof(p->table[0]), 64);
-		ret = p->table ? maglev_build(p->table, list, count, seed) : -ENOMEM;
-		if (ret) {
-			pool_release(p);
-			return ret;
-		}
-	}
-	p->backend = list;
-	*ret_pool = p;
-	return 0;
-}
-
-/* Give s its pool: that of old when it is the same, as a table takes a millisecond or more to build. */
-static int pool_attach(struct service_settings *s, const struct service_settings *old,
-	const struct hash_seed *seed)
-{
-	struct maglev_backend *list = calloc(s->backend_slots + 1, sizeof(*list));
-	uint32_t count;
-	int ret;
-
-	if (!list)
-		return -ENOMEM;
-	count = pool_list(s, list);
-	if (old && old->pool->count == count &&
-		memcmp(old->pool->backend, list, count * sizeof(*list)) == 0) {
-		free(list);
-		s->pool = old->pool;
-		s->pool->references++;
-		ret = 0;
-	} else {
-		ret = pool_create(list, count, seed, &s->pool);
-		if (ret)
-			free(list);
-	}
-	if (ret == 0) {
-		s->maglev = s->pool->table;
-		pool_mark(s);
-	}
-	return ret;
-}
 
 int service_backend_find(const struct service_settings *s, const uint8_t address[16], uint16_t port)
 {
@@ -151,9 +46,17 @@ void service_settings_release(struct service_settings *s)
 	service_affinity_release(s->affinity);
 	per_source_release(s->per_source);
 	police_release(s->police);
-	pool_release(s->pool);
+	service_pools_release(s);
+	policy_set_release(s->policy_set);
 	rte_free(s->backend);
 	rte_free(s);
+}
+
+void service_policies_set(struct service_settings *s, struct policy_set *set)
+{
+	s->policy_set = set;
+	s->policies = set && set->place_count ? set : NULL;
+	s->judged = s->policies != NULL;
 }
 
 /* Settings with `slots` backend slots, the first of them as in old, and no pool yet. */
@@ -170,7 +73,12 @@ static struct service_settings *settings_alloc(
 	n->sources = NULL;
 	n->affinity = NULL;
 	n->pool = NULL;
+	n->pools = NULL;
+	n->pool_count = 0;
 	n->maglev = NULL;
+	n->judged = false;
+	n->policies = NULL;
+	n->policy_set = NULL;
 	n->per_source = NULL;
 	n->source_table = NULL;
 	n->source_epoch = 0;
@@ -224,6 +132,7 @@ static void backend_set(struct service_backend *b, const struct weir_config_back
 	b->weight = config->weight;
 	b->state = config->state;
 	b->fallback = config->fallback;
+	b->pool = config->pool;
 	b->neighbour = config->neighbour;
 }
 
@@ -342,7 +251,7 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		ret = ports_configure(n, sources, config->source_count);
 	if (ret == 0) {
 		service_weights_follow(n);
-		ret = pool_attach(n, old, seed);
+		ret = service_pools_attach(n, old, config->pool_count, seed);
 	}
 	if (ret == 0)
 		ret = service_affinity_attach(n, old, config, seed);
@@ -413,6 +322,7 @@ static struct service_settings *settings_copy(const struct service_settings *old
 	n->affinity = old->affinity;
 	if (n->affinity)
 		n->affinity->references++;
+	service_policies_set(n, policy_set_hold(old->policy_set));
 	return n;
 }
 
@@ -436,7 +346,7 @@ int service_settings_update(const struct service_settings *old,
 	ret = backends_update(n, updates, count, err, err_size);
 	if (ret == 0) {
 		service_weights_follow(n);
-		ret = pool_attach(n, old, seed);
+		ret = service_pools_attach(n, old, old->pool_count, seed);
 	}
 	if (ret) {
 		service_settings_release(n);
@@ -488,7 +398,7 @@ int service_settings_direct(const struct service_settings *old, const struct has
 		return -ENOMEM;
 	if (weights)
 		service_weights_follow(n);
-	ret = pool_attach(n, old, seed);
+	ret = service_pools_attach(n, old, old->pool_count, seed);
 	if (ret == 0 && police)
 		ret = police_renew(n, old, seed, clock_ns);
 	if (ret) {

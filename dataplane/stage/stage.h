@@ -24,6 +24,8 @@
 #include <stdint.h>
 
 struct fragment_table;
+struct policy_core;
+struct policy_set;
 
 #define STAGE_BURST 64u /* packets in a burst, at most */
 
@@ -49,6 +51,9 @@ struct stage_core {
 	/* By slot; NULL where this core never touches the service. Set by the main thread before the
 	 * service is published, cleared after nothing of it is queued any more. */
 	struct weir_service_cell *service_cell[WEIR_MAX_SERVICES];
+	struct policy_core *policy; /* owned; for running any */
+	/* For packets that are no service's; NULL: none. Of the generation that the core is in. */
+	const struct policy_set *outside;
 	struct fragment_table *fragments; /* owned; NULL on cores that do not receive */
 	uint32_t drop_count;
 	struct rte_mbuf *drops[STAGE_BURST]; /* counted already, to be freed in one go */

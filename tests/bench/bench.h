@@ -72,11 +72,14 @@ enum {
 	BENCH_PORTS
 };
 
+struct policy_image;
+
 struct bench {
 	enum weir_mode mode;
 	int family; /* 4 or 6 */
 	uint32_t flows;
 	uint32_t capacity; /* of the flow table */
+	struct policy_image *policy; /* owned; NULL: none judges the packets */
 	bool per_source; /* every client has a budget of its own, which it does not use up */
 	uint64_t tsc_hz;
 	uint64_t memory_bytes; /* for flow tables */
@@ -143,6 +146,8 @@ void bench_checksums_set(int family, uint8_t *frame, uint16_t length);
 void bench_set_check(struct bench *b);
 
 /* path.c: the fast path under test */
+/* A policy's object; the program ends when it cannot be read. */
+struct policy_image *bench_policy_read(const char *path);
 void bench_path_create(struct bench *b);
 void bench_path_destroy(struct bench *b);
 /* What a run took. */

@@ -22,6 +22,7 @@ struct options {
 	bool json_only;
 	bool small_pages;
 	bool per_source; /* only the cases with limits per source */
+	const char *policy; /* only the cases with this policy: an object */
 	unsigned int repetitions;
 	int cpu;
 	int family; /* 0: both */
@@ -151,7 +152,9 @@ static void stages_print(const struct series *s)
 static void series_print(const struct bench *b, struct series *s, struct figure *floor)
 {
 	const char *mode = b->mode == WEIR_MODE_NAT ? "nat" : "dsr";
-	const char *name = b->per_source ? "fastpath-per-source" : "fastpath";
+	const char *name = b->per_source ? "fastpath-per-source" :
+		b->policy		 ? "fastpath-policy" :
+					   "fastpath";
 	double median = figure_sort(&s->cycles);
 
 	floor_median = figure_sort(floor);
@@ -317,7 +320,8 @@ static void usage(FILE *f)
 {
 	fprintf(f,
 		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--no-hugepages]\n"
-		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--per-source]\n"
+		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--per-source] "
+		"[--policy OBJECT]\n"
 		"                  [--testpmd MIN,MEDIAN,MAX]\n");
 }
 
@@ -333,6 +337,7 @@ static void options_read(int argc, char **argv)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "flows", required_argument, NULL, 'n' },
 		{ "per-source", no_argument, NULL, 'p' },
+		{ "policy", required_argument, NULL, 'o' },
 		{ "testpmd", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -369,6 +374,9 @@ static void options_read(int argc, char **argv)
 		case 'p':
 			options.per_source = true;
 			break;
+		case 'o':
+			options.policy = optarg;
+			break;
 		case 't':
 			if (sscanf(optarg, "%lf,%lf,%lf", &options.testpmd[0], &options.testpmd[1],
 				    &options.testpmd[2]) == 3)
@@ -387,6 +395,10 @@ static void options_read(int argc, char **argv)
 
 static void cases_measure(struct bench *b)
 {
+	if (options.policy) {
+		hits_measure(b);
+		return;
+	}
 	if (!options.per_source) {
 		hits_measure(b);
 		if (b->flows > 1 && b->flows <= 1000000)
@@ -415,6 +427,9 @@ int main(int argc, char **argv)
 		memory_mib =
 			512 + (unsigned int)(flow_table_bytes(FLOW_TABLE_MAX, true, true) >> 19);
 	}
+	/* Before: the child that reads it may not have much memory, and EAL takes much. */
+	if (options.policy)
+		b.policy = bench_policy_read(options.policy);
 	hugepages = bench_eal_start(&b, options.cpu, memory_mib, !options.small_pages);
 	bench_set_create(&b);
 	for (int mode = WEIR_MODE_NAT; mode <= WEIR_MODE_DSR; mode++) {
@@ -432,6 +447,7 @@ int main(int argc, char **argv)
 		}
 	}
 	testpmd_print();
+	free(b.policy);
 	rte_eal_cleanup();
 	return 0;
 }

@@ -3,6 +3,8 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
+#include "ebpf/engine/image.h"
+#include "ebpf/engine/object.h"
 #include "tests/bench/bench.h"
 
 #include <rte_cycles.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define POLICY_ID	   1
 #define SERVICE_NAME	   "bench"
 /* The made-up clock goes on as if ten million packets came in a second. */
 #define PACKETS_PER_SECOND 10000000
@@ -30,6 +33,7 @@ struct config_message {
 	struct weir_config_backend backends[BENCH_BACKENDS];
 	struct weir_config_source sources[BENCH_SOURCES];
 	struct weir_config_neighbour neighbours[BENCH_BACKENDS];
+	struct weir_config_policy policy;
 };
 
 static void config_fill(const struct bench *b, struct config_message *c)
@@ -44,7 +48,9 @@ static void config_fill(const struct bench *b, struct config_message *c)
 		.backend_count = BENCH_BACKENDS,
 		.source_count = nat ? BENCH_SOURCES : 0,
 		.neighbour_count = BENCH_BACKENDS,
+		.policy_count = b->policy != NULL,
 	};
+	c->policy = (struct weir_config_policy){ .id = POLICY_ID, .name = "bench" };
 	for (int i = 0; i < BENCH_PORTS; i++) {
 		snprintf(c->ports[i].name, sizeof(c->ports[i].name), "port%d", i);
 		c->ports[i].kind = WEIR_PORT_CAPTURE;
@@ -68,6 +74,7 @@ static void config_fill(const struct bench *b, struct config_message *c)
 		.flow_capacity = b->capacity,
 		.backend_count = BENCH_BACKENDS,
 		.source_count = nat ? BENCH_SOURCES : 0,
+		.policy_count = b->policy != NULL,
 	};
 	bench_address_service(b->family, c->service.address);
 	for (uint32_t i = 0; i < BENCH_BACKENDS; i++) {
@@ -93,10 +100,36 @@ static void config_fill(const struct bench *b, struct config_message *c)
 /* Without sources, as in dsr, the arrays behind them move up. */
 static size_t config_pack(struct config_message *c)
 {
+	const size_t behind = sizeof(c->neighbours) + c->header.policy_count * sizeof(c->policy);
+
 	if (c->header.source_count)
-		return sizeof(*c);
-	memmove(c->sources, c->neighbours, sizeof(c->neighbours));
-	return sizeof(*c) - sizeof(c->sources);
+		return offsetof(struct config_message, neighbours) + behind;
+	memmove(c->sources, c->neighbours, behind);
+	return offsetof(struct config_message, sources) + behind;
+}
+
+struct policy_image *bench_policy_read(const char *path)
+{
+	struct policy_image *image;
+	char err[512] = "";
+
+	if (policy_object_read(path, &image, err, sizeof(err)))
+		bench_fail("%s: %s", path, err);
+	return image;
+}
+
+/* As the daemon would after verifying it: objects of our own are not asked about here. */
+static void policy_hand_over(struct bench *b)
+{
+	const struct weir_policy_stage stage = {
+		.id = POLICY_ID,
+		.image_bytes = b->policy->size,
+		.flags = WEIR_POLICY_F_VERIFIED,
+	};
+	char err[256] = "";
+
+	if (fastpath_policy_stage(b->fp, &stage, b->policy, NULL, 0, err, sizeof(err)))
+		bench_fail("the policy is refused: %s", err);
 }
 
 void bench_path_create(struct bench *b)
@@ -120,6 +153,8 @@ void bench_path_create(struct bench *b)
 	int rc = fastpath_create(&params, &b->fp);
 	if (rc)
 		bench_fail("fastpath_create: %s", strerror(-rc));
+	if (b->policy)
+		policy_hand_over(b);
 	config_fill(b, &config);
 	size_t length = config_pack(&config);
 	if (weir_config_validate(&config, length, err, sizeof(err)))

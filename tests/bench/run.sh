@@ -67,6 +67,8 @@ for option in "$@"; do
 	*) exit "$status" ;;
 	esac
 done
+"$build/tests/bench/weir-bench" --policy "$build/tests/bench/empty.o" --mode nat --flows 10000 "${options[@]}" ||
+	status=1
 if [ "$(id -u)" -ne 0 ]; then
 	echo "run.sh: no figures of policies (the kernel's verifier is asked, which takes root)" >&2
 	exit "$status"

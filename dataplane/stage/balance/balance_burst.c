@@ -100,22 +100,25 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	struct placement *to, enum weir_drop_reason *ret_reason, const bool nat, const bool ipv6)
 {
 	const struct service_allowance *allowance;
-	const struct packet *p = packet_of(m);
+	struct packet *p = packet_of(m);
 	const struct service_settings *s = w->settings;
 	const struct service_backend *b;
+	const uint16_t *table = s->maglev;
 	const size_t size = ipv6 ? 16 : 4;
 	uint16_t port_be;
 
-	if (unlikely(!s->maglev)) {
+	if (unlikely(p->pool))
+		table = room_routed(w, p);
+	if (unlikely(!table)) {
 		*ret_reason = WEIR_DROP_NO_BACKEND;
 		return false;
 	}
-	to->backend = maglev_slot(s->maglev, p->hash);
-	if (unlikely(s->affinity))
+	to->backend = maglev_slot(table, p->hash);
+	if (unlikely(s->affinity) && !p->pool)
 		to->backend = service_choose(s, p->hash, work_addrs(m, p, ipv6), w->now_ns, true);
 	allowance = __atomic_load_n(&w->worker->service->allowance, __ATOMIC_ACQUIRE);
 	if (unlikely(allowance != NULL) && !p->flow && work_opens(w, p) &&
-		!room_find(w, p, allowance, &to->backend)) {
+		!room_find(w, p, allowance, table, &to->backend)) {
 		*ret_reason = WEIR_DROP_SHED;
 		return false;
 	}
@@ -368,9 +371,10 @@ static uint32_t count_new_flows(const struct work *w, const struct placing *all,
 	return count;
 }
 
-/* New flows that their source may not open are gone before they claim anything of the service's. */
-static __rte_noinline void sources_admit(const struct work *w, struct placing *all)
+/* New flows that their source or class may not open are gone before they claim anything of the service's. */
+static __rte_noinline void flows_admit(const struct work *w, struct placing *all)
 {
+	enum weir_drop_reason why[STAGE_BURST];
 	uint64_t hash[STAGE_BURST];
 	bool may[STAGE_BURST];
 	uint32_t count = 0;
@@ -386,11 +390,12 @@ static __rte_noinline void sources_admit(const struct work *w, struct placing *a
 				j++;
 			if (j == count) {
 				hash[count] = p->hash;
-				may[count++] = limit_source_flow(w, *m);
+				may[count] = room_admits(w, *m, &why[count]);
+				count++;
 			}
 			if (!may[j]) {
 				cell_add(&w->worker->cell->offered, 1);
-				stage_drop(w->core, *m, WEIR_DROP_SOURCE_CONNECTIONS);
+				stage_drop(w->core, *m, why[j]);
 				*m = NULL;
 				continue;
 			}
@@ -494,8 +499,8 @@ static __rte_always_inline uint16_t balance_body(
 	all.pkts = pkts;
 	all.burst = n;
 	buckets_hold(&all);
-	if (unlikely(w->settings->source_table))
-		sources_admit(w, &all);
+	if (unlikely(w->settings->source_table || w->settings->judged))
+		flows_admit(w, &all);
 	grant_new_flows(w, &all);
 	prepare(w, &all, nat, ipv6);
 	for (uint16_t i = 0; i < all.count; i++) {

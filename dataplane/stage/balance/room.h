@@ -13,11 +13,19 @@
  * fair share of what is in flight; else the least loaded of three choices from the same table that has
  * room. A source that has its backend by affinity has no other choice.
  *
+ * table    that the first choice is from
  * backend  the first choice; replaced
  * Returns false when none has room.
  */
 __rte_noinline bool room_find(const struct work *w, const struct packet *p,
-	const struct service_allowance *allowance, uint16_t *backend);
+	const struct service_allowance *allowance, const uint16_t *table, uint16_t *backend);
+
+/* The table of the pool that a policy wants; when nobody in it can serve, that of the main one, for good. */
+__rte_noinline const uint16_t *room_routed(const struct work *w, struct packet *p);
+
+/* Whether its source and its class let a packet open a flow now. */
+__rte_noinline bool room_admits(
+	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason *ret_reason);
 
 /* Nobody can serve. A known flow has ended by that: the next SYN of its client begins a new one. */
 __rte_noinline void room_refuse(

@@ -3,6 +3,8 @@
 #include "dataplane/service/load.h"
 #include "dataplane/stage/answer/answer.h"
 #include "dataplane/stage/balance/room.h"
+#include "dataplane/stage/limit/limit.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/table/maglev.h"
 
 /* How many backends are asked, and by what the hash is varied for those after the first. */
@@ -11,17 +13,16 @@ static const uint64_t keys[CHOICES] = { 0, UINT64_C(0xa0761d6478bd642f),
 	UINT64_C(0xe7037ed1a0b428db) };
 
 __rte_noinline bool room_find(const struct work *w, const struct packet *p,
-	const struct service_allowance *allowance, uint16_t *backend)
+	const struct service_allowance *allowance, const uint16_t *table, uint16_t *backend)
 {
 	const struct service_settings *s = w->settings;
-	const uint32_t choices = s->affinity ? 1 : CHOICES;
+	const uint32_t choices = s->affinity && !p->pool ? 1 : CHOICES;
 	const bool yellow = p->flags & PACKET_F_YELLOW;
 	uint16_t best = *backend;
 	uint32_t least = UINT32_MAX;
 
 	for (uint32_t i = 0; i < choices; i++) {
-		const uint16_t at =
-			i ? maglev_slot(s->maglev, hash_mix(p->hash, keys[i])) : *backend;
+		const uint16_t at = i ? maglev_slot(table, hash_mix(p->hash, keys[i])) : *backend;
 		const struct service_allowance *a = &allowance[at];
 		const uint32_t n = service_in_flight(w->worker->service, at);
 
@@ -41,6 +42,28 @@ __rte_noinline bool room_find(const struct work *w, const struct packet *p,
 		cell_add(&w->worker->cell->spilled, 1);
 	*backend = best;
 	return least != UINT32_MAX;
+}
+
+__rte_noinline const uint16_t *room_routed(const struct work *w, struct packet *p)
+{
+	const struct service_settings *s = w->settings;
+	const struct service_pool *pool = p->pool <= s->pool_count ? s->pools[p->pool - 1] : NULL;
+
+	if (likely(pool && pool->table))
+		return pool->table;
+	cell_add(&w->worker->cell->pool_empty, 1);
+	p->pool = 0;
+	return s->maglev;
+}
+
+__rte_noinline bool room_admits(
+	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason *ret_reason)
+{
+	*ret_reason = WEIR_DROP_SOURCE_CONNECTIONS;
+	if (w->settings->source_table && !limit_source_flow(w, m))
+		return false;
+	*ret_reason = WEIR_DROP_LIMIT_CLASS;
+	return !w->settings->judged || policy_class_flow(w, packet_of(m));
 }
 
 __rte_noinline void room_refuse(

@@ -2,6 +2,7 @@
 
 #include "dataplane/net/rewrite.h"
 #include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/service/service_private.h"
 #include "dataplane/stage/service/service_stage.h"
 
@@ -142,6 +143,17 @@ static __rte_noinline bool classify_other(struct stage_core *c, const struct ser
 	return true;
 }
 
+/* A packet that is no service's: the kernel's, unless a policy for those drops it. */
+static void foreign(struct stage_core *c, const struct port *port, struct rte_mbuf *m)
+{
+	enum weir_drop_reason reason;
+
+	if (unlikely(c->outside != NULL) && policy_outside_drops(c, m, &reason))
+		stage_drop(c, m, reason);
+	else
+		stage_pass_to_kernel(c, port, m, WEIR_DROP_NO_SERVICE);
+}
+
 static_assert(SERVICE_NONE == PACKET_NO_SERVICE, "what lookups return goes into packets as it is");
 
 uint16_t service_stage_burst(struct stage_core *c, const struct service_table *table,
@@ -159,7 +171,7 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 		else if (!classify_other(c, table, seed, pkts[i], p))
 			continue;
 		if (unlikely(p->service == PACKET_NO_SERVICE)) {
-			stage_pass_to_kernel(c, port, pkts[i], WEIR_DROP_NO_SERVICE);
+			foreign(c, port, pkts[i]);
 			continue;
 		}
 		attribute(c, &run, p);

@@ -97,6 +97,10 @@ bool trace_is_complete(const struct trace *t); /* all that were asked for are fo
 /* After receive: choose packets and mark them. */
 void trace_mark(struct trace_core *tc, struct rte_mbuf **pkts, uint16_t n);
 
+/* A policy has judged a packet; also one that is only observed. */
+void trace_policy(
+	struct trace_core *tc, struct rte_mbuf *m, uint8_t number, uint32_t verdict, bool observed);
+
 /* These packets went through a stage. w: NULL on the receive side. */
 void trace_note(struct trace_core *tc, const struct work *w, enum weir_stage stage,
 	struct rte_mbuf **pkts, uint16_t n);

@@ -2,6 +2,7 @@
 
 #include "dataplane/net/filter.h"
 #include "dataplane/stage/flow/flow_stage.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/trace/trace_private.h"
 #include "dataplane/table/flow_table.h"
 
@@ -218,6 +219,22 @@ static void note_one(struct trace_core *tc, const struct work *w, enum weir_stag
 	default:
 		break;
 	}
+}
+
+void trace_policy(
+	struct trace_core *tc, struct rte_mbuf *m, uint8_t number, uint32_t verdict, bool observed)
+{
+	struct trace_slot *s = slot_of(tc, m);
+
+	if (!s || number >= WEIR_MAX_POLICIES_PER_SERVICE)
+		return;
+	s->policy[number] = (struct weir_trace_policy){
+		.action = (uint8_t)policy_action(verdict),
+		.observed = observed,
+		.argument = (uint16_t)WEIR_VERDICT_ARGUMENT(verdict),
+	};
+	s->policy_count = number + 1;
+	s->mark = policy_mark(m);
 }
 
 void trace_note(struct trace_core *tc, const struct work *w, enum weir_stage stage,

@@ -232,6 +232,11 @@ static uint8_t last_stage(const struct trace_slot *s)
 	if (s->verdict == WEIR_TRACE_DROPPED && s->reason == WEIR_DROP_WORKER_RING_FULL)
 		return WEIR_STAGE_DISPATCH;
 	uint32_t last = 31u - (uint32_t)__builtin_clz(s->stages);
+
+	/* Services without policies have no such stage. */
+	if (last == WEIR_STAGE_DISPATCH && s->reason != WEIR_DROP_POLICY &&
+		s->reason != WEIR_DROP_POLICY_ERROR && s->reason != WEIR_DROP_LIMIT_CLASS)
+		last = WEIR_STAGE_POLICY;
 	return (uint8_t)RTE_MIN(last + 1, (uint32_t)WEIR_STAGE_TRANSMIT);
 }
 
@@ -278,6 +283,11 @@ static void record_fill(const struct trace *t, const struct trace_clock *clock,
 	r->payload = p->verdict == PARSE_ICMP_ERROR ? 0 : p->payload_length;
 	r->backend_port = s->backend_port;
 	memcpy(r->backend_address, s->backend_address, sizeof(r->backend_address));
+	r->policy_count = s->policy_count;
+	memcpy(r->policy, s->policy, sizeof(r->policy));
+	r->mark = s->mark;
+	r->pool = p->pool;
+	r->policy_class = p->policy_class;
 	r->received_length = s->length[0];
 	r->left_length = s->length[1];
 	ways_fill(t, s, r);

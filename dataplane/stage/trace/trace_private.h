@@ -33,6 +33,9 @@ struct trace_slot {
 	uint8_t placement; /* enum weir_trace_placement */
 	uint8_t backend_address[16];
 	uint16_t backend_port;
+	uint8_t policy_count;
+	struct weir_trace_policy policy[WEIR_MAX_POLICIES_PER_SERVICE];
+	uint32_t mark;
 	bool matched; /* the filter, as it came in */
 	bool wanted; /* decided at the end */
 	uint32_t kept[2]; /* bytes of the frame as it came and as it left */

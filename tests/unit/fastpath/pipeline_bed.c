@@ -277,6 +277,9 @@ int bed_try_apply(struct bed *b)
 		.service_count = b->service_count,
 		.neighbour_count = b->neighbour_count,
 		.hop_group_count = b->group_count,
+		.policy_count = b->policy_count,
+		.class_count = b->class_count,
+		.outside_policy_count = b->outside_count,
 	};
 	struct port *ports[BED_PORTS];
 	size_t length = 0;
@@ -290,6 +293,7 @@ int bed_try_apply(struct bed *b)
 		header.backend_count += b->backend_count[i];
 		header.source_count += b->service[i].source_count;
 	}
+	b->service[0].first_policy = b->outside_count;
 	append(body, &length, &header, sizeof(header));
 	for (uint32_t i = 0; i < b->port_count; i++) {
 		struct weir_config_port port = { .kind = b->port[i].port.kind };
@@ -307,6 +311,8 @@ int bed_try_apply(struct bed *b)
 			b->service[i].source_count * sizeof(b->source[0]));
 	append(body, &length, b->neighbour, b->neighbour_count * sizeof(b->neighbour[0]));
 	append(body, &length, b->group, b->group_count * sizeof(b->group[0]));
+	append(body, &length, b->policy, b->policy_count * sizeof(b->policy[0]));
+	append(body, &length, b->class, b->class_count * sizeof(b->class[0]));
 	b->err[0] = '\0';
 	return fastpath_apply(
 		b->fp, (const struct weir_config *)body, length, ports, b->err, sizeof(b->err));

@@ -21,6 +21,7 @@
 #define BED_SERVICES 8
 #define BED_BACKENDS 128
 #define BED_GROUPS   2
+#define BED_POLICIES 8
 #define BED_HZ	     UINT64_C(1000000000) /* the made-up clock counts nanoseconds */
 #define BED_MS	     UINT64_C(1000000)
 #define BED_SECOND   UINT64_C(1000000000)
@@ -67,6 +68,12 @@ struct bed {
 	struct weir_config_neighbour neighbour[BED_BACKENDS];
 	uint32_t group_count;
 	struct weir_config_hop_group group[BED_GROUPS];
+	/* the first outside_count of no service's, then those of service 0; classes are service 0's */
+	uint32_t outside_count;
+	uint32_t policy_count;
+	struct weir_config_policy policy[BED_POLICIES];
+	uint32_t class_count;
+	struct weir_config_class class[BED_POLICIES];
 	char err[256];
 };
 
