@@ -34,6 +34,15 @@ def run(scenario, mode, seed, out):
     return figures.load(scenario, folder)
 
 
+def run_trusted(scenario, mode, seed, out, tries):
+    """Again when the machine was busy: what was measured then says nothing."""
+    for _ in range(tries):
+        one = run(scenario, mode, seed, out)
+        if figures.machine(one)["trusted"]:
+            break
+    return one
+
+
 def machine_line(mode, measured):
     text = (f"  {mode:<3}  generator late p99 {measured['late_p99'] * 1e3:.1f} ms, max {measured['late_max'] * 1e3:.0f}; "
             f"backends' timers max {measured['origin_late_max'] * 1e3:.0f}; CPU: "
@@ -70,6 +79,7 @@ def main():
     parser.add_argument("-o", "--out", default=os.environ.get("SCENARIO_OUT", "build/scenarios"))
     parser.add_argument("-s", "--seed", type=int, default=int(os.environ.get("SCENARIO_SEED", "1")))
     parser.add_argument("-m", "--mode", choices=MODES, action="append")
+    parser.add_argument("-t", "--tries", type=int, default=2, help="of a run during which the machine was busy")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BY_NAME]
@@ -78,7 +88,7 @@ def main():
     held = True
     for scenario in [BY_NAME[name] for name in options.names] or SCENARIOS:
         try:
-            runs = {mode: run(scenario, mode, options.seed, pathlib.Path(options.out))
+            runs = {mode: run_trusted(scenario, mode, options.seed, pathlib.Path(options.out), options.tries)
                     for mode in options.mode or MODES}
             held = compare(scenario, runs) and held
         except bed.Trouble as trouble:
