@@ -330,7 +330,21 @@ def judge_ramp(s, off, on):
     return [Check("refused", str(a), str(b), "<= 1/2 of off", 2 * b <= a), *judge_others(s, off, on)]
 
 
-JUDGES = {"steady": judge_steady, "slow": judge_slow, "dead": judge_dead, "flash": judge_flash,
+def judge_brief(_, off, on):
+    slow_off, slow_on = (1 - good_share(run, 5.5, 8) for run in (off, on))
+    crowd_off, crowd_on = (goodput_share(run, 8.5, 11) for run in (off, on))
+    controllers = {d["controller"] for d in on.weir["explain"]}
+    return [
+        Check("requests beyond the objective beside a slow backend", percent(slow_off), percent(slow_on),
+              "<= 0.6 x off", slow_on <= 0.6 * slow_off),
+        Check("goodput in a crowd, of the possible", percent(crowd_off), percent(crowd_on), ">= 40 %, 2 x off",
+              crowd_on >= max(0.4, 2 * crowd_off)),
+        Check("controllers that explain what they did", "-", " ".join(sorted(controllers)), "weights and shed",
+              {"weights", "shed"} <= controllers),
+    ]
+
+
+JUDGES = {"brief": judge_brief, "steady": judge_steady, "slow": judge_slow, "dead": judge_dead, "flash": judge_flash,
           "attack": judge_attack, "attack-each": judge_attack, "ramp": judge_ramp}
 
 

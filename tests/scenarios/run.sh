@@ -11,7 +11,11 @@
 # shellcheck source=tests/e2e/world.sh
 . "$(dirname "$0")/../e2e/world.sh"
 missing=$(world_missing)
-[ -n "${WEIR_WORLD:-}" ] || [ -z "$missing" ] || { echo "scenarios: $missing" >&2; exit 1; }
+if [ -z "${WEIR_WORLD:-}" ] && [ -n "$missing" ]; then
+	[[ " $* " != *" --tap "* ]] || { echo "1..0 # SKIP $missing"; exit 0; }
+	echo "scenarios: $missing" >&2
+	exit 1
+fi
 world_enter "$@"
 
 # client (10.16.0.0/16 are all its own) -- front weir back -- origins (10.2.0.11 and so on)

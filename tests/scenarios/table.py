@@ -104,5 +104,9 @@ SCENARIOS = [
              ((0, 0.2), (8, 0.8, 15.0), (30, 0.2)), only="forecast"),
 ]
 
-BY_NAME = {s.name: s for s in SCENARIOS}
+# For the test suite: seconds, and judged with wide bounds.
+BRIEF = Scenario("brief", "one backend ten times slower, then a crowd", 12, (4, 11), ((0, 0.6),),
+                 crowd=((8, 2.4), (11, 0.0)), changes=((4, 3, 3, "slow=10"),))
+
+BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF)}
 CONTROLLERS = ("weights", "shed", "sources", "forecast")
