@@ -9,6 +9,10 @@
 
 #include <jansson.h>
 
+/* What can be decided, in the words of `action`. */
+#define ADAPT_ACTION_COUNT 13
+extern const char *const adapt_actions[ADAPT_ACTION_COUNT];
+
 /* A decision about backend b (NULL: the service) without figures yet. */
 struct adapt_decision decision_make(const struct adapt_signals *s, enum adapt_controller controller,
 	const char *action, const struct adapt_backend_signals *b);

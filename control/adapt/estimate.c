@@ -78,11 +78,19 @@ void estimate_window_clear(struct estimate_service *e)
 		e->slices[i].h.count = 0;
 }
 
-static void latency_step(struct estimate_backend *b, const struct adapt_backend_signals *s,
-	const struct adapt_gains *g, double ticks)
+/* What is the same for all backends of a tick. */
+struct shares {
+	double tick_s;
+	double keep; /* what the tick leaves of many answers, and of few */
+	double keep_few;
+	double rate;
+	double in_flight;
+};
+
+static void latency_step(
+	struct estimate_backend *b, const struct adapt_backend_signals *s, const struct shares *t)
 {
-	double keep = 1 - adapt_share(b->samples > KEEP ? g->latency : KEEP_SHARE, ticks);
-	b->samples *= keep;
+	b->samples *= b->samples > KEEP ? t->keep : t->keep_few;
 	if (s->answered == 0)
 		return;
 	double n = (double)s->answered;
@@ -108,14 +116,14 @@ static void latency_step(struct estimate_backend *b, const struct adapt_backend_
 	b->samples += n;
 }
 
-static void wait_step(struct estimate_backend *b, const struct adapt_backend_signals *s,
-	const struct adapt_gains *g, double ticks)
+static void wait_step(
+	struct estimate_backend *b, const struct adapt_backend_signals *s, const struct shares *t)
 {
-	double tick_s = ticks * (double)ADAPT_TICK_NS / 1e9;
+	double tick_s = t->tick_s;
 	double answered = (double)s->answered / tick_s;
 	double asked = (double)(s->requests > s->new_flows ? s->requests : s->new_flows) / tick_s;
-	b->rate += adapt_share(g->rate, ticks) * (answered - b->rate);
-	b->in_flight += adapt_share(0.5, ticks) * (s->in_flight - b->in_flight);
+	b->rate += t->rate * (answered - b->rate);
+	b->in_flight += t->in_flight * (s->in_flight - b->in_flight);
 	double rate = fmax(fmax(b->rate, asked), 0.3 / tick_s);
 	double expected = isnan(b->latency) ? 0 : fmax(b->rate, asked) * b->latency;
 	double now = fmin(s->in_flight, b->in_flight);
@@ -172,7 +180,7 @@ static double pool_median(const struct estimate_backend *of, const struct adapt_
 }
 
 /* Histograms come every few ticks: each reading makes a slice of the window. */
-static void window_step(struct estimate_service *e, const struct estimate_backend *of,
+static bool window_step(struct estimate_service *e, const struct estimate_backend *of,
 	const struct adapt_signals *s)
 {
 	struct estimate_slice *slice = &e->slices[e->next];
@@ -180,7 +188,7 @@ static void window_step(struct estimate_service *e, const struct estimate_backen
 	for (size_t i = 0; i < s->backend_count; i++)
 		read |= s->backends[i].tail != NULL;
 	if (!read)
-		return;
+		return false;
 	*slice = (struct estimate_slice){ .at_ns = s->now_ns };
 	for (size_t i = 0; i < s->backend_count; i++) {
 		const struct adapt_histogram *h = s->backends[i].tail;
@@ -192,6 +200,7 @@ static void window_step(struct estimate_service *e, const struct estimate_backen
 		slice->sum_s += isnan(of[i].latency) ? 0 : of[i].latency * (double)h->count;
 	}
 	e->next = (e->next + 1) % ESTIMATE_WINDOW;
+	return true;
 }
 
 static void tail_step(struct estimate_service *e, const struct adapt_signals *s,
@@ -226,11 +235,16 @@ void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 {
 	double ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS;
 	double target = settings->gains.shed_target * settings->objective_s;
+	const struct shares shares = { .tick_s = (double)s->elapsed_ns / 1e9,
+		.keep = 1 - adapt_share(settings->gains.latency, ticks),
+		.keep_few = 1 - adapt_share(KEEP_SHARE, ticks),
+		.rate = adapt_share(settings->gains.rate, ticks),
+		.in_flight = adapt_share(0.5, ticks) };
 	for (size_t i = 0; i < s->backend_count; i++) {
 		struct estimate_backend *b = &of[i];
-		latency_step(b, &s->backends[i], &settings->gains, ticks);
-		wait_step(b, &s->backends[i], &settings->gains, ticks);
-		calm_step(b, &s->backends[i], (double)s->elapsed_ns / 1e9);
+		latency_step(b, &s->backends[i], &shares);
+		wait_step(b, &s->backends[i], &shares);
+		calm_step(b, &s->backends[i], shares.tick_s);
 		b->slow = isnan(b->latency) ? b->wait :
 			isnan(b->wait)	    ? b->latency :
 					      fmax(b->latency, b->wait);
@@ -240,8 +254,11 @@ void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 		of[i].ratio = e->pool > 0 ? of[i].slow / e->pool : NAN;
 	if (target > 0 && e->spread == 0)
 		e->spread = 0.4 * target;
-	window_step(e, of, s);
-	tail_step(e, s, settings, ticks);
+	e->tail_ticks += ticks;
+	if (window_step(e, of, s)) {
+		tail_step(e, s, settings, e->tail_ticks);
+		e->tail_ticks = 0;
+	}
 	e->over = (double)s->shed > 0.01 * fmax(1, (double)s->offered) ||
 		(target > 0 && e->pool + e->spread > target);
 }

@@ -42,6 +42,7 @@ struct estimate_service {
 	bool over; /* sheds, or the pool as a whole is over the objective */
 	struct estimate_slice slices[ESTIMATE_WINDOW];
 	unsigned int next;
+	double tail_ticks; /* since the last slice */
 };
 
 /*

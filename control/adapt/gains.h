@@ -18,7 +18,7 @@
 	X(rate, "rate", 0.3, 0.01, 1, "share of a tick's answers in the smoothed rate")            \
 	X(tail, "tail", 0.05, 0.001, 1, "share of a window in the learned spread of the tail")     \
 	X(weights_out, "weights.out", 3, 1.5, 100, "so many times its pool's latency: an outlier") \
-	X(weights_band, "weights.band", 0.3, 0.05, 5, "slower than the pool by so much is slow")   \
+	X(weights_band, "weights.band", 0.3, 0.05, 100, "slower than the pool by so much is slow") \
 	X(weights_cut, "weights.cut", 0.1, 0.01, 1,                                                \
 		"an outlier keeps at least this of its weight")                                    \
 	X(weights_down, "weights.down", 0.5, 0.01, 1, "a slow one keeps at least this")            \

@@ -64,46 +64,52 @@ static void backend_fill(struct adapt_backend_signals *to, const struct reading_
 }
 
 static const struct reading_tail *tail_before(
-	const struct signals_past *p, const struct reading_backend *b)
+	const struct signals_past *p, const struct reading_backend *b, size_t guess)
 {
+	if (guess < p->tail_count && p->whose[guess].slot == b->slot)
+		return p->whose[guess].epoch == b->entry.epoch ? &p->tails[guess] : NULL;
 	for (size_t i = 0; i < p->tail_count; i++)
 		if (p->whose[i].slot == b->slot && p->whose[i].epoch == b->entry.epoch)
 			return &p->tails[i];
 	return NULL;
 }
 
-/* Differences of the tails, and what is there now for the next time. */
-static int tails_fill(
-	const struct reading_service *s, struct signals_past *past, struct adapt_signals *to)
+static void tail_fill(struct adapt_histogram *to, const struct reading_tail *now,
+	const struct reading_tail *before)
 {
-	struct adapt_histogram *made = calloc(s->backend_count + 1, sizeof(*made));
-	struct reading_tail *kept = calloc(s->backend_count + 1, sizeof(*kept));
+	if (before == NULL || now->count <= before->count) {
+		*to = (struct adapt_histogram){ 0 };
+		return;
+	}
+	to->count = 0;
+	for (size_t i = 0; i < ADAPT_HIST_BUCKETS; i++) {
+		to->bucket[i] = (uint32_t)since(now->bucket[i], before->bucket[i]);
+		to->count += to->bucket[i];
+	}
+}
+
+/* Differences of the tails; what is there now is taken over for the next time. */
+static int tails_fill(
+	struct reading_service *s, struct signals_past *past, struct adapt_signals *to)
+{
+	struct adapt_histogram *made = malloc((s->backend_count + 1) * sizeof(*made));
 	struct past_backend *whose = calloc(s->backend_count + 1, sizeof(*whose));
-	if (made == NULL || kept == NULL || whose == NULL) {
+	if (made == NULL || whose == NULL) {
 		free(made);
-		free(kept);
 		free(whose);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < s->backend_count; i++) {
-		const struct reading_tail *now = &s->tails[i];
-		const struct reading_tail *before = tail_before(past, &s->backends[i]);
-		kept[i] = *now;
 		whose[i] = (struct past_backend){ s->backends[i].slot, s->backends[i].entry.epoch };
+		tail_fill(&made[i], &s->tails[i], tail_before(past, &s->backends[i], i));
 		to->backends[i].tail = &made[i];
-		for (size_t j = 0;
-			before != NULL && now->count > before->count && j < ADAPT_HIST_BUCKETS;
-			j++) {
-			uint64_t n = since(now->bucket[j], before->bucket[j]);
-			made[i].bucket[j] = (uint32_t)n;
-			made[i].count += (uint32_t)n;
-		}
 	}
 	free(past->tails);
 	free(past->whose);
-	past->tails = kept;
+	past->tails = s->tails;
 	past->whose = whose;
 	past->tail_count = s->backend_count;
+	s->tails = NULL;
 	to->tails = made;
 	return 0;
 }
@@ -160,10 +166,9 @@ static void heavy_set_fill(struct adapt_signals *to, const struct weir_heavy_set
 	}
 }
 
-static int sources_fill(const struct reading *now, const struct reading_service *s,
+static int sources_fill(const struct reading *now, struct reading_service *s,
 	struct signals_past *past, struct adapt_signals *to)
 {
-	size_t size = s->heavy_count * sizeof(*s->heavy);
 	bool comparable = past->heavy != NULL && past->heavy_count == s->heavy_count &&
 		now->taken_ns > past->heavy_ns;
 	if (comparable) {
@@ -176,17 +181,15 @@ static int sources_fill(const struct reading *now, const struct reading_service 
 			for (size_t j = 0; j < WEIR_HEAVY_SETS; j++)
 				heavy_set_fill(
 					to, &s->heavy[i].set[j], &past->heavy[i].set[j], seconds);
-		sources_merge(to);
+		if (s->heavy_count > 1)
+			sources_merge(to);
 		to->sources_ns = now->taken_ns - past->heavy_ns;
 	}
-	struct weir_heavy *kept = malloc(size + 1);
-	if (kept == NULL)
-		return -ENOMEM;
-	memcpy(kept, s->heavy, size);
 	free(past->heavy);
-	past->heavy = kept;
+	past->heavy = s->heavy;
 	past->heavy_count = s->heavy_count;
 	past->heavy_ns = now->taken_ns;
+	s->heavy = NULL;
 	return 0;
 }
 
@@ -205,19 +208,10 @@ static double busiest(
 	return most;
 }
 
-/* By its label, as the operator knows it. */
 static uint64_t dropped_since(
-	const struct reading_service *s, const struct reading_service *b, const char *reason)
+	const struct reading_service *s, const struct reading_service *b, enum weir_drop_reason why)
 {
-	static const char *const labels[] = {
-#define X(name, label, help) label,
-		WEIR_DROP_REASONS(X)
-#undef X
-	};
-	for (size_t i = 0; i < WEIR_DROP_COUNT; i++)
-		if (strcmp(labels[i], reason) == 0)
-			return since(s->dropped[i], b->dropped[i]);
-	return 0;
+	return since(s->dropped[why], b->dropped[why]);
 }
 
 static void service_fill(struct adapt_signals *to, const struct reading *before,
@@ -230,15 +224,15 @@ static void service_fill(struct adapt_signals *to, const struct reading *before,
 	to->bits = 8 * since(s->bytes, b->bytes);
 	to->offered = since(s->offered, b->offered);
 	to->forwarded = since(s->new_flows, b->new_flows);
-	to->shed = dropped_since(s, b, "shed");
-	to->policed = dropped_since(s, b, "source_policed") + dropped_since(s, b, "source_boxed");
-	to->ring_full = dropped_since(s, b, "worker_ring_full");
+	to->shed = dropped_since(s, b, WEIR_DROP_SHED);
+	to->policed = dropped_since(s, b, WEIR_DROP_SOURCE_POLICED) +
+		dropped_since(s, b, WEIR_DROP_SOURCE_BOXED);
+	to->ring_full = dropped_since(s, b, WEIR_DROP_WORKER_RING_FULL);
 	to->busy = busiest(before, now, s);
 }
 
 int signals_between(const struct reading *before, const struct reading *now,
-	const struct reading_service *of, struct signals_past *past,
-	struct adapt_signals *ret_signals)
+	struct reading_service *of, struct signals_past *past, struct adapt_signals *ret_signals)
 {
 	bool same_run =
 		before != NULL && before->start_ns == now->start_ns && before->pid == now->pid;

@@ -29,15 +29,15 @@ void signals_past_clear(struct signals_past *p);
 /*
  * The signals of one service. probes and the rest of what telemetry does not know are left 0.
  *
- * before      the reading before; NULL, or one that does not know the service as it is now: none can be made
- * past        kept for the next time
+ * before       the reading before; NULL, or one that does not know the service as it is now: none can be made
+ * of           in now; its tails and tables of heavy sources are taken over
+ * past         kept for the next time
  * ret_signals  free with signals_free()
  *
  * Returns 0, -EAGAIN (there is nothing to compare with yet) or -ENOMEM.
  */
 int signals_between(const struct reading *before, const struct reading *now,
-	const struct reading_service *of, struct signals_past *past,
-	struct adapt_signals *ret_signals);
+	struct reading_service *of, struct signals_past *past, struct adapt_signals *ret_signals);
 void signals_free(struct adapt_signals *s);
 
 #endif

@@ -198,8 +198,8 @@ static void in_force_note(struct adapted *a, const struct adapt_directive *direc
 		a->source_rate[i] = a->polices ? p->rate[i] : INFINITY;
 }
 
-static void service_step(struct adapted *a, const struct reading *now,
-	const struct reading_service *of, const struct model_service *s)
+static void service_step(struct adapted *a, const struct reading *now, struct reading_service *of,
+	const struct model_service *s)
 {
 	struct adapt_log log = { a, adapted_decide };
 	struct adapt_signals signals;
@@ -244,7 +244,7 @@ static void tick(struct adaptation *a)
 	for (size_t i = 0; i < a->count; i++) {
 		struct adapted *of = a->items[i];
 		const struct model_service *s = model_service_find(d->model, of->service, i);
-		const struct reading_service *r = reading_find(now, of->service, i);
+		struct reading_service *r = reading_find(now, of->service, i);
 
 		if (s && adapted_is_off(of))
 			off_step(of, s);

@@ -38,12 +38,13 @@ double adaptation_source_rate(
 /* A rise is expected: be ready for more than now. */
 bool adaptation_prepares(const struct adaptation *a, const char *service);
 
-/* What each service's controllers do now, for `top`: an object by service; NULL: out of memory. */
-json_t *adaptation_live(const struct adaptation *a);
+/* Say of each service of a list (of `name`) what its controllers do now, for `top`. */
+void adaptation_annotate(const struct adaptation *a, json_t *services);
 /* Modes that an operator has set by hand, as texts behind the others. */
 void adaptation_warn(const struct adaptation *a, json_t *warnings);
-/* For the exporter: how many services ret has been filled with, at most `room`. */
-size_t adaptation_metrics(const struct adaptation *a, struct metrics_adapt *ret, size_t room);
+/* For the exporter: malloc'ed, its texts borrowed until the next tick; NULL: none, or out of memory. */
+struct metrics_adapt *adaptation_metrics(
+	const struct adaptation *a, size_t *ret_count, double *ret_cost_s);
 
 /* The methods of the control API; each answers its call. */
 void adaptation_explain(struct daemon *d, struct rpc_call *call, const struct model_service *s);

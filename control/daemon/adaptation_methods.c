@@ -128,20 +128,64 @@ void adaptation_status(struct daemon *d, struct rpc_call *call, const struct mod
 	rpc_call_result(call, list);
 }
 
-json_t *adaptation_live(const struct adaptation *a)
+void adaptation_annotate(const struct adaptation *a, json_t *services)
 {
-	json_t *o = json_object();
+	json_t *item;
+	size_t i;
 
-	for (size_t i = 0; a && i < a->count; i++) {
-		const struct adapted *of = a->items[i];
+	json_array_foreach(services, i, item)
+	{
+		const char *name = json_string_value(json_object_get(item, "name"));
+		const struct adapted *of = a && name ? adapted_find(a, name, i) : NULL;
 		struct adapt_summary s;
 		char doing[160];
 
+		if (!of || adapted_is_off(of)) {
+			json_object_set_new(item, "adaptation", json_null());
+			continue;
+		}
 		adapt_service_summary(of->controllers, &s);
 		doing_print(of, &s, of->paused || a->paused, doing, sizeof(doing));
-		json_object_set_new(o, of->service, json_string(doing));
+		json_object_set_new(item, "adaptation", json_string(doing));
 	}
-	return o;
+}
+
+static void metrics_fill(struct metrics_adapt *to, const struct adapted *a)
+{
+	bool paused = a->paused || a->of->paused;
+	struct adapt_summary s;
+
+	adapt_service_summary(a->controllers, &s);
+	*to = (struct metrics_adapt){ .service = a->service,
+		.objective_s = a->settings.objective_s > 0 ? a->settings.objective_s : NAN,
+		.p99_s = s.p99,
+		.fair_rate = s.fair_rate,
+		.boxed = (double)s.boxed,
+		.ejected = (double)s.ejected,
+		.expected = s.ahead,
+		.actions = adapt_actions,
+		.decisions = a->decided_by_action,
+		.action_count = ADAPT_ACTION_COUNT };
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
+		enum adapt_mode mode = a->settings.mode[i];
+
+		to->controller[i] = adapt_controller_name((enum adapt_controller)i);
+		to->mode[i] = paused && mode == ADAPT_ON ? ADAPT_OBSERVE : mode;
+	}
+}
+static_assert(METRICS_CONTROLLERS == ADAPT_CONTROLLER_COUNT, "all controllers are exported");
+
+struct metrics_adapt *adaptation_metrics(
+	const struct adaptation *a, size_t *ret_count, double *ret_cost_s)
+{
+	size_t count = a ? a->count : 0;
+	struct metrics_adapt *list = calloc(count + 1, sizeof(*list));
+
+	*ret_count = 0;
+	*ret_cost_s = a ? (double)a->cost_ns / 1e9 : 0;
+	for (size_t i = 0; list && i < count; i++)
+		metrics_fill(&list[(*ret_count)++], a->items[i]);
+	return list;
 }
 
 void adaptation_warn(const struct adaptation *a, json_t *warnings)

@@ -5,6 +5,7 @@
 #ifndef WEIR_DAEMON_ADAPTATION_PRIVATE_H
 #define WEIR_DAEMON_ADAPTATION_PRIVATE_H
 
+#include "control/adapt/decision.h"
 #include "control/adapt/service.h"
 #include "control/adapt/signals.h"
 #include "control/daemon/adaptation.h"
@@ -34,6 +35,7 @@ struct adapted {
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
 	uint64_t decided; /* so far */
+	uint64_t decided_by_action[ADAPT_ACTION_COUNT];
 	struct kept_decision *decisions; /* owned ring of DECISIONS; NULL: none yet */
 
 	bool directed; /* the data plane may have something of ours in force */

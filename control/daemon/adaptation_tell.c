@@ -2,7 +2,6 @@
 
 /* What adaptation tells: directives to the data plane, decisions to those who ask and to the events. */
 
-#include "control/adapt/decision.h"
 #include "control/daemon/adaptation_private.h"
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
@@ -44,6 +43,8 @@ void adapted_decide(void *ctx, const struct adapt_decision *d)
 
 	a->decisions[a->decided++ % DECISIONS] =
 		(struct kept_decision){ .time_s = time_s, .d = *d };
+	for (size_t i = 0; i < ADAPT_ACTION_COUNT; i++)
+		a->decided_by_action[i] += !strcmp(adapt_actions[i], d->action);
 	if (!event_of(d, &kind))
 		return;
 	char object[160], text[512];

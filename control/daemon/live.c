@@ -32,17 +32,17 @@ void live_show(struct daemon *d, struct rpc_call *call)
 	bool unknown = false;
 	/* Not a live view's fault when there is no data plane: it shows that, too. */
 	json_t *services = now ? report_service_list(d->model, now, base) : json_array();
+	adaptation_annotate(d->adaptation, services);
 	json_t *backends = now ? live_backends(d, rpc_call_params(call), &unknown) : json_array();
 
 	rpc_call_result(call,
-		json_pack("{s:s, s:s, s:o, s:o, s:b, s:i, s:b, s:o, s:o, s:o, s:o}", "instance",
+		json_pack("{s:s, s:s, s:o, s:o, s:b, s:i, s:b, s:o, s:o, s:o}", "instance",
 			d->options.instance, "version", WEIR_VERSION, "taken",
 			now ? json_real((double)now->taken_ns / 1e9) : json_null(), "dataplane",
 			status_dataplane(d, now), "in_step", (int)d->in_step, "warnings",
 			(int)json_array_size(warnings), "service_unknown", (int)unknown, "services",
 			services, "backends", backends, "cores",
-			now ? report_core_list(d->model, now, base) : json_array(), "adaptation",
-			adaptation_live(d->adaptation)));
+			now ? report_core_list(d->model, now, base) : json_array()));
 	json_decref(warnings);
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -313,6 +314,10 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	for (int i = 0; i < EVENT_KIND_COUNT; i++)
 		events[i] = (struct metrics_event){ .kind = event_kind_name(i),
 			.count = events_count(i) };
+	size_t adapt_count;
+	double adapt_cost_s;
+	struct metrics_adapt *adapt =
+		adaptation_metrics(d->adaptation, &adapt_count, &adapt_cost_s);
 	struct metrics_input in = { .instance = d->options.instance,
 		.version = WEIR_VERSION,
 		.dataplane_up = dataplane_state(d->dataplane) == DATAPLANE_RUNNING,
@@ -325,9 +330,13 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.checks_started = checks->started,
 		.checks_late = checks->late,
 		.check_lateness_worst_s = (double)checks->worst_ns / 1e9,
+		.adapt = adapt,
+		.adapt_count = adapt_count,
+		.adapt_cost_s = adapt_cost_s,
 		.now = now,
 		.base = history_base(&d->history) };
 
 	json_decref(warnings);
 	metrics_render(&in, out);
+	free(adapt);
 }

@@ -38,6 +38,9 @@ void metrics_summary(struct evbuffer *out, const char *name, const struct labels
 /* The families of services and of their backends. */
 void metrics_services(const struct metrics_input *in, struct evbuffer *out);
 void metrics_backends(const struct metrics_input *in, struct evbuffer *out);
+
+/* What adaptation does; metrics_adapt.c. */
+void metrics_adaptation(const struct metrics_input *in, struct evbuffer *out);
 void metrics_policies(const struct metrics_input *in, struct evbuffer *out);
 
 #endif

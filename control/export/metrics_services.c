@@ -3,6 +3,7 @@
 #include "control/config/model.h"
 #include "control/export/metrics_private.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -220,6 +221,22 @@ static void backend_weight(const struct metrics_input *in, struct evbuffer *out,
 	metrics_sample_double(out, "weir_backend_weight", l, snapshot_weight_in_force(s, b));
 }
 
+/* Nothing in force is nothing to show. */
+static void backend_cap(const struct metrics_input *in, struct evbuffer *out,
+	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
+	const void *argument)
+{
+	metrics_sample_double(out, "weir_backend_cap", l,
+		b->entry.cap == WEIR_NO_CAP || b->entry.cap == 0 ? INFINITY : b->entry.cap);
+}
+
+static void backend_weight_told(const struct metrics_input *in, struct evbuffer *out,
+	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
+	const void *argument)
+{
+	metrics_sample_u64(out, "weir_backend_weight_configured", l, b->entry.weight);
+}
+
 static void backend_state(const struct metrics_input *in, struct evbuffer *out,
 	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
 	const void *argument)
@@ -289,6 +306,12 @@ void metrics_backends(const struct metrics_input *in, struct evbuffer *out)
 	each_backend(in, out, backend_flows, NULL);
 	metrics_family(out, "weir_backend_weight", "gauge", "Weight in force.");
 	each_backend(in, out, backend_weight, NULL);
+	metrics_family(out, "weir_backend_weight_configured", "gauge",
+		"Weight without adaptation: as configured, less while it starts slowly.");
+	each_backend(in, out, backend_weight_told, NULL);
+	metrics_family(out, "weir_backend_cap", "gauge",
+		"Requests in flight up to which the backend gets new flows; +Inf: any.");
+	each_backend(in, out, backend_cap, NULL);
 	metrics_family(out, "weir_backend_state", "gauge", "1 for the state that the backend has.");
 	each_backend(in, out, backend_state, NULL);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {

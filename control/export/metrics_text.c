@@ -253,6 +253,8 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 		(double)in->checks_late);
 	render_gauge(in, out, "weir_health_check_lateness_max_seconds", "gauge",
 		"The longest that a check was late since the start.", in->check_lateness_worst_s);
+	if (in->adapt_count)
+		metrics_adaptation(in, out);
 	if (!in->now)
 		return;
 	render_gauge(in, out, "weir_config_generation", "gauge",

@@ -20,6 +20,24 @@ struct metrics_event {
 	uint64_t count;
 };
 
+#define METRICS_CONTROLLERS 4
+
+/* Adaptation of one service; NAN: not known, or does not apply. */
+struct metrics_adapt {
+	const char *service;
+	double objective_s;
+	double p99_s;
+	double fair_rate;
+	double boxed;
+	double ejected;
+	double expected;
+	const char *controller[METRICS_CONTROLLERS];
+	unsigned int mode[METRICS_CONTROLLERS]; /* 0 off, 1 observes, 2 on */
+	const char *const *actions;
+	const uint64_t *decisions; /* of each action */
+	size_t action_count;
+};
+
 struct metrics_input {
 	const char *instance;
 	const char *version;
@@ -33,6 +51,9 @@ struct metrics_input {
 	uint64_t checks_started; /* health checks */
 	uint64_t checks_late;
 	double check_lateness_worst_s;
+	const struct metrics_adapt *adapt; /* of the services that are adapted */
+	size_t adapt_count;
+	double adapt_cost_s; /* of all ticks so far */
 	const struct snapshot *now; /* NULL: no data plane */
 	const struct snapshot *base; /* quantiles are of what came since; NULL: since the start */
 };

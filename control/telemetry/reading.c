@@ -285,8 +285,7 @@ int reading_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
 	return -EAGAIN;
 }
 
-const struct reading_service *reading_find(
-	const struct reading *r, const char *service, size_t guess)
+struct reading_service *reading_find(const struct reading *r, const char *service, size_t guess)
 {
 	if (r == NULL)
 		return NULL;

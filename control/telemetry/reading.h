@@ -91,7 +91,6 @@ int reading_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
 	struct reading **ret_reading);
 void reading_destroy(struct reading *r); /* NULL is fine */
 
-const struct reading_service *reading_find(
-	const struct reading *r, const char *service, size_t guess);
+struct reading_service *reading_find(const struct reading *r, const char *service, size_t guess);
 
 #endif

@@ -20,6 +20,7 @@ static const struct printer_column services[] = {
 	{ "P50", "residence.p50", PRINT_SECONDS },
 	{ "P99", "residence.p99", PRINT_SECONDS },
 	{ "P99.9", "residence.p999", PRINT_SECONDS },
+	{ "ADAPTATION", "adaptation", PRINT_TEXT },
 	{ "ADDRESS", "", PRINT_ENDPOINT },
 	{ "PROTO", "protocol", PRINT_TEXT },
 	{ "MODE", "mode", PRINT_TEXT },

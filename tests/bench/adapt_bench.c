@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What adaptation costs the control daemon: readings of a telemetry region of many services, their signals,
+ * and a step of all controllers, ten times for each second of a made-up clock. Every counter moves in every
+ * tick and every source table is full, so that nothing is cheaper than in a busy data plane. One JSON
+ * object: the share of one core at ten ticks a second.
+ */
+
+#include "control/adapt/service.h"
+#include "control/adapt/signals.h"
+#include "dataplane/api/histogram.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SERVICES 100
+#define BACKENDS 20
+#define TICKS	 100
+#define SELDOM	 5
+#define LATENCY	 10000000 /* ns */
+
+struct bench {
+	struct weir_telemetry t;
+	struct weir_core_cell core;
+	struct weir_service_cell service[SERVICES];
+	struct weir_backend_entry entry[SERVICES][BACKENDS];
+	struct weir_backend_cell cell[SERVICES][BACKENDS];
+	struct weir_heavy heavy[SERVICES];
+};
+
+static unsigned int ticks;
+
+static unsigned int wish(void *ctx, const char *service)
+{
+	unsigned int number = (unsigned int)strtoul(service + 1, NULL, 10);
+	return (ticks + number) % SELDOM == 0 ? READING_COUNTERS | READING_TAILS | READING_HEAVY :
+						READING_COUNTERS;
+}
+
+static void heavy_fill(struct weir_heavy *h)
+{
+	for (uint32_t i = 0; i < WEIR_HEAVY_SETS; i++) {
+		for (uint32_t j = 0; j < WEIR_HEAVY_WAYS; j++) {
+			struct weir_heavy_entry *e = &h->set[i].entry[j];
+			h->set[i].tag[j] = 1;
+			e->address[14] = (uint8_t)i;
+			e->address[15] = (uint8_t)j;
+		}
+	}
+}
+
+static struct bench *bench_create(void)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		errx(1, "out of memory");
+	b->t = (struct weir_telemetry){ .magic = WEIR_TELEMETRY_MAGIC,
+		.version = WEIR_TELEMETRY_VERSION,
+		.size = sizeof(*b),
+		.core_count = 1,
+		.service_count = SERVICES };
+	b->t.core[0].cell_offset = offsetof(struct bench, core);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		struct weir_service_entry *s = &b->t.service[i];
+		s->used = 1;
+		snprintf(s->name, sizeof(s->name), "s%u", i);
+		s->worker_mask = 1;
+		s->cell_offset[0] = offsetof(struct bench, service) + i * sizeof(b->service[0]);
+		s->backend_offset = offsetof(struct bench, entry) + i * sizeof(b->entry[0]);
+		s->backend_cell_offset[0] = offsetof(struct bench, cell) + i * sizeof(b->cell[0]);
+		s->heavy_offset[0] = offsetof(struct bench, heavy) + i * sizeof(b->heavy[0]);
+		s->backend_count = BACKENDS;
+		heavy_fill(&b->heavy[i]);
+		for (uint32_t j = 0; j < BACKENDS; j++)
+			b->entry[i][j] = (struct weir_backend_entry){ .state = WEIR_BACKEND_UP,
+				.port = 80,
+				.weight = 100,
+				.address = { [14] = (uint8_t)i, [15] = (uint8_t)(j + 1) } };
+	}
+	return b;
+}
+
+static void traffic(struct bench *b)
+{
+	uint32_t bucket = weir_histogram_index(LATENCY);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		b->service[i].offered += 10 * BACKENDS;
+		b->service[i].new_flows += 10 * BACKENDS;
+		b->service[i].packets_received += 100 * BACKENDS;
+		for (uint32_t j = 0; j < BACKENDS; j++) {
+			struct weir_backend_cell *c = &b->cell[i][j];
+			c->requests += 10;
+			c->new_flows += 10;
+			c->syn_sent += 10;
+			c->connect.count += 10;
+			c->first_byte.count += 10;
+			c->first_byte.sum_ns += UINT64_C(10) * LATENCY;
+			c->first_byte.bucket[bucket] += 10;
+			c->in_flight = 1;
+		}
+		for (uint32_t j = 0; j < WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS; j++) {
+			struct weir_heavy_entry *e =
+				&b->heavy[i].set[j / WEIR_HEAVY_WAYS].entry[j % WEIR_HEAVY_WAYS];
+			e->flows++;
+			e->packets += 10;
+		}
+	}
+}
+
+static double cpu_s(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void tick(struct bench *b, struct reading **before, struct adapt_service **of,
+	struct signals_past *past, const struct adapt_settings *settings)
+{
+	struct reading *now;
+	uint64_t now_ns = ++ticks * ADAPT_TICK_NS;
+	b->t.heartbeat_ns = now_ns;
+	if (reading_take(&b->t, sizeof(*b), now_ns, wish, NULL, &now) != 0)
+		errx(1, "the region cannot be read");
+	for (size_t i = 0; i < now->service_count; i++) {
+		struct adapt_signals s;
+		if (signals_between(*before, now, &now->services[i], &past[i], &s) != 0)
+			continue;
+		adapt_service_step(of[i], &s, settings, false, NULL);
+		signals_free(&s);
+	}
+	reading_destroy(*before);
+	*before = now;
+}
+
+int main(void)
+{
+	struct adapt_service *of[SERVICES];
+	struct signals_past past[SERVICES] = { 0 };
+	struct adapt_settings settings = { .objective_s = 0.06,
+		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
+		.sees_replies = true,
+		.is_tcp = true,
+		.gains = adapt_gains_preset };
+	struct reading *before = NULL;
+	struct bench *b = bench_create();
+	double spent = 0;
+	for (size_t i = 0; i < SERVICES; i++) {
+		of[i] = adapt_service_create();
+		if (of[i] == NULL)
+			errx(1, "out of memory");
+	}
+	for (int i = 0; i < TICKS; i++) {
+		traffic(b);
+		double begun = cpu_s();
+		tick(b, &before, of, past, &settings);
+		spent += cpu_s() - begun;
+	}
+	printf("{\"bench\": \"adaptation\", \"services\": %d, \"backends\": %d, \"ms_per_tick\": %.3f, "
+	       "\"share_of_core\": %.4f}\n",
+		SERVICES, BACKENDS, spent / TICKS * 1e3, spent / TICKS * 10);
+	for (size_t i = 0; i < SERVICES; i++) {
+		adapt_service_destroy(of[i]);
+		signals_past_clear(&past[i]);
+	}
+	reading_destroy(before);
+	free(b);
+	return 0;
+}

@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Adaptation on real traffic: what it decides, says and takes back; what operators can switch. How well it
+# does is for the scenarios to judge (make scenarios).
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+config() { # [ADAPT]
+	config_head front=front back=back
+	cat <<-END
+	services:
+	  - name: web
+	    address: 198.51.100.10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: [10.2.0.100]
+	    objective: {p99: 500ms}
+	    ${1:+adapt: {$1\}}
+	    health: {type: tcp, interval: 10s, timeout: 1s, fall: 3}
+	    backends:
+	      - {address: 10.2.0.11, port: 8080}
+	      - {address: 10.2.0.12, port: 8080}
+	      - {address: 10.2.0.13, port: 8080}
+	metrics: {listen: "127.0.0.1:9464"}
+	END
+}
+
+origin_start() { # NUMBER MEAN
+	start_at "b$1" "$BUILD/tests/tools/weir-origin" -c 64 -m "$2" -g 0 "10.2.0.1$1:8080" >"$WORLD/origin$1" &
+}
+
+require topology_two_armed
+for n in 1 3; do
+	require origin_start $n 0.005
+done
+require origin_start 2 0.1
+config >"$WORLD/default.yaml"
+require weir_start
+require wait_for 20 backends_up 3
+
+status_of() { # JQ
+	ctl --json adapt status web | jq -r ".[0] | $1"
+}
+
+explained() { # JQ: a decision of which this is true
+	ctl --json explain web --last 256 | jq -e "any(.[]; $1)"
+}
+
+weight_is() { # NUMBER JQ-CONDITION: of the weight in force of backend NUMBER
+	backend_field web "10.2.0.1$1" .weight_in_force | jq -e "$2"
+}
+
+is_on() {
+	expect_eq "modes" "$(status_of '.modes | [.weights, .shed, .sources, .forecast] | join(" ")')" "on on on on"
+	expect_eq "objective" "$(status_of .objective)" 0.5
+	expect_eq "decisions without traffic" "$(ctl --json explain web)" "[]"
+	expect weight_is 2 '. == 100'
+	expect_eq "state of metrics" "$(at weir curl -sS http://127.0.0.1:9464/metrics |
+		grep -c '^weir_adapt_mode{.*service="web".*} 2$')" 4
+}
+
+slow_one_loses() {
+	load_start load -r 150 -c 300 -t 300 -T 3 -i 5 http://198.51.100.10/
+	expect_within 20 weight_is 2 '. < 30'
+	expect weight_is 1 '. > 90'
+	expect explained '.controller == "weights" and .action == "weight" and .object == "10.2.0.12:8080"
+		and .from > .to and .to < 30 and .inputs.latency > .inputs.pool_latency and .mode == "on"'
+	expect_eq "newest first" "$(ctl --json explain web | jq '[.[].time] | . == (sort | reverse)')" true
+	ctl explain web
+	expect_eq "a sentence" "$(ctl explain web | grep -c '10.2.0.12:8080 weight .* against the pool')" \
+		"$(ctl explain web | grep -c '10.2.0.12:8080 weight')"
+	expect_eq "events" "$(ctl --json events | jq 'any(.[]; .kind == "weight" and .object == "web 10.2.0.12:8080")')" true
+}
+
+pause_gives_back() {
+	expect ctl adapt pause web
+	expect_within 10 weight_is 2 '. == 100'
+	expect_eq "paused" "$(status_of .paused)" true
+	expect ctl --json status | grep -q "adaptation is paused"
+	expect ctl adapt resume web
+	expect_within 20 weight_is 2 '. < 30'
+}
+
+modes_by_hand() {
+	expect ctl adapt set web weights off
+	expect_within 10 weight_is 2 '. == 100'
+	expect ctl adapt set web weights observe
+	expect_within 20 explained '.mode == "observe" and .object == "10.2.0.12:8080"'
+	expect weight_is 2 '. == 100'
+	expect_not ctl adapt set web weights perhaps
+	expect_not ctl adapt set lost weights on
+	# The next apply takes back what was set by hand.
+	config "shed: off" >"$WORLD/other.yaml"
+	expect ctl config apply "$WORLD/other.yaml"
+	expect_within 20 weight_is 2 '. < 30'
+	expect_eq "shed" "$(status_of .modes.shed)" off
+}
+
+recordings() {
+	# While all get their share, so that there is something to see.
+	expect ctl adapt set web weights observe
+	expect_within 10 weight_is 2 '. == 100'
+	expect ctl adapt record web --out "$WORLD/web.rec" --for 3s
+	expect_number "ticks recorded" "$(wc -l <"$WORLD/web.rec")" -gt 10
+	ctl --json adapt replay "$WORLD/web.rec" >"$WORLD/replay.json"
+	expect_eq "who replays" "$(jq -r .service "$WORLD/replay.json")" web
+	# From the beginning, the slow one is found again; where only 90 times is an outlier it is not.
+	expect jq -e 'any(.decisions[]; .object == "10.2.0.12:8080" and .to < .from)' "$WORLD/replay.json"
+	expect_eq "with other constants" "$(ctl --json adapt replay "$WORLD/web.rec" --set weights.out=90 \
+		--set weights.band=80 | jq 'any(.decisions[]; .object == "10.2.0.12:8080" and .action == "weight")')" false
+	head -c 500 "$WORLD/web.rec" >"$WORLD/cut.rec"
+	expect_not ctl adapt replay "$WORLD/cut.rec"
+	expect ctl adapt set web weights on
+}
+
+# The wire of b3 is cut: its check would need half a minute to notice.
+dead_one_is_ejected() {
+	ip -n b3 link set eth0 down
+	expect_within 20 weight_is 3 '. == 0'
+	expect explained '.action == "eject" and .object == "10.2.0.13:8080" and .inputs.syn_unanswered >= 5'
+	expect_eq "health of b3" "$(backend_field web 10.2.0.13 .health.verdict)" good
+}
+
+# What is in force outlives the daemon, and the next one goes on.
+daemon_dies() {
+	local before
+	before=$(dataplane_pid)
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}" 2>/dev/null
+	cp "$WORLD/other.yaml" "$WORLD/default.yaml"
+	expect weir_start
+	expect_eq "pid of the data plane" "$(dataplane_pid)" "$before"
+	expect_within 30 weight_is 2 '. < 30'
+	load_stop load
+	expect sums_balance
+}
+
+scenario "an objective switches adaptation on, and nothing is decided without need" is_on
+scenario "a backend twenty times slower loses its new flows, and it is said why" slow_one_loses
+scenario "a pause gives all back that is configured" pause_gives_back
+scenario "controllers are switched by hand, until the next apply" modes_by_hand
+scenario "signals are recorded, and decided upon again with other constants" recordings
+scenario "a backend that answers nothing is ejected before its health check knows" dead_one_is_ejected
+scenario "the daemon dies and comes back: adaptation goes on" daemon_dies
+finish
