@@ -36,7 +36,7 @@
 	X(SOURCE_CONNECTIONS, "source_connections", "a new flow over the limit of its source")     \
 	X(PROXY_HEADER, "proxy_header", "in fragments, or no room, for the PROXY protocol header") \
 	X(SHED, "shed", "a new flow while no backend has room under its cap in force")             \
-	X(SOURCE_POLICED, "source_policed", "far over its source's fair share in an overload")     \
+	X(SOURCE_POLICED, "source_policed", "over its source's fair share: far, or without room")  \
 	X(SOURCE_BOXED, "source_boxed", "of a source in the penalty box")                          \
 	X(POLICY, "policy", "a policy of the service says so")                                     \
 	X(LIMIT_CLASS, "limit_class", "over a limit of the class that a policy put it into")       \

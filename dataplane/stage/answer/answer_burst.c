@@ -46,8 +46,9 @@ __rte_noinline void answer_refusal(
 		answer_error(w, m, reason, ICMP_ERROR_PORT, 0);
 		return;
 	}
-	if (!answer_begin(w, m, reason, reason == WEIR_DROP_SHED ? ANSWER_SHED : ANSWER_RESET,
-		    reset_allowed(m)))
+	const bool shed = reason == WEIR_DROP_SHED || reason == WEIR_DROP_SOURCE_POLICED;
+
+	if (!answer_begin(w, m, reason, shed ? ANSWER_SHED : ANSWER_RESET, reset_allowed(m)))
 		return;
 	reset_make(m, w->port[port]->mac);
 	w->core->made[w->core->made_count++] = m;

@@ -119,7 +119,8 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	allowance = __atomic_load_n(&w->worker->service->allowance, __ATOMIC_ACQUIRE);
 	if (unlikely(allowance != NULL) && !p->flow && work_opens(w, p) &&
 		!room_find(w, p, allowance, table, &to->backend)) {
-		*ret_reason = WEIR_DROP_SHED;
+		*ret_reason =
+			p->flags & PACKET_F_YELLOW ? WEIR_DROP_SOURCE_POLICED : WEIR_DROP_SHED;
 		return false;
 	}
 	to->source = 0;
@@ -513,7 +514,7 @@ static __rte_always_inline uint16_t balance_body(
 			placement_undo(w, packet_of(m), &pending->to, nat);
 		if (!m || likely(placed))
 			continue;
-		if ((w->settings->maglev && reason != WEIR_DROP_SHED) || w->settings->silent)
+		if ((w->settings->maglev && !room_is_missing(reason)) || w->settings->silent)
 			stage_drop(w->core, m, reason);
 		else
 			room_refuse(w, m, reason);

@@ -27,6 +27,12 @@ __rte_noinline const uint16_t *room_routed(const struct work *w, struct packet *
 __rte_noinline bool room_admits(
 	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason *ret_reason);
 
+/* Why a flow finds no room: nobody had any, or its source is above its share and had none left for it. */
+static inline bool room_is_missing(enum weir_drop_reason reason)
+{
+	return reason == WEIR_DROP_SHED || reason == WEIR_DROP_SOURCE_POLICED;
+}
+
 /* Nobody can serve. A known flow has ended by that: the next SYN of its client begins a new one. */
 __rte_noinline void room_refuse(
 	const struct work *w, struct rte_mbuf *m, enum weir_drop_reason reason);

@@ -81,7 +81,7 @@ static void colours(uint32_t cores, uint16_t workers)
 	CU_ASSERT_TRUE(near(passed[2], 4000)); /* red above four times the rate */
 	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_SOURCE_POLICED), 10000 - passed[2]);
 	CU_ASSERT_EQUAL(bed_sum(&b, 0, offered), 12500);
-	/* No room but for green ones: yellow ones are shed. Nobody is cut below the fair rate. */
+	/* No room but for green ones: yellow ones are refused. Nobody is cut below the fair rate. */
 	for (uint32_t i = 0; i < 2; i++)
 		d.backend[i].cap_yellow = 0;
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
@@ -91,7 +91,8 @@ static void colours(uint32_t cores, uint16_t workers)
 	CU_ASSERT_EQUAL(passed[0], 500);
 	CU_ASSERT_TRUE(near(passed[1], 1010));
 	CU_ASSERT_TRUE(near(passed[2], 1010));
-	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_SHED) > 3000);
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_SHED), 0);
+	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_SOURCE_POLICED) > 14000);
 	/* Off: everything as it was. */
 	d.header.flags = 0;
 	for (uint32_t i = 0; i < 2; i++)
