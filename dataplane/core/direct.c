@@ -73,7 +73,11 @@ int fastpath_direct(
 	}
 	ret = service_directives_take(
 		s->directives, fp->generation->settings[s->slot], &v, now_ns, err, err_size);
-	return ret ? ret : follow(fp, s, err, err_size);
+	if (ret == 0)
+		ret = follow(fp, s, err, err_size);
+	if (ret == 0)
+		service_directives_close(s->directives, fp->generation->settings[s->slot], &v);
+	return ret;
 }
 
 static void service_tick(struct fastpath *fp, struct service *s, uint64_t now_ns)

@@ -105,6 +105,8 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	struct laps laps = laps_start(c, &w);
 	uint16_t in = n;
 
+	if (unlikely(worker->close_left))
+		idle_burst(&w, pkts[0]->pool);
 	/* Not before: on the dispatcher's core they may be another's by then. */
 	if (unlikely(laps.trace != NULL))
 		trace_note(laps.trace, &w, WEIR_STAGE_DISPATCH, pkts, n);

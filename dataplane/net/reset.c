@@ -101,3 +101,38 @@ void reset_make(struct rte_mbuf *m, const uint8_t mac[6])
 	p->port_out = port;
 	p->l3_offset = (uint16_t)link_bytes;
 }
+
+void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, bool ipv6)
+{
+	const uint32_t l3_bytes = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
+	const uint32_t bytes = RTE_ETHER_HDR_LEN + l3_bytes + sizeof(struct rte_tcp_hdr);
+	struct packet *p = packet_of(m);
+	struct rte_tcp_hdr tcp = {
+		.data_off = sizeof(tcp) / 4 << 4,
+		.tcp_flags = RTE_TCP_ACK_FLAG,
+		.rx_win = htons(UINT16_MAX),
+	};
+	const uint16_t type = htons(ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
+	uint8_t *frame = packet_at(m, 0);
+	uint8_t *l3 = frame + RTE_ETHER_HDR_LEN;
+	uint16_t check;
+
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, &type, sizeof(type));
+	if (ipv6)
+		make_ipv6(l3, addrs);
+	else
+		make_ipv4(l3, addrs);
+	ports = ports << 16 | ports >> 16;
+	memcpy(&tcp, &ports, sizeof(ports));
+	/* Any numbers will do that are not the connection's: by chance they are, one time in 100,000. */
+	tcp.sent_seq = ports * 0x9e3779b1u;
+	tcp.recv_ack = ports * 0x85ebca6bu;
+	memcpy(l3 + l3_bytes, &tcp, sizeof(tcp));
+	check = checksum_l4(l3, l3 + l3_bytes, IPPROTO_TCP, sizeof(tcp));
+	memcpy(l3 + l3_bytes + REWRITE_TCP_CHECKSUM, &check, sizeof(check));
+	packet_reset(p, 0, 0, bytes);
+	p->flags = PACKET_F_ORIGINATED;
+	p->l3_offset = RTE_ETHER_HDR_LEN;
+}

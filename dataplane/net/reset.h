@@ -28,4 +28,13 @@ bool reset_allowed(struct rte_mbuf *m);
  */
 void reset_make(struct rte_mbuf *m, const uint8_t mac[6]);
 
+/*
+ * Make a segment that its receiver cannot accept, as its numbers are none of the connection's; so it tells where it
+ * stands (RFC 9293, 3.10.7.4). Link addresses are left to the caller.
+ *
+ * m      empty
+ * addrs  8 or 32 bytes as in a packet of the receiver's: its own address first; ports likewise
+ */
+void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, bool ipv6);
+
 #endif

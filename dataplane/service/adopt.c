@@ -142,7 +142,7 @@ static bool adopt_one(struct service *s, const struct service_settings *settings
 	f->backend_slot = c->backend_slot;
 	f->backend_epoch = settings->backend[c->backend_slot].epoch;
 	f->source_slot = c->source_slot;
-	f->flags = c->saved->flags & (uint16_t)~FLOW_F_IN_FLIGHT;
+	f->flags = c->saved->flags & (uint16_t) ~(FLOW_F_IN_FLIGHT | FLOW_F_PROBED);
 	f->client_first = c->saved->client_first;
 	f->port_in = c->saved->port_in;
 	memcpy(f->client_mac, c->saved->client_mac, sizeof(f->client_mac));

@@ -151,6 +151,29 @@ void service_directives_allow(struct service_directives *d, const struct service
 	__atomic_store_n(&s->allowance, heeded ? d->allowance : NULL, __ATOMIC_RELEASE);
 }
 
+void service_directives_close(struct service_directives *d, const struct service_settings *settings,
+	const struct weir_directives_view *v)
+{
+	struct service *s = settings->service;
+	bool some = false;
+
+	if (!settings->nat || settings->protocol != IPPROTO_TCP)
+		return;
+	for (uint32_t i = 0; i < d->slots; i++)
+		__atomic_store_n(&d->allowance[i].close_idle, 0, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < v->header->backend_count; i++) {
+		const struct weir_directive_backend *b = &v->backends[i];
+		int slot = service_backend_find(settings, b->address, b->port);
+
+		if (slot < 0 || !b->close_idle)
+			continue;
+		__atomic_store_n(&d->allowance[slot].close_idle, b->close_idle, __ATOMIC_RELAXED);
+		some = true;
+	}
+	if (some)
+		__atomic_store_n(&s->close_serial, s->close_serial + 1, __ATOMIC_RELEASE);
+}
+
 /* 1.25 times the fair share and one more: with little in flight chance alone makes such differences. */
 void service_directives_spill(struct service_directives *d, const struct service_settings *settings)
 {

@@ -24,7 +24,8 @@ struct service_allowance {
 	uint32_t cap; /* on what is in flight, over all workers; WEIR_NO_CAP */
 	uint32_t cap_yellow;
 	uint32_t spill; /* with so many in flight another choice is better; WEIR_NO_CAP: never */
-	uint32_t close_idle; /* thousandths of its idle flows, and a serial number above bit 16 */
+	uint32_t
+		close_idle; /* thousandths of its idle flows, when the service's close_serial moves */
 };
 
 /* One backend slot, as it was told; holds while the slot has the same epoch. */
@@ -72,6 +73,10 @@ void service_directives_clear(struct service_directives *d);
  */
 void service_directives_allow(
 	struct service_directives *d, const struct service_settings *settings);
+
+/* Have the workers close idle flows, where the last directives said so. */
+void service_directives_close(struct service_directives *d, const struct service_settings *settings,
+	const struct weir_directives_view *v);
 
 /* From what is in flight now: what each backend may have before another choice is better. Often. */
 void service_directives_spill(

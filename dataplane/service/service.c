@@ -130,6 +130,7 @@ static int worker_create(struct service *s, const struct service_params *params,
 	w->core = core;
 	w->number = (uint8_t)number;
 	w->age_bucket = (uint16_t)number;
+	w->close_bucket = (uint16_t)number;
 	return 0;
 }
 
@@ -230,6 +231,12 @@ void service_worker_take_over(struct service_worker *w, const struct service_set
 
 bool service_worker_age(struct service_worker *w, uint64_t now_ns, uint32_t now_ms, uint32_t budget)
 {
+	uint32_t serial = __atomic_load_n(&w->service->close_serial, __ATOMIC_ACQUIRE);
+
+	if (unlikely(serial != w->close_serial)) {
+		w->close_serial = serial;
+		w->close_left = (uint16_t)(FLOW_PARTITIONS / w->service->worker_count + 1);
+	}
 	if (load_expires(w->settings))
 		load_forget(w, now_ns);
 	if (flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)

@@ -161,6 +161,11 @@ struct service_worker {
 	struct weir_heavy *heavy;
 	uint32_t heavy_skip; /* client packets until the next that is sampled */
 	uint32_t heavy_random;
+	/* Idle flows that are to be closed: buckets left to look at, and where it goes on. */
+	uint16_t close_left;
+	uint16_t close_bucket;
+	uint32_t close_record;
+	uint32_t close_serial;
 	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
@@ -190,6 +195,7 @@ struct service {
 	uint8_t worker_count;
 	/* the same, by workers: what directives say of backends; NULL while there are none */
 	const struct service_allowance *allowance;
+	uint32_t close_serial; /* relaxed atomic: counts up when idle flows are to be closed */
 	/* shared by the workers, one atomic word each */
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter packets;
 	alignas(RTE_CACHE_LINE_SIZE) struct limiter bits;

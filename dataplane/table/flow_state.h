@@ -56,6 +56,7 @@ enum flow_flag {
 	FLOW_F_PROXY = 1u << 5, /* a PROXY header goes before the client's first byte */
 	FLOW_F_PROXY_ACKED = 1u << 6, /* and the backend has it */
 	FLOW_F_IN_FLIGHT = 1u << 7, /* counts as in flight at its backend: service/load.h */
+	FLOW_F_PROBED = 1u << 8, /* its backend was asked where it stands: stage/flow/idle.h */
 };
 
 enum flow_tcp_flag {

@@ -10,6 +10,7 @@
 #define WEIR_STAGE_FLOW_H
 
 #include "dataplane/service/load.h"
+#include "dataplane/stage/flow/idle.h"
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/work.h"
 
@@ -127,7 +128,7 @@ static inline uint16_t flow_closes(const struct work *w, const struct packet *p,
 
 	if (state != FLOW_CLOSED && !(state == FLOW_FIN && from_backend))
 		return flags;
-	if (from_backend && (p->tcp_flags & FLOW_TCP_RST)) {
+	if (from_backend && (p->tcp_flags & FLOW_TCP_RST) && !(flags & FLOW_F_PROBED)) {
 		cell = flow_backend_cell(w, f);
 		if (cell)
 			cell_add(&cell->resets, 1);
@@ -171,6 +172,8 @@ static __rte_always_inline bool flow_known(
 		flow_remove(part, f);
 		return false;
 	}
+	if (nat && unlikely(flags & FLOW_F_PROBED))
+		flags = idle_answered(w, m, f, flags, from_backend);
 	if (nat)
 		flags = flow_measure(w, p, f, flags, from_backend);
 	state = tcp ? flow_tcp_next(f->state, &flags, p->tcp_flags, from_backend, nat) :

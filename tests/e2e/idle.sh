@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Directives against real TCP stacks, without the daemon's adaptation: idle connections of a backend are closed at
+# both ends, by what the backend's own kernel says of them.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+
+require topology_two_armed 2
+require nginx_start b1 10.2.0.11:8080 '[fd02::11]:8080'
+require nginx_start b2 10.2.0.12:8080 '[fd02::12]:8080'
+{
+	config_head front=front back=back
+	cat <<-END
+	services:
+	  - name: web4
+	    address: 198.51.100.10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: [10.2.0.100]
+	    health: {type: none}
+	    backends: [{address: 10.2.0.11, port: 8080}, {address: 10.2.0.12, port: 8080}]
+	  - name: web6
+	    address: 2001:db8:100::10
+	    port: 80
+	    protocol: tcp
+	    mode: nat
+	    source-addresses: ['fd02::100']
+	    health: {type: none}
+	    backends: [{address: 'fd02::11', port: 8080}, {address: 'fd02::12', port: 8080}]
+	END
+} >"$WORLD/default.yaml"
+require weir_start
+require wait_for 10 backends_up 4
+
+# direct SERVICE ADDRESS CLOSE CAP: for one backend; repeated by who calls it
+direct() {
+	at weir python3 - "$RUN/default/dataplane.sock" "$@" <<-'END'
+	import socket, struct, sys, time
+	path, service, address, close, cap = sys.argv[1:4] + [int(n) for n in sys.argv[4:]]
+	s = socket.socket(socket.AF_UNIX)
+	s.connect(path)
+	s.settimeout(5)
+
+	def call(kind, body):
+	    s.sendall(struct.pack("<IHHIIiI", 0x57726d31, kind, 0, len(body), 1, 0, 0) + body)
+	    while True:
+	        head = s.recv(24, socket.MSG_WAITALL)
+	        _, got, _, length, _, status, _ = struct.unpack("<IHHIIiI", head)
+	        text = s.recv(length, socket.MSG_WAITALL) if length else b""
+	        if got == kind:
+	            if status:
+	                sys.exit(text.decode())
+	            return
+
+	six = ":" in address
+	packed = socket.inet_pton(socket.AF_INET6, address if six else "::ffff:" + address)
+	none = 2**64 - 1
+	call(1, struct.pack("<II", 0, 0xffffffff))
+	body = service.encode().ljust(64, b"\0")
+	body += struct.pack("<10QIIIBBH", time.monotonic_ns(), 0, 0, 0, none, none, none, none, none, 0, 0, 1, 0, 0, 0, 0)
+	body += packed + struct.pack("<HBBIIII", 8080, 0, 0, 100000, cap, cap, close)
+	call(20, body)
+	END
+}
+
+connections() { # NS: how many a backend has
+	at "$1" ss -Htn state established sport = :8080 | wc -l
+}
+
+# Holds twenty connections that had an answer each; then writes which of them have ended, each time it is asked.
+cat >"$WORLD/holder.py" <<-'END'
+import socket, sys
+held = []
+for _ in range(20):
+    s = socket.create_connection((sys.argv[1], 80), timeout=10)
+    s.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+    got = b""
+    while b"hello" not in got:
+        got += s.recv(4096)
+    s.settimeout(0)
+    held.append(s)
+print("held", flush=True)
+for line in sys.stdin:
+    reset = served = 0
+    for s in list(held):
+        try:
+            s.recv(1)
+        except BlockingIOError:
+            continue
+        except ConnectionResetError:
+            reset += 1
+        held.remove(s)
+    for s in held:
+        s.settimeout(10)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        got = b""
+        while b"hello" not in got:
+            got += s.recv(4096)
+        s.settimeout(0)
+        served += 1
+    print(reset, served, flush=True)
+END
+
+closed_at() { # SERVICE ADDRESS-OF-B1 URL
+	direct "$1" "$2" 1000 4294967295
+	fetch "$3" >/dev/null # a packet of the service passes
+	[ "$(connections b1)" = 0 ]
+}
+
+idle_ones_close() { # SERVICE ADDRESS-OF-B1 SERVICE-ADDRESS URL
+	local one two line reset served
+	coproc HOLDER { exec 3>&-; at client python3 "$WORLD/holder.py" "$3"; }
+	read -r -t 30 line <&"${HOLDER[0]}"
+	expect_eq "the holder says" "$line" held
+	one=$(connections b1)
+	two=$(connections b2)
+	expect_eq "connections" $((one + two)) 20
+	expect_number "of b1" "$one" -gt 0
+	expect_within 20 closed_at "$1" "$2" "$4"
+	expect_eq "connections of b2" "$(connections b2)" "$two"
+	echo look >&"${HOLDER[1]}"
+	read -r -t 30 reset served <&"${HOLDER[0]}"
+	expect_eq "resets that the client got" "$reset" "$one"
+	expect_eq "of b2, and still served" "$served" "$two"
+	kill "$HOLDER_PID"
+	wait "$HOLDER_PID"
+	true
+}
+
+scenario "idle connections of one backend end at both ends, over IPv4" idle_ones_close \
+	web4 10.2.0.11 198.51.100.10 http://198.51.100.10/
+scenario "and over IPv6" idle_ones_close \
+	web6 fd02::11 2001:db8:100::10 'http://[2001:db8:100::10]/'
+scenario "all packets are accounted for" expect_balance
+finish
