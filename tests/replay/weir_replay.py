@@ -195,7 +195,8 @@ def config(*services, ports=("front",), neighbours=None, neighbour_port=None, **
     if neighbours is None:
         addresses = []
         for entry in services:
-            for backend in entry["backends"]:
+            pools = [b for pool in entry.get("pools", []) for b in pool["backends"]]
+            for backend in entry["backends"] + pools:
                 if backend["address"] not in addresses:
                     addresses.append(backend["address"])
         neighbours = [
