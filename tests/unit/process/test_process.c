@@ -6,6 +6,7 @@
  */
 
 #include "dataplane/api/client.h"
+#include "tests/unit/engine/image_build.h"
 #include "tests/unit/tap.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -162,6 +164,91 @@ static void bad_requests(void)
 	CU_ASSERT_EQUAL(data_plane_wait(pid), 0);
 }
 
+/* A file with an image, and what must be true of it. */
+static int image_file(const struct policy_image *image, size_t bytes, int seals)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, (off_t)bytes), 0);
+	CU_ASSERT_EQUAL(pwrite(fd, image, image->size, 0), (ssize_t)image->size);
+	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+static int stage(struct weir_client *c, const struct policy_image *image, uint64_t id, int fd,
+	uint32_t fd_count)
+{
+	const struct weir_policy_stage message = { .id = id, .image_bytes = image->size };
+	const int fds[] = { fd, fd };
+	void *text = NULL;
+	int rc = weir_client_call_fds(c, WEIR_MESSAGE_POLICY_STAGE, &message, sizeof(message), fds,
+		fd_count, 2000, &text, NULL);
+
+	CU_ASSERT(rc == 0 || (text && *(char *)text));
+	free(text);
+	return rc;
+}
+
+static int use(struct weir_client *c, uint64_t id)
+{
+	const struct {
+		struct weir_config header;
+		struct weir_config_policy policy;
+	} config = { .header = { .policy_count = 1, .outside_policy_count = 1 },
+		.policy = { .id = id, .name = "guard.o" } };
+
+	return call(c, WEIR_MESSAGE_CONFIG, &config, sizeof(config));
+}
+
+static void policies_come_sealed_and_whole(void)
+{
+	const int sealed = F_SEAL_WRITE | F_SEAL_SHRINK;
+	const struct bpf_insn pass[] = { MOV_K(0, WEIR_PASS), EXIT };
+	const struct bpf_insn endless[] = { MOV_K(0, WEIR_PASS), INSN(BPF_JMP | BPF_JA, 0, 0, 9, 0),
+		EXIT };
+	const struct map_shape list = { BPF_MAP_TYPE_HASH, 4, 8, 16, false };
+	struct policy_image *image = image_build(pass, 2, &list, 1);
+	struct policy_image *broken = image_build(endless, 3, NULL, 0);
+	struct weir_policy_map dump = { .map = "m0", .op = WEIR_POLICY_MAP_DUMP, .count = 9 };
+	const struct {
+		const struct policy_image *image;
+		size_t bytes;
+		int seals;
+		uint32_t fds;
+		int rc;
+	} tries[] = {
+		{ image, image->size, sealed, 0, -EINVAL },
+		{ image, image->size, sealed, 2, -EINVAL },
+		{ image, image->size, F_SEAL_SHRINK, 1, -EINVAL },
+		{ image, image->size, F_SEAL_WRITE, 1, -EINVAL },
+		{ image, image->size + 8, sealed, 1, -EINVAL },
+		{ broken, broken->size, sealed, 1, -EINVAL },
+		{ image, image->size, sealed, 1, 0 },
+		{ image, image->size, sealed, 1, 0 },
+	};
+	pid_t pid = data_plane_start();
+	struct weir_client *c = client_connect();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		int fd = image_file(tries[i].image, tries[i].bytes, tries[i].seals);
+
+		CU_ASSERT_EQUAL(stage(c, tries[i].image, 7, fd, tries[i].fds), tries[i].rc);
+		close(fd);
+	}
+	CU_ASSERT_EQUAL(call(c, WEIR_MESSAGE_POLICY_MAP, &dump, sizeof(dump)), -ENOENT);
+	CU_ASSERT_EQUAL(use(c, 9), -ENOENT);
+	CU_ASSERT_EQUAL(use(c, 7), 0);
+	CU_ASSERT_EQUAL(weir_client_telemetry(c)->outside_policy_count, 1);
+	CU_ASSERT_EQUAL(call(c, WEIR_MESSAGE_POLICY_MAP, &dump, sizeof(dump)), 0);
+	CU_ASSERT_EQUAL(use(c, 7), 0);
+	weir_client_close(c);
+	free(image);
+	free(broken);
+	kill(pid, SIGTERM);
+	CU_ASSERT_EQUAL(data_plane_wait(pid), 0);
+}
+
 static int raw_connect(void)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
@@ -282,6 +369,7 @@ static void client_that_does_not_read_is_cut_off(void)
 static const struct tap_case cases[] = {
 	{ "HELLO tells what runs, and its heart beats", greeting },
 	{ "bad requests are answered, and change nothing", bad_requests },
+	{ "policies come sealed and whole", policies_come_sealed_and_whole },
 	{ "garbage closes the client that sent it, and no other", garbage_closes_one_client },
 	{ "a second data plane is refused, a dead one's traces are not in the way",
 		second_data_plane_is_refused },
