@@ -409,7 +409,6 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	/* Not before: nobody reads of a policy's counters there any more. */
 	generation_destroy(old);
 	services_leave(fp, g);
-	policy_stock_forget(&fp->policy_stock, POLICY_STOCK_NOBODY);
 	return 0;
 }
 

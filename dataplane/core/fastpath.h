@@ -132,9 +132,10 @@ void fastpath_trace_tick(struct fastpath *fp, uint64_t now_ms);
 void fastpath_trace_end(struct fastpath *fp);
 
 /*
- * Take in a policy's image, so that configurations can name it by its id; and forget what a client has
- * staged and no configuration uses. See policy_stock.h and dataplane/api/policy.h.
+ * Take in a policy's image, so that configurations can name it by its id; and forget what a client, or
+ * anybody, has staged and no configuration uses. See policy_stock.h and dataplane/api/policy.h.
  */
+#define FASTPATH_ANY_CLIENT UINT32_MAX
 int fastpath_policy_stage(struct fastpath *fp, const struct weir_policy_stage *stage,
 	const void *image, const int *map_fds, uint32_t client, char *err, size_t err_size);
 void fastpath_policy_forget(struct fastpath *fp, uint32_t client);

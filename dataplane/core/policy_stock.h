@@ -10,13 +10,14 @@
 #define WEIR_CORE_POLICY_STOCK_H
 
 #include "dataplane/api/messages.h"
+#include "dataplane/core/fastpath.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Who staged an image, so that it can be forgotten when that client has gone. */
-#define POLICY_STOCK_NOBODY UINT32_MAX
+#define POLICY_STOCK_NOBODY FASTPATH_ANY_CLIENT
 
 struct policy_stocked {
 	struct policy_stocked *next; /* owned by the stock */

@@ -94,6 +94,8 @@ static int config(struct process *p, const void *body, size_t length, struct req
 		free(copy);
 		return rc;
 	}
+	/* Here and not with every generation: a port that comes back must not take what is staged for the next. */
+	fastpath_policy_forget(p->fastpath, FASTPATH_ANY_CLIENT);
 	free(p->config);
 	p->config = copy;
 	p->config_length = length;

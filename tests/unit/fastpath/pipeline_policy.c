@@ -452,7 +452,15 @@ static void refused_ones_change_nothing(void)
 	CU_ASSERT_EQUAL(bed_try_apply(&b), -ENOENT);
 	policy_stage(&b, say, 7, NULL);
 	b.policy[0].id = 1;
+	bed_apply(&b); /* as when a port comes back */
+	fastpath_policy_forget(b.fp, 2);
+	b.policy[0].id = 7;
 	bed_apply(&b);
+	policy_stage(&b, say, 1, SETS("verdict=2"));
+	b.policy[0].id = 1;
+	bed_apply(&b);
+	flows_go(&b, 17, 20000, &passed);
+	fastpath_policy_forget(b.fp, FASTPATH_ANY_CLIENT);
 	b.policy[0].id = 7;
 	CU_ASSERT_EQUAL(bed_try_apply(&b), -ENOENT);
 	/* A policy that runs is known for as long as it does. */
