@@ -16,7 +16,8 @@
  * Between 1.15 and 1.3 nothing happens: that is the hysteresis. What is measured from few answers may be
  * chance, so the bands widen with 3 / sqrt(answers); a pool of equal backends under steady load is left
  * alone whatever its rate. A factor never leaves 0.005..2, so that a slow backend keeps getting the few
- * requests that show when it is well again.
+ * requests that show when it is well again: one a second where that is no more than 0.4 % of what its pool
+ * gets, which leaves the pool's p99 alone.
  *
  * Only the ratios of weights count, so when no factor is 1 they are scaled until the largest is: the pool as
  * a whole cannot sink.
@@ -47,6 +48,8 @@
 #define ALMOST	     0.02 /* of 1: is 1 */
 #define AFTER_RETURN 0.1 /* the factor of one that comes back from an ejection */
 #define FASTER_STEP  1.02
+#define SEEN_RATE    1.0 /* requests a second that show when a slow one is well again */
+#define SEEN_SHARE   0.004 /* of the pool's, at most */
 
 void weights_backend_init(struct weights_backend *w)
 {
@@ -90,9 +93,23 @@ static void streaks_step(struct weights_backend *w, const struct estimate_backen
 	w->slow_ticks = is_slow ? w->slow_ticks + ticks : 0;
 }
 
+/* The least factor: a backend's share of its pool is about its factor divided by the count. */
+static double floor_of(const struct estimate_backend *b, const struct adapt_signals *s,
+	const struct adapt_gains *g)
+{
+	double rate = 0, serving = 0;
+	for (size_t i = 0; i < s->backend_count; i++)
+		if (s->backends[i].usable && !b[i].out) {
+			rate += b[i].rate;
+			serving++;
+		}
+	double share = rate > 0 ? fmin(SEEN_RATE / rate, SEEN_SHARE) : SEEN_SHARE;
+	return fmax(g->weights_floor, share * serving);
+}
+
 /* The rules of the page above. */
 static double factor_next(struct weights_backend *w, const struct estimate_backend *b, bool news,
-	bool over, uint64_t now_ns, const struct adapt_gains *g, double ticks)
+	bool over, uint64_t now_ns, const struct adapt_gains *g, double ticks, double least)
 {
 	/* A wait is tested for chance where it is made. */
 	double unsure = isnan(b->wait) ? 3 / sqrt(fmax(b->samples, 0.25)) : 0;
@@ -112,7 +129,7 @@ static double factor_next(struct weights_backend *w, const struct estimate_backe
 	} else if (b->ratio < 1 + g->weights_band / 2 + unsure / 2) {
 		factor = factor_back(w, factor, b->ratio, unsure, now_ns, g, ticks);
 	}
-	return fmin(g->weights_ceiling, fmax(g->weights_floor, factor));
+	return fmin(g->weights_ceiling, fmax(least, factor));
 }
 
 static double ramp_ceiling(struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g)
@@ -171,14 +188,14 @@ static void idle_step(struct weights_backend *w, const struct estimate_backend *
 
 /* The largest factor of those that serve is at least 1. */
 static void factors_scale(struct weights_backend *of, const struct estimate_backend *b,
-	const struct adapt_signals *s, const struct adapt_gains *g)
+	const struct adapt_signals *s, double least)
 {
 	double most = 0;
 	for (size_t i = 0; i < s->backend_count; i++)
 		if (s->backends[i].usable && !b[i].out && s->backends[i].weight > 0)
 			most = fmax(most, of[i].factor);
 	for (size_t i = 0; most > 0 && most < 1 && i < s->backend_count; i++)
-		of[i].factor = fmax(g->weights_floor, of[i].factor / most);
+		of[i].factor = fmax(least, of[i].factor / most);
 }
 
 void weights_step(struct weights_backend *of, const struct estimate_backend *b,
@@ -188,19 +205,20 @@ void weights_step(struct weights_backend *of, const struct estimate_backend *b,
 {
 	const struct adapt_gains *g = &settings->gains;
 	double ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS;
+	double least = floor_of(b, s, g);
 	for (size_t i = 0; i < s->backend_count; i++) {
 		struct weights_backend *w = &of[i];
 		if (!s->backends[i].usable || b[i].out)
 			continue;
 		bool news = s->backends[i].answered > 0 || !isnan(b[i].wait);
-		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks);
+		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks, least);
 		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g));
 		if (w->factor >= BACK)
 			w->down = false;
 		if (w->cut_ns != 0 && s->now_ns - w->cut_ns > FORGIVE_NS)
 			w->relapses = 0;
 	}
-	factors_scale(of, b, s, g);
+	factors_scale(of, b, s, least);
 	for (size_t i = 0; i < s->backend_count; i++) {
 		if (!s->backends[i].usable || b[i].out)
 			continue;
