@@ -16,7 +16,8 @@
  * traffic cannot be forecast; then it switches itself off until the distance is small again.
  *
  * The headroom is ahead / now, between 1 and 4. It raises the caps of backends whose overload nobody has
- * seen yet (shed.c), and tells the daemon to have next hops and standby backends ready.
+ * seen yet (shed.c), and shortens the slow start of those that come back (weights.c). Next hops and health
+ * checks of standby backends need no forecast: they are kept ready all the time.
  */
 
 #include "control/adapt/forecast.h"

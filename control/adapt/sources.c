@@ -12,6 +12,8 @@
  * from what it asks for today; nobody's habit grows by more than four times in that time. A source whose
  * habit is above twice the mean (an office behind one address) is worth as many shares, 32 at most.
  *
+ * Nobody is policed before habits have been learned for five seconds, and while there is one source only.
+ *
  * Overload for 300 ms, and more is asked for than was served: police. Capacity is what was served during overload; 85 %
  * of it is handed out. The fair rate r of one share solves
  *
@@ -21,7 +23,7 @@
  * Sources too small for the tables count as one demand that is met first. A source is green up to its
  * share, yellow up to four times that (it gets only room that leaves no queue), and red above: dropped
  * before anything else is spent on it. A source that is red for half a second goes to the penalty box: 10 s,
- * doubling to five minutes each time it comes back red. When demand has been below capacity for 10 s,
+ * doubling to five minutes each time it comes back red, as long as there are others to protect from it. When demand has been below capacity for 10 s,
  * policing ends. While nothing says that what is let in is too much, the capacity is taken to be 2 % more
  * each tick, so that a figure that was too low once does not hold for ever.
  */
@@ -38,6 +40,9 @@
 #define SETTLE_NS  UINT64_C(5000000000) /* no habit is believed before */
 #define FORGET_NS  UINT64_C(60000000000) /* since it was listed last */
 #define SWEEP_NS   UINT64_C(10000000000)
+#define SETTLE_S   5.0
+#define FLOOR	   0.5 /* of the best: no capacity is taken to be less */
+#define OTHERS	   0.1 /* of the capacity: less is nobody whom a box would protect */
 #define HABIT_S	   10.0
 #define STAND	   8.0 /* mean habits that nobody is blamed for */
 #define LEAST_RATE 1.0
@@ -149,6 +154,7 @@ static void habits_step(struct sources_state *v, enum adapt_resource k, double s
 {
 	struct sources_resource *r = &v->of[k];
 	double share = fmin(0.5, seconds / HABIT_S);
+	r->calm_s += seconds;
 	double sum = 0;
 	size_t count = 0;
 	for (size_t i = 0; i < SOURCES_PLACES; i++) {
@@ -231,6 +237,12 @@ static void police_tell(const struct sources_resource *r, enum adapt_resource k,
 	decision_tell(&d, settings, log);
 }
 
+/* Several sources, and what they ask for in calm weather. */
+static bool is_known(const struct sources_state *v, const struct sources_resource *r)
+{
+	return v->count >= 2 && r->habit > 0 && r->calm_s >= SETTLE_S;
+}
+
 static void resource_step(struct sources_state *v, enum adapt_resource k,
 	const struct estimate_service *e, const struct adapt_signals *s,
 	const struct adapt_settings *settings, const struct adapt_log *log)
@@ -246,16 +258,19 @@ static void resource_step(struct sources_state *v, enum adapt_resource k,
 	uint64_t hold_ns = (uint64_t)(g->sources_calm * 1e9);
 	r->demand += adapt_share(0.2, ticks) * (asked - r->demand);
 	r->over_ticks = over ? r->over_ticks + ticks : 0;
+	r->best = fmax(served, r->best * (1 - 0.01 * seconds));
 	if (over)
 		r->capacity = r->capacity == 0 ?
 			served :
 			r->capacity + adapt_share(0.2, ticks) * (served - r->capacity);
 	else if (r->on)
 		r->capacity *= pow(PROBE, ticks);
+	/* What policing itself holds back must not pass for a lack of capacity, round after round. */
+	r->capacity = fmax(r->capacity, FLOOR * r->best);
 	if (!over && !r->on && s->sources_ns > 0)
 		habits_step(v, k, (double)s->sources_ns / 1e9);
 	bool excess = r->capacity > 0 && r->demand > (r->on ? EXCESS : MORE) * r->capacity;
-	if (!r->on && r->over_ticks > OVER_TICKS && excess && s->now_ns - v->begun_ns > SETTLE_NS) {
+	if (!r->on && r->over_ticks > OVER_TICKS && excess && is_known(v, r)) {
 		r->on = true;
 		r->rate = fmax(LEAST_RATE, STAND * r->habit);
 		r->hold_ns = s->now_ns + hold_ns;
@@ -312,7 +327,8 @@ static void box_step(struct sources_state *v, struct source_state *p, const stru
 		share = shares * v->of[k].rate;
 		demand = p->demand[k];
 	}
-	if (worst <= 1) {
+	const struct sources_resource *r = &v->of[by];
+	if (worst <= 1 || r->demand - demand < OTHERS * r->capacity) {
 		p->red_ns = 0;
 		return;
 	}

@@ -24,6 +24,8 @@ struct source_state {
 struct sources_resource {
 	double demand; /* of all sources, smoothed */
 	double capacity; /* what was served while there was too much; 0: not known yet */
+	double best; /* most that was served lately */
+	double calm_s; /* for so long habits have been learned */
 	double habit; /* of the mean source */
 	double rate; /* in force, of one share */
 	bool on;

@@ -132,14 +132,16 @@ static double factor_next(struct weights_backend *w, const struct estimate_backe
 	return fmin(g->weights_ceiling, fmax(least, factor));
 }
 
-static double ramp_ceiling(struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g)
+static double ramp_ceiling(
+	struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g, double headroom)
 {
 	double since = w->ramp_ns == 0 ? INFINITY : (double)(now_ns - w->ramp_ns) / 1e9;
 	if (since >= g->eject_ramp) {
 		w->ramp_ns = 0;
 		return g->weights_ceiling;
 	}
-	return AFTER_RETURN + (1 - AFTER_RETURN) * since / g->eject_ramp;
+	/* What is expected soon is let in sooner. */
+	return headroom * (AFTER_RETURN + (1 - AFTER_RETURN) * since / g->eject_ramp);
 }
 
 static void weight_tell(struct weights_backend *w, const struct estimate_backend *b,
@@ -212,7 +214,7 @@ void weights_step(struct weights_backend *of, const struct estimate_backend *b,
 			continue;
 		bool news = s->backends[i].answered > 0 || !isnan(b[i].wait);
 		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks, least);
-		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g));
+		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g, to->headroom));
 		if (w->factor >= BACK)
 			w->down = false;
 		if (w->cut_ns != 0 && s->now_ns - w->cut_ns > FORGIVE_NS)

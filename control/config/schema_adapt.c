@@ -80,8 +80,8 @@ const struct schema_key schema_adapt_keys[] = {
 		.preset_help = ADAPT_DEFAULT,
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
-		.help = "Prepares for a rise that can be foreseen: more room under the caps, next hops "
-			"and standby backends ready." },
+		.help = "Prepares for a rise that can be foreseen: more room under the caps, a shorter "
+			"slow start of backends that come back." },
 	{ 0 },
 };
 

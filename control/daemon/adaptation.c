@@ -55,7 +55,6 @@ struct adapted *adapted_of(struct adaptation *a, const char *service)
 		return NULL;
 	}
 	found->of = a;
-	found->headroom = 1;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		found->set[i] = NOT_SET;
 	for (int i = 0; i < ADAPT_RESOURCE_COUNT; i++)
@@ -192,7 +191,6 @@ static void in_force_note(struct adapted *a, const struct adapt_directive *direc
 {
 	const struct adapt_policing *p = directive->policing;
 
-	a->headroom = directive->headroom;
 	a->polices = p && p->on;
 	for (int i = 0; i < ADAPT_RESOURCE_COUNT; i++)
 		a->source_rate[i] = a->polices ? p->rate[i] : INFINITY;
@@ -223,7 +221,6 @@ static void off_step(struct adapted *a, const struct model_service *s)
 {
 	adapted_send(a, s, NULL, NULL);
 	a->polices = false;
-	a->headroom = 1;
 	for (int i = 0; i < ADAPT_RESOURCE_COUNT; i++)
 		a->source_rate[i] = INFINITY;
 }
@@ -325,11 +322,4 @@ double adaptation_source_rate(
 	const struct adapted *of = a ? adapted_find(a, service, 0) : NULL;
 
 	return of ? of->source_rate[resource] : INFINITY;
-}
-
-bool adaptation_prepares(const struct adaptation *a, const char *service)
-{
-	const struct adapted *of = a ? adapted_find(a, service, 0) : NULL;
-
-	return of && of->headroom > 1;
 }

@@ -35,9 +35,6 @@ void adaptation_model_changed(struct adaptation *a);
 double adaptation_source_rate(
 	const struct adaptation *a, const char *service, enum adapt_resource resource);
 
-/* A rise is expected: be ready for more than now. */
-bool adaptation_prepares(const struct adaptation *a, const char *service);
-
 /* Say of each service of a list (of `name`) what its controllers do now, for `top`. */
 void adaptation_annotate(const struct adaptation *a, json_t *services);
 /* Modes that an operator has set by hand, as texts behind the others. */

@@ -31,7 +31,6 @@ struct adapted {
 	struct signals_past past;
 	int set[ADAPT_CONTROLLER_COUNT]; /* enum adapt_mode by hand; NOT_SET */
 	bool paused;
-	double headroom;
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
 	uint64_t decided; /* so far */

@@ -19,7 +19,8 @@ config() { # [ADAPT]
 	    mode: nat
 	    source-addresses: [10.2.0.100]
 	    objective: {p99: 500ms}
-	    ${1:+adapt: {$1\}}
+	    # The only client of this test would be policed for what a busy machine cannot do.
+	    adapt: {sources: observe${1:+, $1}}
 	    health: {type: tcp, interval: 10s, timeout: 1s, fall: 3}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
@@ -55,12 +56,12 @@ weight_is() { # NUMBER JQ-CONDITION: of the weight in force of backend NUMBER
 }
 
 is_on() {
-	expect_eq "modes" "$(status_of '.modes | [.weights, .shed, .sources, .forecast] | join(" ")')" "on on on on"
+	expect_eq "modes" "$(status_of '.modes | [.weights, .shed, .sources, .forecast] | join(" ")')" "on on observe on"
 	expect_eq "objective" "$(status_of .objective)" 0.5
 	expect_eq "decisions without traffic" "$(ctl --json explain web)" "[]"
 	expect weight_is 2 '. == 100'
 	expect_eq "state of metrics" "$(at weir curl -sS http://127.0.0.1:9464/metrics |
-		grep -c '^weir_adapt_mode{.*service="web".*} 2$')" 4
+		grep -c '^weir_adapt_mode{.*service="web".*} 2$')" 3
 }
 
 slow_one_loses() {

@@ -295,6 +295,8 @@ void loop_run(struct loop *l, double seconds)
 		bool legitimate = uniform(l) * both < l->rate;
 		size_t normal = LOOP_SOURCES - l->attackers;
 		size_t source = (size_t)(uniform(l) * (double)(legitimate ? normal : l->attackers));
+		if (l->one_source)
+			source = 0;
 		request(l, legitimate ? source : normal + source, legitimate);
 	}
 	l->now = end;

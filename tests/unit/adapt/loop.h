@@ -38,6 +38,7 @@ struct loop_backend {
 struct loop {
 	struct adapt_service *service;
 	struct adapt_settings settings;
+	bool one_source; /* all legitimate requests come from it */
 	bool probed; /* there are health checks */
 	bool adapt; /* false: as configured, nothing is told */
 	struct loop_backend backends[LOOP_BACKENDS];

@@ -220,9 +220,9 @@ static void many_sources(void)
 	signals.sources_ns = ADAPT_TICK_NS;
 	for (unsigned int tick = 0; tick < 200; tick++) {
 		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = 640;
+		signals.offered = tick > 100 ? 6000 : 640;
 		signals.forwarded = tick > 100 ? 340 : 640;
-		signals.shed = 640 - signals.forwarded;
+		signals.shed = signals.offered - signals.forwarded;
 		for (unsigned int i = 0; i < 64; i++) {
 			unsigned int source = tick * 63 + i;
 			list[i] = (struct adapt_source_signals){ .rate = { 100, 500 } };

@@ -259,6 +259,20 @@ static void small_attack(void)
 	loop_destroy(l);
 }
 
+/* One proxy in front of all clients, and backends that are slow whatever is let in: it is not strangled. */
+static void one_source(void)
+{
+	struct loop *l = loop_create(10, 2000);
+	l->one_source = true;
+	loop_run(l, 20);
+	for (size_t i = 0; i < 10; i++)
+		l->backends[i].slow = 8;
+	loop_run(l, 20);
+	CU_ASSERT_EQUAL(loop_decided(l, "box"), 0);
+	CU_ASSERT_EQUAL(loop_decided(l, "police"), 0);
+	loop_destroy(l);
+}
+
 static void brownout(void)
 {
 	struct loop *l = loop_create(10, 3000);
@@ -336,6 +350,7 @@ static const struct tap_case cases[] = {
 	{ "without adaptation the same crowd is served too late", same_crowd_without },
 	{ "two sources with 20 times the load of all others end in the box", attack },
 	{ "two sources of 20 times a normal one do not harm the others", small_attack },
+	{ "a source that is the only one is neither policed nor boxed", one_source },
 	{ "all backends 1.5 times slower: shed, within the objective", brownout },
 	{ "a ramp of four times in 15 s: the forecast prepares for it", ramp },
 	{ "controllers that observe change nothing", observes },
