@@ -132,12 +132,41 @@ static void offer_instances(FILE *to, const char *last)
 	globfree(&found);
 }
 
+/* Of the service that was named: the maps of its policies, or the policies. */
+static void offer_policies(FILE *to, const struct line *l, bool maps, const char *last)
+{
+	static const struct printer_column by_name = { "", "name", PRINT_TEXT };
+	char path[RPC_PATH_SIZE];
+	json_t *reply = NULL, *policy, *map;
+	size_t i, j;
+	if (rpc_ask(&l->cli, "policy.show", json_pack("{s:s}", "service", l->cli.arguments[0]),
+		    COMPLETE_TIMEOUT_MS, path, sizeof(path), &reply) != 0)
+		return;
+	json_array_foreach(json_object_get(json_object_get(reply, "result"), "policies"), i, policy)
+	{
+		char *text = maps ? NULL : printer_cell(policy, &by_name);
+		if (text != NULL)
+			offer(to, text, last);
+		free(text);
+		json_array_foreach(maps ? json_object_get(policy, "maps") : NULL, j, map)
+		{
+			text = printer_cell(map, &by_name);
+			if (text != NULL)
+				offer(to, text, last);
+			free(text);
+		}
+	}
+	json_decref(reply);
+}
+
 static void offer_argument(FILE *to, const struct line *l, const char *name, const char *last)
 {
 	static const struct printer_column by_name = { "", "name", PRINT_TEXT };
 	static const struct printer_column by_endpoint = { "", "", PRINT_ENDPOINT };
-	if (strcmp(name, "FILE") == 0 || strcmp(name, "CONFIG") == 0)
+	if (strcmp(name, "FILE") == 0 || strcmp(name, "CONFIG") == 0 || strcmp(name, "OBJECT") == 0)
 		fprintf(to, "@file\n");
+	else if (strcmp(name, "MAP") == 0 || strcmp(name, "POLICY") == 0)
+		offer_policies(to, l, name[0] == 'M', last);
 	else if (strcmp(name, "SERVICE") == 0)
 		offer_names(to, l, "service.list", NULL, &by_name, last);
 	else if (strcmp(name, "PORT") == 0)

@@ -254,6 +254,75 @@ static void message_of_fallback(void)
 	plan_ports_destroy(ports);
 }
 
+/* Those outside come first; who has no image is left out; a pool's backends know its number. */
+static void message_of_policies(void)
+{
+	struct model *m = model_of(
+		HEAD "services:\n"
+		     "  - {name: a, address: 203.0.113.1, port: 80, protocol: tcp, mode: nat,\n"
+		     "     source-addresses: [10.0.0.1], policy: {object: a.o, mode: observe},\n"
+		     "     classes: [{name: x}, {name: y, packets: 7, burst: 1s}],\n"
+		     "     pools: [{name: p, backends: [{address: 10.0.0.13}]},\n"
+		     "             {name: q, backends: [{address: 10.0.0.14}]}],\n"
+		     "     backends: [{address: 10.0.0.11}], fallback: [{address: 10.0.0.12}]}\n"
+		     "  - {name: b, address: 203.0.113.2, port: 80, protocol: tcp, mode: nat,\n"
+		     "     source-addresses: [10.0.0.1], classes: [{name: z}],\n"
+		     "     policy: [{object: a.o}, {object: b.o, on-error: drop, budget: 9}]}\n"
+		     "policy: {object: out.o}\n");
+	struct model_policy_cursor c = { 0 };
+	const struct model_service *s;
+	struct model_policy *policy;
+	struct weir_config_policy p[3];
+	struct weir_config_class y;
+	size_t position, length;
+	uint64_t id = 0;
+	char err[256] = "";
+	void *body;
+	while ((policy = model_policy_next(m, &c, &s, &position)) != NULL) {
+		id++;
+		policy->id = id == 2 ? 0 : id; /* the first one of b */
+		snprintf(policy->name, sizeof(policy->name), "p%d", (int)id);
+	}
+	CU_ASSERT_EQUAL(id, 4);
+	struct plan_ports *ports = plan_ports_create();
+	CU_ASSERT_EQUAL_FATAL(
+		plan_build(m, NULL, ports, false, &body, &length, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(weir_config_validate(body, length, err, sizeof(err)), 0);
+	CU_ASSERT_STRING_EQUAL(err, "");
+	struct weir_config_view v;
+	weir_config_view(body, &v);
+	CU_ASSERT_EQUAL_FATAL(v.header->policy_count, 3);
+	CU_ASSERT_EQUAL_FATAL(v.header->class_count, 3);
+	CU_ASSERT_EQUAL(v.header->outside_policy_count, 1);
+	/* They need not be aligned there. */
+	memcpy(p, v.policies, sizeof(p));
+	memcpy(&y, (const char *)v.classes + sizeof(y), sizeof(y));
+	CU_ASSERT_EQUAL(p[0].id, 4);
+	CU_ASSERT_EQUAL(p[1].id, 1);
+	CU_ASSERT_EQUAL(p[1].mode, WEIR_POLICY_OBSERVE);
+	CU_ASSERT_EQUAL(p[2].id, 3);
+	CU_ASSERT_EQUAL(p[2].on_error, WEIR_POLICY_ERROR_DROP);
+	CU_ASSERT_EQUAL(p[2].budget_cycles, 9);
+	CU_ASSERT_STRING_EQUAL(p[2].name, "p3");
+	CU_ASSERT_EQUAL(v.services[0].first_policy, 1);
+	CU_ASSERT_EQUAL(v.services[0].policy_count, 1);
+	CU_ASSERT_EQUAL(v.services[0].class_count, 2);
+	CU_ASSERT_EQUAL(v.services[0].pool_count, 2);
+	CU_ASSERT_EQUAL(v.services[1].first_policy, 2);
+	CU_ASSERT_EQUAL(v.services[1].policy_count, 1);
+	CU_ASSERT_EQUAL(v.services[1].first_class, 2);
+	CU_ASSERT_EQUAL(y.packets, 7);
+	CU_ASSERT_EQUAL(y.bits, WEIR_UNLIMITED);
+	CU_ASSERT_EQUAL(v.backends[1].fallback, 1);
+	CU_ASSERT_EQUAL(v.backends[1].pool, 0);
+	CU_ASSERT_EQUAL(v.backends[2].pool, 1);
+	CU_ASSERT_EQUAL(v.backends[3].pool, 2);
+	CU_ASSERT_EQUAL(v.backends[3].fallback, 0);
+	free(body);
+	plan_ports_destroy(ports);
+	model_destroy(m);
+}
+
 static void message_of_affinity(void)
 {
 	struct plan_fixture f;
@@ -586,6 +655,8 @@ static const struct tap_case cases[] = {
 	{ "replay has captures, static neighbours and backends that are up", message_of_replay },
 	{ "a service's values are in the message", message_of_service },
 	{ "a fallback pool is behind the backends, and marked", message_of_fallback },
+	{ "policies, classes and pools are numbered as the message wants them",
+		message_of_policies },
 	{ "affinity is by the prefix of the service's family", message_of_affinity },
 	{ "equal paths make a group, the same for all in the same position",
 		equal_paths_make_a_group },
