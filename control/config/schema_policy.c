@@ -61,10 +61,10 @@ const struct schema_key schema_policy_keys[] = {
 		FIELD(model_policy, budget),
 		.preset = "2000",
 		.min = 1,
-		.max = 1000000,
+		.max = 1000000000,
 		.help = "CPU cycles that it may take a packet: as the median when it is tried out, "
 			"else it is refused; on average in a second under traffic, else it is "
-			"detached." },
+			"detached, unless that is less than a twentieth of a core." },
 	{ .name = "offload",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_policy, offload),

@@ -181,11 +181,11 @@ static json_t *load_change(struct daemon *d, struct rpc_call *call, const char *
 		    "mode", &mode, "on_error", &on_error, "budget", &budget, "append", &append,
 		    "set", &sets) ||
 		*object != '/' || strlen(object) >= PATH_MAX / 2 || budget < 1 ||
-		budget > 1000000 || !one_of(mode, "enforce", "observe") ||
+		budget > 1000000000 || !one_of(mode, "enforce", "observe") ||
 		!one_of(on_error, "pass", "drop") || !sets_are_good(sets)) {
 		rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
 			"expected object, an absolute path; mode enforce or observe; on_error pass or "
-			"drop; budget 1..1000000; set, a list of \"name=value\"; append true or false");
+			"drop; budget 1..1000000000; set, a list of \"name=value\"; append true or false");
 		return NULL;
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "what", "load", "service",

@@ -294,7 +294,7 @@
 		"13:33: services[0].pools[0].backends: has 0 entries, expected at least 1\n")      \
 	X(outside_policy, "the policy outside of services is checked too", 13,                     \
 		"policy: {object: a.o, budget: 0}\n",                                              \
-		"13:31: policy.budget: 0 is out of range, expected a whole number 1..1000000\n")   \
+		"13:31: policy.budget: 0 is out of range, expected a whole number 1..1000000000\n") \
 	X(source_prefix, "a source's prefix is at most as long as an address", 13,                 \
 		"    limits:\n      per-source: {prefix4: 33}\n",                                  \
 		"14:29: services[0].limits.per-source.prefix4: 33 is out of range, expected a "    \
