@@ -137,9 +137,10 @@ static json_t *load_parameters(struct cli *cli, const char *path)
 	long cycles = budget != NULL ? strtol(budget, &end, 10) : 2000;
 	const char *set;
 
-	if (budget != NULL && (end == budget || *end != '\0' || cycles < 1 || cycles > 1000000000)) {
-		cli_fail(cli, CLI_USAGE, "--budget takes a number of cycles 1..1000000000, not \"%s\"",
-			budget);
+	if (budget != NULL &&
+		(end == budget || *end != '\0' || cycles < 1 || cycles > 1000000000)) {
+		cli_fail(cli, CLI_USAGE,
+			"--budget takes a number of cycles 1..1000000000, not \"%s\"", budget);
 		json_decref(sets);
 		return NULL;
 	}
