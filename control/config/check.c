@@ -437,6 +437,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 	};
 	check_unique(&c, c.ports, "name");
 	check_unique(&c, c.ports, "device");
+	check_pci_ports(m, c.ports, errors);
 	check_unique(&c, c.services, "name");
 	check_neighbours(&c, node_get(root, "neighbours"));
 	check_policies(m->policies, m->policy_count, node_get(root, "policy"));

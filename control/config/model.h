@@ -99,6 +99,12 @@ struct model_policy {
 	char name[MODEL_NAME_MAX + 1]; /* that its source gives it */
 };
 
+/* The kernel's interface: the device itself, or the twin of a PCI device, which has the port's name. */
+static inline const char *model_port_interface(const struct model_port *port)
+{
+	return port->kind == MODEL_DEVICE_PCI ? port->name : port->device;
+}
+
 struct model_backend {
 	struct address address;
 	uint16_t port; /* 0 only in dsr services with port any */

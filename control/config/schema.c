@@ -138,8 +138,9 @@ static const struct schema_key port_keys[] = {
 		.type = SCHEMA_DEVICE,
 		.flags = SCHEMA_F_REQUIRED,
 		FIELD(model_port, device),
-		.help = "The kernel's name of the interface, which is driven through AF_XDP. PCI "
-			"addresses are not supported yet." },
+		.help = "The kernel's name of an interface, which is driven through AF_XDP, or the address "
+			"of a PCI device, which is driven without the kernel; what is not a service's "
+			"then goes through a kernel interface with the port's name." },
 	{ 0 },
 };
 

@@ -44,7 +44,9 @@ static const char rules[] =
 	"\n"
 	"## Rules between keys\n"
 	"\n"
-	"- Names of ports and of services are unique; so are the ports' devices.\n"
+	"- Names of ports and of services are unique; so are the ports' devices. The name of a port on\n"
+	"  a PCI device is its kernel interface's as well: at most 15 characters, and no other port's\n"
+	"  device.\n"
 	"- No two services have the same address, protocol and port. Where addresses overlap, the\n"
 	"  longest prefix wins, then a port of its own before `any`.\n"
 	"- A service has one family: its backends have it too, and `source-addresses` has at least one\n"
@@ -155,9 +157,6 @@ static void print_not_yet(const struct schema_key *keys, const char *path)
 				printf("| `%s: %s` | %s |\n", full, c->name,
 					c->help ? c->help : "");
 		}
-		if (k->type == SCHEMA_DEVICE)
-			printf("| `%s: 0000:3b:00.0` | A PCI device, driven without the kernel. |\n",
-				full);
 		if (k->children != NULL)
 			print_not_yet(k->children, full);
 	}

@@ -76,7 +76,7 @@ const char *schema_expect(const struct schema_key *k, char *buf, size_t size)
 		return "a name of 1 to 63 letters, digits, '.', '_' and '-' that begins with a "
 		       "letter or digit";
 	case SCHEMA_DEVICE:
-		return "the name of a network interface such as eth1";
+		return "the name of a network interface such as eth1, or 0000:3b:00.0";
 	case SCHEMA_ADDRESS:
 		return "an address such as 10.0.0.1 or 2001:db8::1";
 	case SCHEMA_PREFIX:

@@ -75,35 +75,43 @@ static bool read_name(const char *text, char *field, char *what, size_t size)
 	return true;
 }
 
-/* domain:bus:device.function, the domain may be left out */
-static bool text_is_pci(const char *text)
+/* domain:bus:device.function, the domain may be left out; as the kernel writes it, or false */
+static bool read_pci(const char *text, struct model_port *port)
 {
-	unsigned int domain;
+	unsigned int domain = 0;
 	unsigned int bus;
 	unsigned int device;
 	unsigned int function;
 	int end = 0;
-	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) == 4 &&
-		text[end] == '\0')
-		return true;
-	return sscanf(text, "%2x:%2x.%1x%n", &bus, &device, &function, &end) == 3 &&
+	bool good =
+		sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) == 4 &&
 		text[end] == '\0';
+	if (!good) {
+		domain = 0;
+		good = sscanf(text, "%2x:%2x.%1x%n", &bus, &device, &function, &end) == 3 &&
+			text[end] == '\0';
+	}
+	if (!good || device > 0x1f || function > 7 ||
+		strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
+		return false;
+	snprintf(port->device, sizeof(port->device), "%04x:%02x:%02x.%x", domain, bus, device,
+		function);
+	port->kind = MODEL_DEVICE_PCI;
+	return true;
 }
 
 static bool read_device(const char *text, struct model_port *port, char *what, size_t size)
 {
 	size_t length = strlen(text);
-	if (text_is_pci(text)) {
-		snprintf(what, size, "PCI device %s is not supported yet", text);
-		return false;
-	}
+	if (read_pci(text, port))
+		return true;
 	bool good =
 		length >= 1 && length <= 15 && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
 	for (size_t i = 0; i < length; i++)
 		good = good && isgraph((unsigned char)text[i]) &&
 			strchr("/:,=\"'\\", text[i]) == NULL;
 	if (!good) {
-		snprintf(what, size, QUOTED " is not the name of an interface", text);
+		snprintf(what, size, QUOTED " is neither an interface nor a PCI address", text);
 		return false;
 	}
 	memcpy(port->device, text, length + 1);

@@ -119,8 +119,7 @@ static int each_wanted(const struct host_addresses *h, const struct model *m,
 			int rc = take(ctx, LOOPBACK, a);
 
 			for (size_t p = 0; !rc && s->ipv6 && p < m->port_count; p++)
-				if (m->ports[p].kind == MODEL_DEVICE_INTERFACE)
-					rc = take(ctx, m->ports[p].device, a);
+				rc = take(ctx, model_port_interface(&m->ports[p]), a);
 			if (rc)
 				return rc;
 		}

@@ -61,7 +61,7 @@ static const struct model_neighbour *static_neighbour(
 uint32_t world_port_ifindex(struct daemon *d, const struct model *m, size_t port_index)
 {
 	const struct kernel_link *link = port_index < m->port_count ?
-		kernel_link_by_name(d->kernel, m->ports[port_index].device) :
+		kernel_link_by_name(d->kernel, model_port_interface(&m->ports[port_index])) :
 		NULL;
 
 	return link ? link->ifindex : 0;
@@ -71,8 +71,7 @@ static bool port_of_link(
 	const struct model *m, const struct kernel_link *link, size_t *ret_port_index)
 {
 	for (size_t i = 0; i < m->port_count; i++) {
-		if (m->ports[i].kind == MODEL_DEVICE_INTERFACE &&
-			!strcmp(m->ports[i].device, link->name)) {
+		if (!strcmp(model_port_interface(&m->ports[i]), link->name)) {
 			*ret_port_index = i;
 			return true;
 		}

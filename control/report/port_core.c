@@ -44,6 +44,19 @@ static json_t *buffers_of(const struct weir_port_entry *e)
 		"{s:I, s:I}", "total", (json_int_t)e->buffers, "free", (json_int_t)e->buffers_free);
 }
 
+/* What only PCI ports have; null for others, so that the shape is the same. */
+static void twin_add(json_t *document, const struct weir_port_entry *e)
+{
+	bool pci = e->kind == WEIR_PORT_PCI;
+
+	json_object_set_new(
+		document, "interface", pci ? report_text(e->name) : report_text(e->device));
+	json_object_set_new(
+		document, "from_kernel", pci ? report_count(e->from_kernel) : json_null());
+	json_object_set_new(document, "steering_reason",
+		e->steering_why[0] ? report_text(e->steering_why) : json_null());
+}
+
 /* The node is null where the machine does not tell; so is the speed. */
 static json_t *open_port(const char *name, const struct snapshot_port *p)
 {
@@ -65,8 +78,10 @@ static json_t *open_port(const char *name, const struct snapshot_port *p)
 			report_count(c->packets_to_kernel), "originated",
 			report_count(c->originated), "originated_dropped",
 			report_count(c->originated_dropped), "dropped", report_dropped(c->dropped));
-	if (document != NULL)
+	if (document != NULL) {
 		json_object_set_new(document, "buffers", buffers_of(e));
+		twin_add(document, e);
+	}
 	return document;
 }
 
@@ -82,8 +97,12 @@ static json_t *missing_port(const struct model_port *p)
 			"packets_received", 0, "packets_transmitted", 0, "bytes_received", 0,
 			"bytes_transmitted", 0, "passed_to_kernel", 0, "originated", 0,
 			"originated_dropped", 0, "dropped", report_dropped(nothing));
-	if (document != NULL)
+	if (document != NULL) {
 		json_object_set_new(document, "buffers", json_null());
+		json_object_set_new(document, "interface", json_string(model_port_interface(p)));
+		json_object_set_new(document, "from_kernel", json_null());
+		json_object_set_new(document, "steering_reason", json_null());
+	}
 	return document;
 }
 

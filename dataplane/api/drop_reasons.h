@@ -40,7 +40,8 @@
 	X(SOURCE_BOXED, "source_boxed", "of a source in the penalty box")                          \
 	X(POLICY, "policy", "a policy of the service says so")                                     \
 	X(LIMIT_CLASS, "limit_class", "over a limit of the class that a policy put it into")       \
-	X(POLICY_ERROR, "policy_error", "a policy failed on it, or is detached; on-error: drop")
+	X(POLICY_ERROR, "policy_error", "a policy failed on it, or is detached; on-error: drop")   \
+	X(KERNEL_FULL, "kernel_full", "the host's own, but its kernel is behind in taking them")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

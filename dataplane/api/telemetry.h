@@ -29,6 +29,7 @@
 #define WEIR_MAX_SERVICES 1024
 #define WEIR_NAME_SIZE	  64 /* with the final NUL */
 #define WEIR_DEVICE_SIZE  64
+#define WEIR_STEERING_WHY_SIZE 160
 
 #define WEIR_MAX_POLICIES_PER_SERVICE 8
 #define WEIR_POLICY_REASONS	      16 /* counted one by one; the last one is all others */
@@ -276,6 +277,8 @@ struct weir_port_entry {
 	uint32_t buffers; /* packet buffers of the port; 0: not known */
 	uint32_t
 		buffers_free; /* relaxed atomic, outside of directory_seq; some always wait at the device */
+	uint64_t from_kernel; /* the same; packets that the kernel sent by a PCI port's twin */
+	char steering_why[WEIR_STEERING_WHY_SIZE]; /* why not by the device; "" when it steers */
 };
 
 enum weir_backend_state {
@@ -385,7 +388,7 @@ struct weir_telemetry {
 static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
-static_assert(sizeof(struct weir_port_entry) == 200, "port entry layout");
+static_assert(sizeof(struct weir_port_entry) == 368, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
 static_assert(sizeof(struct weir_policy_entry) == 592, "policy entry layout");

@@ -42,7 +42,7 @@ struct receive_queue {
 	const struct port_queue *queue;
 };
 
-/* A ring that packets for a port of core 0 come through. */
+/* A ring that packets for a port of core 0, or from the kernel for any port, come through. */
 struct collect_ring {
 	struct rte_ring *ring;
 	uint8_t port;

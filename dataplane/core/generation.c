@@ -106,8 +106,15 @@ static int port_attach(struct fastpath *fp, struct generation *g, struct port *p
 {
 	uint32_t first = core_plan_first_worker(fp->core_count);
 	uint32_t senders = fp->core_count - first;
+	/* Core 0 only dispatches, and sends what the kernel has for the wire. */
+	const bool core0_sends = first && port->from_kernel;
 
 	g->port[port->index] = port;
+	if (port->from_kernel)
+		g->collect[g->collect_count++] = (struct collect_ring){
+			.ring = port->from_kernel,
+			.port = port->index,
+		};
 	if (port->completes_checksums)
 		g->completes_checksums |= 1u << port->index;
 	for (uint32_t i = 0; i < port->rx_queue_count; i++)
@@ -118,9 +125,11 @@ static int port_attach(struct fastpath *fp, struct generation *g, struct port *p
 			};
 	if (port->tx_queue_count == 0)
 		return 0;
-	if (port->tx_queue_count >= senders) {
+	if (port->tx_queue_count >= senders + core0_sends) {
 		for (uint32_t i = 0; i < senders; i++)
 			g->core[first + i].queue[port->index] = &port->tx_queue[i];
+		if (core0_sends)
+			g->core[0].queue[port->index] = &port->tx_queue[senders];
 		return 0;
 	}
 	g->core[0].queue[port->index] = &port->tx_queue[0];
@@ -148,8 +157,8 @@ static int ports_attach(
 		if (in->ports[i])
 			queues += in->ports[i]->rx_queue_count;
 	g->receive = rte_zmalloc("receive queues", (queues + 1) * sizeof(g->receive[0]), 64);
-	g->collect = rte_zmalloc(
-		"transmit rings", WEIR_MAX_PORTS * WEIR_MAX_CORES * sizeof(g->collect[0]), 64);
+	g->collect = rte_zmalloc("transmit rings",
+		WEIR_MAX_PORTS * (WEIR_MAX_CORES + 1) * sizeof(g->collect[0]), 64);
 	if (!g->receive || !g->collect)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < in->port_count; i++) {

@@ -69,18 +69,39 @@ int port_frame_pool_create(
 
 static struct retired {
 	struct rte_mempool *pool; /* owned */
+	bool whole; /* all of its buffers come back, however late */
 	unsigned int in_use;
 	uint64_t since_ns; /* that many are in use; 0: not looked at yet */
 } retired[RETIRED_MAX];
 
-void port_pool_retire(struct rte_mempool *pool)
+static unsigned int keepers; /* devices that keep what they have sent for as long as they like */
+
+static void retire(struct rte_mempool *pool, bool whole)
 {
 	for (unsigned int i = 0; pool && i < RETIRED_MAX; i++) {
 		if (retired[i].pool)
 			continue;
-		retired[i] = (struct retired){ .pool = pool };
+		retired[i] = (struct retired){ .pool = pool, .whole = whole };
 		return;
 	}
+}
+
+void port_pool_retire(struct rte_mempool *pool)
+{
+	retire(pool, false);
+}
+
+void port_pool_drain(struct rte_mempool *pool)
+{
+	if (pool && rte_mempool_in_use_count(pool) == 0)
+		rte_mempool_free(pool);
+	else
+		retire(pool, true);
+}
+
+void port_pools_keep(bool keep)
+{
+	keepers = keep ? keepers + 1 : keepers - 1;
 }
 
 void port_pools_reap(uint64_t now_ns)
@@ -95,7 +116,8 @@ void port_pools_reap(uint64_t now_ns)
 		if (!r->since_ns || in_use != r->in_use) {
 			r->since_ns = now_ns;
 			r->in_use = in_use;
-		} else if (now_ns - r->since_ns >= REST_NS) {
+		} else if (now_ns - r->since_ns >= REST_NS &&
+			(in_use == 0 || (!r->whole && keepers == 0))) {
 			rte_mempool_free(r->pool);
 			*r = (struct retired){ .pool = NULL };
 		}

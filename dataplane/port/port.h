@@ -15,6 +15,7 @@
 
 struct rte_mbuf;
 struct rte_mempool;
+struct rte_ring;
 
 /*
  * Receive: up to n mbufs (n <= 64), owned by the caller afterwards. Every mbuf has a private area of
@@ -46,6 +47,12 @@ struct port {
 	uint16_t tx_queue_count;
 	struct port_queue *rx_queue; /* owned by the port */
 	struct port_queue *tx_queue;
+	/*
+	 * Between core 0 and the kernel, for packets that are no service's; NULL: the kernel has its own
+	 * way to the port. Bounded; owned by the port. Those from the kernel are ready to be sent.
+	 */
+	struct rte_ring *to_kernel;
+	struct rte_ring *from_kernel;
 };
 
 #endif

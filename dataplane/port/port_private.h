@@ -28,6 +28,8 @@ struct port_driver {
 	void (*poll)(struct open_port *p, const struct port_registry_params *params);
 	/* A lost port: is its interface there again, and not tried yet? NULL: never lost. */
 	bool (*is_back)(struct open_port *p);
+	/* A lost port that still holds its device: no core uses it any more, let go. NULL: none does. */
+	void (*release)(struct open_port *p);
 	/* The port has p->name now and had another before; NULL: nothing depends on it. */
 	void (*renamed)(struct open_port *p, const struct port_registry_params *params);
 };
@@ -42,8 +44,12 @@ struct open_port {
 	char device[WEIR_DEVICE_SIZE];
 	uint32_t ifindex;
 	uint32_t speed_mbps;
+	uint64_t from_kernel; /* packets that the kernel sent by its twin */
+	char steering_why[WEIR_STEERING_WHY_SIZE]; /* not by the device: the reason */
 	char driver_name[32];
 	bool lost; /* its interface is gone */
+	bool held; /* lost, and its device waits to be let go of, when no core uses it any more */
+	bool held_told; /* that has been asked for */
 	uint32_t tried_ifindex; /* lost: an interface of the name that was tried already */
 	bool wanted; /* by the configuration being prepared */
 	bool fresh; /* opened for it */
@@ -51,6 +57,7 @@ struct open_port {
 
 extern const struct port_driver port_driver_af_xdp;
 extern const struct port_driver port_driver_capture;
+extern const struct port_driver port_driver_pci;
 
 __attribute__((format(printf, 4, 5))) int port_refuse(
 	int rc, char *err, size_t err_size, const char *format, ...);
@@ -63,6 +70,9 @@ __attribute__((format(printf, 4, 5))) int port_refuse(
  */
 int port_pool_create(const char *name, uint32_t count, uint32_t room_bytes, int node,
 	struct rte_mempool **ret_pool);
+
+#define PORT_ROOM_BYTES \
+	(RTE_PKTMBUF_HEADROOM + 2048u) /* of the mbufs of PCI ports and their twins */
 
 #define PORT_FRAME_BYTES 4096u /* of an AF_XDP socket's memory: what the kernel calls a chunk */
 
@@ -82,6 +92,13 @@ void port_pool_free(struct rte_mempool *pool);
  * the last one's return that frees it, but that nothing has come back for a while. NULL is fine.
  */
 void port_pool_retire(struct rte_mempool *pool);
+/* A pool whose buffers all come back, when the devices that sent them are done with them. NULL is fine. */
+void port_pool_drain(struct rte_mempool *pool);
+/*
+ * A PCI device was opened (true) or closed (false): one that is open may keep a buffer that it has sent until
+ * it needs the place, however long that is.
+ */
+void port_pools_keep(bool keep);
 void port_pools_reap(uint64_t now_ns);
 
 #endif

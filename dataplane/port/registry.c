@@ -5,6 +5,7 @@
 #include "dataplane/net/packet.h"
 #include "dataplane/port/orphans.h"
 #include "dataplane/port/port_private.h"
+#include "dataplane/port/twin.h"
 
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -22,6 +23,7 @@ struct port_registry {
 	struct port_registry_params params;
 	struct open_port *port[WEIR_MAX_PORTS]; /* owned; by telemetry index */
 	uint64_t next_poll_ns;
+	bool swept;
 };
 
 int port_refuse(int rc, char *err, size_t err_size, const char *format, ...)
@@ -91,12 +93,14 @@ static void entry_write(struct port_registry *r, const struct open_port *p)
 		.speed_mbps = p->speed_mbps,
 		.buffers = p->pool ? p->pool->size : 0,
 		.buffers_free = e->buffers_free,
+		.from_kernel = e->from_kernel,
 	};
 
 	memcpy(now.mac, p->port.mac, sizeof(now.mac));
 	memcpy(now.name, p->name, sizeof(now.name));
 	memcpy(now.device, p->device, sizeof(now.device));
 	memcpy(now.driver, p->driver_name, sizeof(now.driver));
+	memcpy(now.steering_why, p->steering_why, sizeof(now.steering_why));
 	if (memcmp(e, &now, sizeof(now)) == 0)
 		return;
 	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELAXED);
@@ -160,13 +164,11 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 {
 	static const struct port_driver *const drivers[] = {
 		[WEIR_PORT_KERNEL] = &port_driver_af_xdp,
+		[WEIR_PORT_PCI] = &port_driver_pci,
 		[WEIR_PORT_CAPTURE] = &port_driver_capture,
 	};
 	uint8_t index = 0;
 
-	if (c->kind == WEIR_PORT_PCI)
-		return port_refuse(-EOPNOTSUPP, err, err_size,
-			"port %s: PCI devices are not supported yet", c->name);
 	while (index < WEIR_MAX_PORTS && r->port[index])
 		index++;
 	if (index == WEIR_MAX_PORTS)
@@ -214,7 +216,7 @@ int port_registry_prepare(struct port_registry *r, const struct weir_config_view
 		struct open_port *reopened;
 
 		/* A lost one is opened anew when it is back, and else stays what it is: down. */
-		if (p && p->lost && port_open(r, c, p, &reopened, err, err_size) == 0)
+		if (p && p->lost && !p->held && port_open(r, c, p, &reopened, err, err_size) == 0)
 			p = reopened;
 		if (!p) {
 			int rc = port_open(r, c, NULL, &p, err, err_size);
@@ -232,6 +234,21 @@ int port_registry_prepare(struct port_registry *r, const struct weir_config_view
 	return 0;
 }
 
+/* Once: interfaces of ports that a killed predecessor had and this configuration has not. */
+static void leftovers_remove(struct port_registry *r)
+{
+	const char *names[WEIR_MAX_PORTS];
+	size_t count = 0;
+
+	if (r->swept || !r->params.instance_dir)
+		return;
+	r->swept = true;
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (r->port[i] && r->port[i]->port.kind == WEIR_PORT_PCI)
+			names[count++] = r->port[i]->name;
+	twins_sweep(r->params.instance_dir, names, count);
+}
+
 void port_registry_commit(struct port_registry *r)
 {
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
@@ -242,10 +259,14 @@ void port_registry_commit(struct port_registry *r)
 		} else if (p) {
 			p->wanted = false;
 			p->fresh = false;
+			if (p->held)
+				p->driver->release(p);
+			p->held = false;
 		}
 	}
 	port_orphans_end(r->params.orphans, true);
 	r->params.orphans = NULL;
+	leftovers_remove(r);
 }
 
 void port_registry_rollback(struct port_registry *r)
@@ -275,6 +296,8 @@ void port_registry_poll(struct port_registry *r, uint64_t now_ns)
 			continue;
 		p->driver->poll(p, &r->params);
 		entry_write(r, p);
+		__atomic_store_n(&r->params.telemetry->port[i].from_kernel, p->from_kernel,
+			__ATOMIC_RELAXED);
 		if (p->pool)
 			__atomic_store_n(&r->params.telemetry->port[i].buffers_free,
 				rte_mempool_avail_count(p->pool), __ATOMIC_RELAXED);
@@ -288,8 +311,12 @@ bool port_registry_has_returned(struct port_registry *r)
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
 		struct open_port *p = r->port[i];
 
-		if (p && p->lost && p->driver->is_back)
+		if (p && p->held && !p->held_told) {
+			p->held_told = true;
+			found = true;
+		} else if (p && p->lost && !p->held && p->driver->is_back) {
 			found |= p->driver->is_back(p);
+		}
 	}
 	return found;
 }

@@ -30,6 +30,7 @@ struct port_registry_params {
 	struct port_orphans
 		*orphans; /* NULL or owned from now on: taken over by ports of their interfaces */
 	uint64_t memory_bytes; /* of the whole process; a port's buffers are a share of it */
+	uint32_t core_count; /* packet cores: each may send by a queue of its own */
 	int default_node; /* for devices that lie on none */
 	port_event_fn event;
 	void *event_ctx;
@@ -58,7 +59,7 @@ void port_registry_commit(struct port_registry *r);
 void port_registry_rollback(struct port_registry *r);
 
 /*
- * True when the interface of a lost port is there again: then prepare, apply and commit the same
+ * True when the interface of a lost port is there again, or its device has to be let go of: then prepare, apply and commit the same
  * configuration once more. Each interface is reported once, so that one that cannot be opened is not
  * tried for ever.
  */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define ARGUMENTS_MAX 32
+#define NO_DEVICE     "ffff:ff:1f.7" /* an address that no PCI device has */
 
 static char last_error[256]; /* what EAL said last of an error, to be part of ours */
 static bool started;
@@ -132,7 +133,6 @@ int eal_start(const struct eal_params *p, char *err, size_t err_size)
 	snprintf(prefix, sizeof(prefix), "%s", p->prefix);
 	const char *const common[] = {
 		"weir-dataplane",
-		"--no-pci",
 		"--no-telemetry",
 		"--iova-mode=va",
 		"--file-prefix",
@@ -143,10 +143,16 @@ int eal_start(const struct eal_params *p, char *err, size_t err_size)
 		lcores,
 	};
 	const char *const with_hugepages[] = { "--in-memory" };
+	const char *const without_pci[] = { "--no-pci" };
+	/* A list of allowed devices with none in it: devices are added when a port wants them. */
+	const char *const with_pci[] = { "--allow", NO_DEVICE };
 	const char *const without_hugepages[] = { "--no-huge", "--no-shconf", "-m", memory };
 
 	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
 		argv[argc++] = strdup(common[i]);
+	const bool pci = p->pci && access("/sys/bus/pci/devices", R_OK) == 0;
+	for (size_t i = 0; i < (pci ? 2 : 1); i++)
+		argv[argc++] = strdup(pci ? with_pci[i] : without_pci[i]);
 	if (p->hugepages) {
 		argv[argc++] = strdup(with_hugepages[0]);
 	} else {

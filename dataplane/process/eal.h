@@ -18,6 +18,7 @@ struct eal_params {
 	struct cpu_list main_cpus; /* where the main thread may run */
 	uint64_t memory_bytes;
 	bool hugepages;
+	bool pci; /* PCI devices may be opened later; none is at the start */
 };
 
 /* Returns 0, or -errno with the reason in err. */

@@ -212,6 +212,7 @@ static int eal_prepare(struct process *p, char *err, size_t err_size)
 		.main_cpus = p->main_cpus,
 		.memory_bytes = p->memory_bytes,
 		.hugepages = p->hugepages,
+		.pci = !p->arguments.replay,
 	};
 
 	/* In replay there is only the main thread. */
@@ -297,6 +298,7 @@ static int ports_prepare(struct process *p, char *err, size_t err_size)
 		.instance_dir = p->arguments.instance_dir,
 		.orphans = p->instance ? port_orphans_collect(p->arguments.instance_dir) : NULL,
 		.memory_bytes = p->memory_bytes,
+		.core_count = p->cores.count,
 		.default_node = cpu_node(p->cores.cpu[0]),
 		.event = process_event,
 		.event_ctx = p,

@@ -47,7 +47,7 @@ nics_find() {
 nic_to_vfio() { # N
 	local address
 	address=$(nic_address "$1")
-	echo "$address" >"/sys/bus/pci/devices/$address/driver/unbind"
+	[ ! -e "/sys/bus/pci/devices/$address/driver" ] || echo "$address" >"/sys/bus/pci/devices/$address/driver/unbind"
 	echo vfio-pci >"/sys/bus/pci/devices/$address/driver_override"
 	echo "$address" >/sys/bus/pci/drivers_probe
 	[ "$(basename "$(readlink "/sys/bus/pci/devices/$address/driver")")" = vfio-pci ]
@@ -60,4 +60,91 @@ nic_to_namespace() {
 	ip link set "$if" netns "$2"
 	ip -n "$2" link set "$if" name eth0
 	ip -n "$2" link set eth0 up
+}
+
+# topology_pci_two_armed: client -- nic0 | nic1 weir nic2 | nic3 -- b1, b2, b3, with the names and addresses of
+# topology_two_armed. Weir's interfaces are there when it runs: pci_start.
+topology_pci_two_armed() {
+	local n
+	nics_find
+	ns_add client
+	ns_add weir
+	ns_add lan
+	nic_to_namespace 0 client
+	nic_to_namespace 3 lan
+	nic_to_vfio 1
+	nic_to_vfio 2
+	client_addresses
+	for n in 1 2 3; do
+		backend_add "b$n"
+		addr_add "b$n" eth0 "10.2.0.1$n/24" "fd02::1$n/64"
+	done
+}
+
+# topology_pci_one_switch: client (nic0), weir (nic1) and b1, b2, b3 (nic2) on one network.
+topology_pci_one_switch() {
+	local n
+	nics_find
+	ns_add client
+	ns_add weir
+	ns_add lan
+	nic_to_namespace 0 client
+	nic_to_namespace 2 lan
+	nic_to_vfio 1
+	client_addresses
+	for n in 1 2 3; do
+		backend_add "b$n"
+		addr_add "b$n" eth0 "10.1.0.1$n/24" "fd01::1$n/64"
+	done
+}
+
+# A host of its own behind the NIC of the namespace lan.
+backend_add() { # NS
+	ns_add "$1"
+	ip -n lan link add link eth0 name "to-$1" netns "$1" type macvlan mode bridge
+	ip -n "$1" link set "to-$1" name eth0
+	ip -n "$1" link set eth0 up
+}
+
+pci_head() { # PORT=N...: ports on nicN
+	local port
+	cat <<-END
+	version: 1
+	dataplane: {cores: ${CORES:-[1]}, idle: sleep, hugepages: ${HUGEPAGES:-required}, memory: ${MEMORY:-160M}}
+	ports:
+	END
+	for port in "$@"; do
+		echo "  - {name: ${port%=*}, device: \"$(nic_address "${port#*=}")\"}"
+	done
+}
+
+# Start Weir, and give its ports' interfaces the host's addresses.
+pci_start() { # PORT...
+	weir_launch
+	wait_for 120 weir_answers default || { tail -n 20 "$WORLD"/controld-default.log; return 1; }
+	pci_addresses "$@"
+}
+
+pci_addresses() { # PORT...
+	local port
+	for port in "$@"; do
+		wait_for 60 ip -n weir link show "$port" || return 1
+		case $port in
+		front) addr_add weir front 10.1.0.1/24 fd01::1/64 ;;
+		back) addr_add weir back 10.2.0.1/24 fd02::1/64 ;;
+		esac
+	done
+}
+
+port_field() { # PORT JQ
+	ctl --json port show "$1" | jq -r "$2"
+}
+
+port_link_is() { # PORT true|false
+	[ "$(port_field "$1" .link)" = "$2" ]
+}
+
+has_event() { # PORT TEXT
+	ctl --json events | jq -e --arg p "$1" --arg t "$2" \
+		'[.[] | select((tostring | contains($p)) and (tostring | contains($t)))] | length > 0'
 }

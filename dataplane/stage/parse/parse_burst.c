@@ -2,6 +2,26 @@
 
 #include "dataplane/net/parse.h"
 #include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/trace/trace.h"
+
+#include <rte_ring.h>
+
+__rte_noinline void stage_hand_to_kernel(
+	struct stage_core *c, const struct port *port, struct rte_mbuf *m)
+{
+	struct trace_core *tc = stage_trace(c);
+
+	/* This core is the only one that puts in, so what is free now stays free. */
+	if (rte_ring_full(port->to_kernel)) {
+		stage_drop(c, m, WEIR_DROP_KERNEL_FULL);
+		return;
+	}
+	packet_of(m)->flags |= PACKET_F_TO_KERNEL;
+	if (unlikely(tc != NULL))
+		trace_drop(c, tc, m);
+	cell_add(&c->cell->port[port->index].packets_to_kernel, 1);
+	(void)rte_ring_sp_enqueue(port->to_kernel, m);
+}
 
 uint16_t parse_stage_burst(
 	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)

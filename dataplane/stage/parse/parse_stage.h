@@ -14,14 +14,21 @@
 uint16_t parse_stage_burst(
 	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n);
 
+/* Put a packet into the ring to the kernel. */
+void stage_hand_to_kernel(struct stage_core *c, const struct port *port, struct rte_mbuf *m);
+
 /*
- * A packet that is the host's own. A capture port counts it as passed to the kernel. On a kernel
+ * A packet that is the host's own. A PCI port's twin carries it to the kernel. A capture port counts it as passed to the kernel. On a kernel
  * interface the XDP program has sorted these out already; one that slipped through while the
  * configuration changed cannot be given back, so it is dropped for `reason`.
  */
 static inline void stage_pass_to_kernel(struct stage_core *c, const struct port *port,
 	struct rte_mbuf *m, enum weir_drop_reason reason)
 {
+	if (port->to_kernel) {
+		stage_hand_to_kernel(c, port, m);
+		return;
+	}
 	if (port->kind != WEIR_PORT_CAPTURE) {
 		stage_drop(c, m, reason);
 		return;

@@ -125,19 +125,26 @@
 	X(port_nameless, "a port without name and device has two complaints", 3, "  - {}\n",       \
 		"3:5: ports[0].name: is missing, " NAME_WANTED                                     \
 		"3:5: ports[0].device: is missing, expected the name of a network interface such " \
-		"as eth1\n")                                                                       \
-	X(pci, "a PCI address is not supported yet", 3,                                            \
-		"  - {name: front, device: 0000:3b:00.0}\n",                                       \
-		"3:27: ports[0].device: PCI device 0000:3b:00.0 is not supported yet, expected "   \
-		"the name of a network interface such as eth1\n")                                  \
-	X(pci_short, "a PCI address without domain neither", 3,                                    \
-		"  - {name: front, device: 3b:00.0}\n",                                            \
-		"3:27: ports[0].device: PCI device 3b:00.0 is not supported yet, expected the "    \
-		"name of a network interface such as eth1\n")                                      \
+		"as eth1, or 0000:3b:00.0\n")                                                                       \
+	X(pci_function, "a PCI function beyond 7 is refused", 3,                                   \
+		"  - {name: front, device: 3b:00.8}\n",                                            \
+		"3:27: ports[0].device: \"3b:00.8\" is neither an interface nor a PCI address, "   \
+		"expected the name of a network interface such as eth1, or 0000:3b:00.0\n")        \
+	X(pci_name, "a PCI port's name has to do for an interface", 3,                             \
+		"  - {name: a-name-of-16-cha, device: 0000:3b:00.0}\n",                            \
+		"3:12: ports[0].name: a-name-of-16-cha cannot be the name of a PCI port's kernel " \
+		"interface, expected at most 15 characters and not lo\n")                          \
+	X(pci_twice, "one PCI device written in two ways is told", 3,                              \
+		"  - {name: front, device: 0000:3b:00.0}\n  - {name: back, device: '3b:00.0'}\n",  \
+		"4:26: ports[1].device: 0000:3b:00.0 is used already, expected another one\n")     \
+	X(pci_interface, "a PCI port is not called as another's interface", 3,                     \
+		"  - {name: front, device: eth1}\n  - {name: eth1, device: '3b:00.0'}\n",          \
+		"4:12: ports[1].name: eth1 is the interface of another port, expected a name of "  \
+		"its own for a PCI port's kernel interface\n")                                     \
 	X(device_long, "an interface name of 16 characters is refused", 3,                         \
 		"  - {name: front, device: abcdefghijklmnop}\n",                                   \
-		"3:27: ports[0].device: \"abcdefghijklmnop\" is not the name of an interface, "    \
-		"expected the name of a network interface such as eth1\n")                         \
+		"3:27: ports[0].device: \"abcdefghijklmnop\" is neither an interface nor a PCI "   \
+		"address, expected the name of a network interface such as eth1, or 0000:3b:00.0\n")                         \
 	X(cores_range, "a core range the wrong way round is refused", 1,                           \
 		"version: 1\ndataplane:\n  cores: [3-1]\n",                                        \
 		"3:11: dataplane.cores[0]: \"3-1\" is not a CPU, expected a CPU 0..1023 or a "     \

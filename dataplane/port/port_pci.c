@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A PCI device by its poll-mode driver. EAL was started without devices (process/eal.c); each is added when
+ * a port wants it. What is not a service's goes to and comes from the kernel by the port's twin (twin.h).
+ *
+ * A device can be pulled, or taken back by its kernel's driver, while cores poll it. EAL's interrupt thread
+ * says so and the kernel waits for us: the port is down from the next look on, the configuration is applied
+ * once more without it, and then nobody uses the device and it is let go of.
+ */
+
+#include "dataplane/port/pci_device.h"
+#include "dataplane/port/pci_steering.h"
+#include "dataplane/port/pci_watch.h"
+#include "dataplane/port/port_private.h"
+#include "dataplane/port/twin.h"
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_vfio.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RX_DESCS      2048u
+#define TX_DESCS      1024u
+#define MTU_DEFAULT   1500u
+#define MTU_MAX	      2022u /* a frame with two tags fits into one mbuf */
+#define MBUF_BYTES    2560u /* a packet buffer with all that is around it, roughly */
+#define MISSED_POLLS  200u /* polls between two looks at what the device dropped: 10 s */
+#define RETRY_LOOKS   100u /* looks at a device that seems to be back before it is tried again */
+#define RING_DESC_LOW 64u /* a device with fewer is none that we can use */
+
+struct pci_queue {
+	uint16_t device; /* DPDK's number of the ethdev */
+	uint16_t queue;
+};
+
+struct pci {
+	struct rte_mempool *pool; /* owned */
+	struct twin *twin; /* owned; goes over to the port that replaces a lost one */
+	struct rte_device *dev; /* EAL's; NULL: not probed, or let go of */
+	uint16_t device;
+	bool started;
+	bool watched; /* `removed` is written to */
+	bool keeps; /* counted in port_pools_keep() */
+	_Atomic bool removed; /* by EAL's interrupt thread: the kernel wants it back */
+	bool was_gone; /* lost: it was seen to be away */
+	unsigned int looks;
+	unsigned int polls;
+	uint64_t missed;
+	uint16_t queue_count;
+	struct pci_queue *queue; /* owned */
+	struct port_queue *ports; /* owned; the first rx_queue_count also receive */
+};
+
+static uint16_t pci_rx(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct pci_queue *q = queue;
+
+	return rte_eth_rx_burst(q->device, q->queue, pkts, n);
+}
+
+static uint16_t pci_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct pci_queue *q = queue;
+
+	return rte_eth_tx_burst(q->device, q->queue, pkts, n);
+}
+
+/* Everything but the twin and the state itself. */
+static void device_close(struct open_port *p)
+{
+	struct pci *x = p->state;
+
+	if (x->watched)
+		pci_unwatch(p->device, &x->removed);
+	x->watched = false;
+	if (x->started)
+		(void)rte_eth_dev_stop(x->device);
+	x->started = false;
+	if (x->dev) {
+		(void)rte_eth_dev_close(x->device);
+		(void)rte_dev_remove(x->dev);
+	}
+	x->dev = NULL;
+	port_pool_drain(x->pool);
+	x->pool = NULL;
+	p->pool = NULL;
+	if (x->keeps)
+		port_pools_keep(false);
+	x->keeps = false;
+}
+
+static void pci_close(struct open_port *p)
+{
+	struct pci *x = p->state;
+
+	device_close(p);
+	twin_close(x->twin);
+	free(x->queue);
+	free(x->ports);
+	free(x);
+	p->state = NULL;
+}
+
+/* No core uses the device any more. The twin waits for the next one, with all that the host has made of it. */
+static void pci_release(struct open_port *p)
+{
+	struct pci *x = p->state;
+	uint32_t mtu;
+	bool up;
+
+	device_close(p);
+	if (x->twin && twin_read(x->twin, &up, &mtu) == -ENODEV) {
+		twin_close(x->twin);
+		x->twin = NULL;
+	}
+}
+
+static int device_probe(struct open_port *p, char *err, size_t err_size)
+{
+	struct pci *x = p->state;
+	struct rte_eth_dev_info info;
+	struct pci_device facts;
+	char why[256];
+
+	pci_device_read(p->device, &facts);
+	int rc = pci_device_check(&facts, p->device, why, sizeof(why));
+	if (rc < 0)
+		return port_refuse(rc, err, err_size, "port %s: %s", p->name, why);
+	/* EAL looked for VFIO when it started; the module may have come since. */
+	if (strcmp(facts.driver, "vfio-pci") == 0 && !rte_vfio_is_enabled("vfio_pci"))
+		(void)rte_vfio_enable("vfio");
+	rc = rte_dev_probe(p->device);
+	if (rc == 0)
+		rc = rte_eth_dev_get_port_by_name(p->device, &x->device);
+	if (rc == 0)
+		rc = rte_eth_dev_info_get(x->device, &info);
+	if (rc < 0)
+		return port_refuse(rc, err, err_size,
+			"port %s: PCI device %s (driver %s) cannot be opened: %s; DPDK has a driver "
+			"for it in one of the packages librte-net-*, and says more in the log",
+			p->name, p->device, facts.driver, strerror(-rc));
+	x->dev = info.device;
+	snprintf(p->driver_name, sizeof(p->driver_name), "%s", info.driver_name);
+	port_pools_keep(true);
+	x->keeps = true;
+	return 0;
+}
+
+static uint32_t pool_size(uint64_t memory_bytes, uint32_t descs)
+{
+	uint64_t share = memory_bytes / 8 / MBUF_BYTES;
+	uint64_t least = descs + 4096;
+	uint64_t most = (uint64_t)descs * 2 + 16384;
+
+	return (uint32_t)(share < least ? least : share > most ? most : share);
+}
+
+/* On the port's node, or where there is memory: that is slower, but works. */
+static int pool_open(struct open_port *p, uint32_t descs, const struct port_registry_params *params,
+	char *err, size_t err_size)
+{
+	static unsigned int serial;
+	struct pci *x = p->state;
+	uint32_t count = pool_size(params->memory_bytes, descs);
+	char name[32], text[256];
+
+	snprintf(name, sizeof(name), "pci%u", serial++);
+	int rc = port_pool_create(name, count, PORT_ROOM_BYTES, p->port.node, &x->pool);
+	if (rc < 0 && p->port.node >= 0) {
+		rc = port_pool_create(name, count, PORT_ROOM_BYTES, SOCKET_ID_ANY, &x->pool);
+		snprintf(text, sizeof(text),
+			"its packet buffers are not on its NUMA node %d, where there is no memory for "
+			"them; a packet core or hugepages on that node would make it faster",
+			p->port.node);
+		if (rc == 0)
+			params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
+	}
+	if (rc < 0)
+		return port_refuse(rc, err, err_size,
+			"port %s: no memory for %u packet buffers (%u MiB); give the data plane more",
+			p->name, count, count / ((1u << 20) / MBUF_BYTES));
+	p->pool = x->pool;
+	return 0;
+}
+
+static int queues_setup(struct open_port *p, uint16_t rx_descs, uint16_t tx_descs)
+{
+	struct pci *x = p->state;
+	unsigned int node =
+		p->port.node < 0 ? (unsigned int)SOCKET_ID_ANY : (unsigned int)p->port.node;
+	int rc = 0;
+
+	for (uint16_t i = 0; rc == 0 && i < p->port.rx_queue_count; i++)
+		rc = rte_eth_rx_queue_setup(x->device, i, rx_descs, node, NULL, x->pool);
+	for (uint16_t i = 0; rc == 0 && i < p->port.tx_queue_count; i++)
+		rc = rte_eth_tx_queue_setup(x->device, i, tx_descs, node, NULL);
+	return rc;
+}
+
+static int queues_alloc(struct open_port *p)
+{
+	struct pci *x = p->state;
+
+	x->queue_count = RTE_MAX(p->port.rx_queue_count, p->port.tx_queue_count);
+	x->queue = calloc(x->queue_count, sizeof(*x->queue));
+	x->ports = calloc(x->queue_count, sizeof(*x->ports));
+	if (!x->queue || !x->ports)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < x->queue_count; i++) {
+		x->queue[i] = (struct pci_queue){ .device = x->device, .queue = i };
+		x->ports[i] =
+			(struct port_queue){ .rx = pci_rx, .tx = pci_tx, .handle = &x->queue[i] };
+	}
+	p->port.rx_queue = x->ports;
+	p->port.tx_queue = x->ports;
+	return 0;
+}
+
+/* One queue to receive, as one core does; one for each core to send, where the device has so many. */
+static int device_configure(
+	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
+{
+	struct pci *x = p->state;
+	struct rte_eth_conf conf = { .rxmode.mtu = MTU_DEFAULT };
+	struct rte_eth_dev_info info;
+	uint16_t rx_descs = RX_DESCS, tx_descs = TX_DESCS;
+	int rc = rte_eth_dev_info_get(x->device, &info);
+
+	if (rc == 0) {
+		p->port.rx_queue_count = 1;
+		p->port.tx_queue_count = (uint16_t)RTE_MIN(
+			RTE_MIN(params->core_count, WEIR_MAX_CORES), info.max_tx_queues);
+		rc = rte_eth_dev_configure(
+			x->device, p->port.rx_queue_count, p->port.tx_queue_count, &conf);
+	}
+	if (rc == 0)
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(x->device, &rx_descs, &tx_descs);
+	if (rc == 0 && (rx_descs < RING_DESC_LOW || tx_descs < RING_DESC_LOW))
+		rc = -ERANGE;
+	if (rc == 0)
+		rc = queues_alloc(p);
+	if (rc < 0)
+		return port_refuse(rc, err, err_size, "port %s: PCI device %s cannot be set up: %s",
+			p->name, p->device, strerror(-rc));
+	rc = pool_open(
+		p, (uint32_t)rx_descs + tx_descs * p->port.tx_queue_count, params, err, err_size);
+	if (rc < 0)
+		return rc;
+	rc = queues_setup(p, rx_descs, tx_descs);
+	if (rc < 0)
+		return port_refuse(rc, err, err_size,
+			"port %s: queues of PCI device %s cannot be set up: %s", p->name, p->device,
+			strerror(-rc));
+	return 0;
+}
+
+static int device_start(struct open_port *p, char *err, size_t err_size)
+{
+	struct pci *x = p->state;
+	struct rte_ether_addr mac;
+	uint16_t mtu = MTU_DEFAULT;
+	int rc = rte_eth_dev_start(x->device);
+
+	x->started = rc == 0;
+	if (rc == 0)
+		rc = rte_eth_macaddr_get(x->device, &mac);
+	if (rc < 0)
+		return port_refuse(rc, err, err_size, "port %s: PCI device %s does not start: %s",
+			p->name, p->device, strerror(-rc));
+	/* The kernel's neighbour discovery and routing protocols need groups; more than its own address
+	 * and those is nothing of ours. */
+	(void)rte_eth_allmulticast_enable(x->device);
+	(void)rte_eth_dev_get_mtu(x->device, &mtu);
+	p->port.mtu = mtu;
+	memcpy(p->port.mac, mac.addr_bytes, sizeof(p->port.mac));
+	x->watched = pci_watch(p->device, &x->removed) == 0;
+	pci_steering_probe(x->device, p->steering_why, sizeof(p->steering_why));
+	return 0;
+}
+
+static int twin_attach(struct open_port *p, struct open_port *heir_of,
+	const struct port_registry_params *params, char *err, size_t err_size)
+{
+	struct pci *x = p->state;
+	struct pci *before = heir_of ? heir_of->state : NULL;
+	struct twin_params twin = {
+		.name = p->name,
+		.instance_dir = params->instance_dir,
+		.port_index = p->port.index,
+		.node = p->port.node,
+		.mtu = p->port.mtu,
+	};
+	char why[256] = "";
+	int rc = 0;
+
+	memcpy(twin.mac, p->port.mac, sizeof(twin.mac));
+	if (before && before->twin) {
+		x->twin = before->twin;
+		before->twin = NULL;
+		twin_inherit(x->twin, &twin);
+	} else if (strlen(p->name) > TWIN_NAME_MAX) {
+		rc = port_refuse(-ENAMETOOLONG, why, sizeof(why),
+			"its kernel interface has the port's name, of %d letters at most",
+			TWIN_NAME_MAX);
+	} else {
+		rc = twin_open(&twin, &x->twin, why, sizeof(why));
+	}
+	if (rc < 0)
+		return port_refuse(rc, err, err_size, "port %s: %s", p->name, why);
+	p->port.to_kernel = twin_to_kernel(x->twin);
+	p->port.from_kernel = twin_from_kernel(x->twin);
+	p->ifindex = twin_ifindex(x->twin);
+	return 0;
+}
+
+/* The link as the device says, and whether the operator has set the twin down. */
+static void link_take(struct open_port *p, bool twin_up)
+{
+	struct pci *x = p->state;
+	struct rte_eth_link link = { 0 };
+	bool up = rte_eth_link_get_nowait(x->device, &link) == 0 &&
+		link.link_status == RTE_ETH_LINK_UP;
+
+	p->speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	twin_carrier_set(x->twin, up);
+	atomic_store_explicit(&p->port.up, up && twin_up, memory_order_relaxed);
+}
+
+static int pci_open(struct open_port *p, struct open_port *heir_of,
+	const struct port_registry_params *params, char *err, size_t err_size)
+{
+	struct pci *x = calloc(1, sizeof(*x));
+	char text[128];
+
+	if (!x)
+		return port_refuse(-ENOMEM, err, err_size, "port %s: out of memory", p->name);
+	p->state = x;
+	int rc = device_probe(p, err, err_size);
+	if (rc == 0) {
+		p->port.node = rte_eth_dev_socket_id(x->device);
+		if (p->port.node < 0)
+			p->port.node = params->default_node;
+		rc = device_configure(p, params, err, err_size);
+	}
+	if (rc == 0)
+		rc = device_start(p, err, err_size);
+	if (rc == 0)
+		rc = twin_attach(p, heir_of, params, err, err_size);
+	if (rc < 0) {
+		pci_close(p);
+		return rc;
+	}
+	link_take(p, true);
+	snprintf(text, sizeof(text), "PCI device %s is back", p->device);
+	if (heir_of)
+		params->event(params->event_ctx, WEIR_EVENT_PORT_UP, p->name, text);
+	return 0;
+}
+
+static void port_lost(
+	struct open_port *p, const struct port_registry_params *params, const char *what)
+{
+	struct pci *x = p->state;
+	char text[320];
+
+	p->lost = true;
+	p->held = true;
+	p->held_told = false;
+	x->was_gone = false;
+	atomic_store_explicit(&p->port.up, false, memory_order_relaxed);
+	twin_carrier_set(x->twin, false);
+	snprintf(text, sizeof(text), "%s; taken up again when it is back", what);
+	params->event(params->event_ctx, WEIR_EVENT_PORT_DOWN, p->name, text);
+}
+
+/* The device dropped packets as its queue was full: the receiving core is behind. In no other counter. */
+static void missed_report(struct open_port *p, const struct port_registry_params *params)
+{
+	struct pci *x = p->state;
+	struct rte_eth_stats stats;
+	char text[256];
+
+	if (x->polls++ % MISSED_POLLS != 0 || rte_eth_stats_get(x->device, &stats) != 0)
+		return;
+	if (stats.imissed > x->missed) {
+		snprintf(text, sizeof(text),
+			"PCI device %s dropped %llu packets, as the receiving core was behind (%llu "
+			"since the port was opened)",
+			p->device, (unsigned long long)(stats.imissed - x->missed),
+			(unsigned long long)stats.imissed);
+		params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
+	}
+	x->missed = stats.imissed;
+}
+
+/* The twin's MTU is the port's: an operator sets it there, and the device follows or it is set back. */
+static void mtu_follow(struct open_port *p, uint32_t mtu, const struct port_registry_params *params)
+{
+	struct pci *x = p->state;
+	char text[256];
+	int rc = mtu > MTU_MAX ? -EMSGSIZE : rte_eth_dev_set_mtu(x->device, (uint16_t)mtu);
+
+	if (rc == 0) {
+		p->port.mtu = (uint16_t)mtu;
+		return;
+	}
+	(void)twin_mtu_set(x->twin, p->port.mtu);
+	snprintf(text, sizeof(text),
+		"an MTU of %u cannot be set: %s; it is %u again (at most %u while the port is in use)",
+		mtu, strerror(-rc), p->port.mtu, MTU_MAX);
+	params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
+}
+
+static void pci_poll(struct open_port *p, const struct port_registry_params *params)
+{
+	struct pci *x = p->state;
+	bool was_up = atomic_load_explicit(&p->port.up, memory_order_relaxed);
+	uint32_t mtu;
+	bool up;
+	char text[256];
+
+	if (atomic_load_explicit(&x->removed, memory_order_relaxed)) {
+		snprintf(text, sizeof(text), "PCI device %s is being removed", p->device);
+		port_lost(p, params, text);
+		return;
+	}
+	int rc = twin_read(x->twin, &up, &mtu);
+	if (rc == -ENODEV) {
+		snprintf(text, sizeof(text), "its kernel interface %s was deleted", p->name);
+		port_lost(p, params, text);
+		return;
+	}
+	if (rc == 0 && mtu != p->port.mtu)
+		mtu_follow(p, mtu, params);
+	link_take(p, rc == 0 && up);
+	p->from_kernel = twin_sent(x->twin);
+	missed_report(p, params);
+	bool is_up = atomic_load_explicit(&p->port.up, memory_order_relaxed);
+	if (is_up == was_up)
+		return;
+	snprintf(text, sizeof(text), "PCI device %s: link is %s", p->device,
+		is_up	   ? "up" :
+			up ? "down" :
+			     "down, as its kernel interface is");
+	params->event(params->event_ctx, is_up ? WEIR_EVENT_PORT_UP : WEIR_EVENT_PORT_DOWN, p->name,
+		text);
+}
+
+/* At once when it was seen to be away; else it may have come back between two looks, so now and then. */
+static bool pci_is_back(struct open_port *p)
+{
+	struct pci *x = p->state;
+	struct pci_device facts;
+	char why[256];
+
+	pci_device_read(p->device, &facts);
+	if (pci_device_check(&facts, p->device, why, sizeof(why)) < 0) {
+		x->was_gone = true;
+		return false;
+	}
+	if (!x->was_gone && ++x->looks % RETRY_LOOKS != 0)
+		return false;
+	x->was_gone = false;
+	return true;
+}
+
+static void pci_renamed(struct open_port *p, const struct port_registry_params *params)
+{
+	struct pci *x = p->state;
+	char text[256];
+	int rc = x->twin ? twin_rename(x->twin, p->name) : 0;
+
+	if (rc == 0)
+		return;
+	snprintf(text, sizeof(text), "its kernel interface keeps its name: %s", strerror(-rc));
+	params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
+}
+
+const struct port_driver port_driver_pci = {
+	.open = pci_open,
+	.close = pci_close,
+	.poll = pci_poll,
+	.is_back = pci_is_back,
+	.release = pci_release,
+	.renamed = pci_renamed,
+};
