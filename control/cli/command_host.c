@@ -47,6 +47,7 @@ static const struct printer_column port_record[] = {
 static const struct printer_column core_table[] = {
 	{ "CPU", "cpu", PRINT_COUNT },
 	{ "NODE", "node", PRINT_TEXT },
+	{ "DISTANCE", "distance", PRINT_COUNTERS },
 	{ "ROLES", "roles", PRINT_LIST },
 	{ "SERVICES", "services", PRINT_LIST },
 	{ "BUSY", "busy", PRINT_SHARE },

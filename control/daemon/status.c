@@ -113,6 +113,38 @@ static void warn_ports(struct daemon *d, const struct snapshot *now, json_t *lis
 	}
 }
 
+/* Each packet between a core and a port of different nodes crosses the machine. */
+static void warn_nodes(const struct snapshot *now, json_t *list)
+{
+	for (size_t c = 0; now && c < now->core_count; c++) {
+		const struct weir_core_entry *core = &now->cores[c].entry;
+		const struct snapshot_port *far = NULL;
+		bool near = false;
+
+		for (size_t i = 0; i < now->port_count; i++) {
+			const struct snapshot_port *p = &now->ports[i];
+
+			near |= p->entry.node < 0 || p->entry.node == core->node;
+			far = p;
+		}
+		if (near || !far || core->node < 0)
+			continue;
+		if (core->roles & WEIR_CORE_F_RECEIVE)
+			warn(list,
+				"CPU %u of NUMA node %d receives for port %s of node %d: each packet "
+				"crosses; CPUs of that node in dataplane.cores spare it that",
+				core->cpu, core->node, far->entry.name, far->entry.node);
+		for (size_t s = 0; s < now->service_count; s++)
+			if (now->services[s].entry.worker_mask >> c & 1)
+				warn(list,
+					"service %s runs on CPU %u of NUMA node %d, port %s is on node %d: "
+					"each packet crosses; CPUs of that node in dataplane.cores spare it "
+					"that",
+					now->services[s].entry.name, core->cpu, core->node,
+					far->entry.name, far->entry.node);
+	}
+}
+
 static void warn_neighbours(struct daemon *d, json_t *list)
 {
 	size_t count = 0;
@@ -156,6 +188,7 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 
 	warn_dataplane(d, list);
 	warn_ports(d, now, list);
+	warn_nodes(now, list);
 	json_array_extend(list, d->route_warnings);
 	warn_neighbours(d, list);
 	warn_services(d, list);
@@ -232,6 +265,11 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(
 		document, "cores", now ? report_core_list(d->model, now, base) : json_array());
 	json_object_set_new(document, "memory", memory_document(now));
+	json_object_set_new(document, "placement",
+		now && now->placement_areas ?
+			json_pack("{s:I, s:I}", "areas", (json_int_t)now->placement_areas,
+				"elsewhere", (json_int_t)now->placement_elsewhere) :
+			json_null());
 	json_object_set_new(document, "hugepages",
 		now ? json_boolean(now->flags & WEIR_TELEMETRY_F_HUGEPAGES) : json_null());
 	json_object_set_new(document, "generation",

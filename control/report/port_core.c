@@ -179,16 +179,32 @@ static json_t *stage_prices(const struct weir_core_cell *c)
 	return o;
 }
 
+/* How far the core is from each port's node: 10 is near. */
+static json_t *distances(const struct snapshot *now, const struct weir_core_entry *core)
+{
+	json_t *o = json_object();
+	for (size_t i = 0; i < now->port_count; i++) {
+		const struct weir_port_entry *p = &now->ports[i].entry;
+		int distance = 0;
+		if (core->node >= 0 && core->node < WEIR_MAX_NODES && p->node >= 0 &&
+			p->node < WEIR_MAX_NODES)
+			distance = now->node_distance[core->node][p->node];
+		json_object_set_new(o, p->name, known(distance, distance != 0));
+	}
+	return o;
+}
+
 static json_t *core_entry(const struct snapshot *now, size_t index, const struct weir_core_cell *b)
 {
 	const struct snapshot_core *core = &now->cores[index];
 	struct weir_core_cell c;
 	core_since(&core->cell, b, &c);
 	double busy = (double)c.busy_cycles;
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "cpu",
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "cpu",
 		(int)core->entry.cpu, "node", known(core->entry.node, core->entry.node >= 0),
-		"roles", role_labels(core->entry.roles), "services", services_on(now, index),
-		"busy", report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
+		"distance", distances(now, &core->entry), "roles", role_labels(core->entry.roles),
+		"services", services_on(now, index), "busy",
+		report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
 		report_count(core->cell.packets), "bursts", report_count(core->cell.bursts),
 		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",
 		report_number(report_share((double)c.packets, (double)c.bursts)),

@@ -64,6 +64,9 @@ struct snapshot {
 	uint32_t flags;
 	struct weir_node_memory node[WEIR_MAX_NODES];
 	size_t node_count;
+	uint8_t node_distance[WEIR_MAX_NODES][WEIR_MAX_NODES];
+	uint32_t placement_areas;
+	uint32_t placement_elsewhere;
 	struct snapshot_core *cores;
 	size_t core_count;
 	struct snapshot_port *ports; /* only used ones */

@@ -22,13 +22,13 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 6u
+#define WEIR_TELEMETRY_VERSION 7u
 
-#define WEIR_MAX_CORES	  64
-#define WEIR_MAX_PORTS	  16
-#define WEIR_MAX_SERVICES 1024
-#define WEIR_NAME_SIZE	  64 /* with the final NUL */
-#define WEIR_DEVICE_SIZE  64
+#define WEIR_MAX_CORES	       64
+#define WEIR_MAX_PORTS	       16
+#define WEIR_MAX_SERVICES      1024
+#define WEIR_NAME_SIZE	       64 /* with the final NUL */
+#define WEIR_DEVICE_SIZE       64
 #define WEIR_STEERING_WHY_SIZE 160
 
 #define WEIR_MAX_POLICIES_PER_SERVICE 8
@@ -376,6 +376,10 @@ struct weir_telemetry {
 	uint32_t service_count;
 	uint32_t node_count;
 	struct weir_node_memory node[WEIR_MAX_NODES];
+	uint8_t node_distance[WEIR_MAX_NODES][WEIR_MAX_NODES]; /* 10 is near; 0: not known */
+	/* Relaxed; as the kernel says after each configuration. 0 areas where there is one node. */
+	uint32_t placement_areas; /* memory areas that were looked at */
+	uint32_t placement_elsewhere; /* those not on the node that uses them */
 	struct weir_core_entry core[WEIR_MAX_CORES];
 	struct weir_port_entry port[WEIR_MAX_PORTS];
 	struct weir_service_entry service[WEIR_MAX_SERVICES];

@@ -36,6 +36,7 @@ struct applying {
 	struct policy_set *outside;
 	uint8_t port_index[WEIR_MAX_PORTS];
 	uint32_t load[WEIR_MAX_CORES];
+	struct port *const *ports; /* by the configuration's order */
 	uint64_t flow_bytes_used;
 	char *err;
 	size_t err_size;
@@ -217,7 +218,9 @@ static int service_add(struct fastpath *fp, struct applying *a,
 	}
 	for (uint32_t i = 0; i < fp->core_count; i++)
 		node[i] = fp->core[i]->node;
-	params.worker_count = core_plan_place(a->load, fp->core_count, config->cores, core);
+	params.worker_count = core_plan_place(a->load,
+		core_plan_near(node, fp->core_count, a->ports, a->view.header->port_count),
+		fp->core_count, config->cores, core);
 	ret = directory_cells_create(fp, config, core, params.worker_count, &cells);
 	if (ret) {
 		say(a, "service %s: no room for its counters", config->name);
@@ -425,6 +428,7 @@ int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t
 	a->flow_bytes_used = fp->flow_bytes_used;
 	memcpy(a->load, fp->load, sizeof(a->load));
 	weir_config_view(config, &a->view);
+	a->ports = ports;
 	retired_reap(fp);
 	ret = apply(fp, a, ports);
 	if (ret)

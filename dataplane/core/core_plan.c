@@ -2,8 +2,22 @@
 
 #include "dataplane/core/core_plan.h"
 
-uint32_t core_plan_place(
-	uint32_t *load, uint32_t core_count, uint32_t wanted, uint8_t ret_core[WEIR_MAX_CORES])
+#include "dataplane/port/port.h"
+
+uint64_t core_plan_near(
+	const int *core_node, uint32_t core_count, struct port *const *ports, uint32_t port_count)
+{
+	uint64_t near = 0;
+
+	for (uint32_t i = 0; i < core_count; i++)
+		for (uint32_t k = 0; k < port_count; k++)
+			if (ports[k] && ports[k]->node >= 0 && ports[k]->node == core_node[i])
+				near |= UINT64_C(1) << i;
+	return near;
+}
+
+uint32_t core_plan_place(uint32_t *load, uint64_t near, uint32_t core_count, uint32_t wanted,
+	uint8_t ret_core[WEIR_MAX_CORES])
 {
 	uint64_t taken = 0;
 	uint32_t chosen = 0;
@@ -14,7 +28,8 @@ uint32_t core_plan_place(
 		for (uint32_t i = core_plan_first_worker(core_count); i < core_count; i++) {
 			if (taken & (UINT64_C(1) << i))
 				continue;
-			if (best == UINT32_MAX || load[i] < load[best])
+			if (best == UINT32_MAX || load[i] < load[best] ||
+				(load[i] == load[best] && (near >> i & 1) > (near >> best & 1)))
 				best = i;
 		}
 		if (best == UINT32_MAX)

@@ -17,8 +17,14 @@ static inline uint32_t core_plan_first_worker(uint32_t core_count)
 	return core_count == 1 ? 0 : 1;
 }
 
+struct port;
+
+/* Bit i: core i is on the node of one of the ports; 0 where no port's node is known. */
+uint64_t core_plan_near(
+	const int *core_node, uint32_t core_count, struct port *const *ports, uint32_t port_count);
+
 /*
- * Choose cores for a new service: those with the fewest workers, the lower index first among equals.
+ * Choose cores for a new service: those with the fewest workers; among equals those near, then the lower index.
  * A service never gets the same core twice, so it gets fewer than wanted where there are fewer.
  *
  * load      workers on each core, [core_count]; counted up for the chosen ones
@@ -27,7 +33,7 @@ static inline uint32_t core_plan_first_worker(uint32_t core_count)
  *
  * Returns how many were chosen, at least 1.
  */
-uint32_t core_plan_place(
-	uint32_t *load, uint32_t core_count, uint32_t wanted, uint8_t ret_core[WEIR_MAX_CORES]);
+uint32_t core_plan_place(uint32_t *load, uint64_t near, uint32_t core_count, uint32_t wanted,
+	uint8_t ret_core[WEIR_MAX_CORES]);
 
 #endif

@@ -160,6 +160,14 @@ typedef void (*fastpath_policy_event)(void *ctx, const char *object, const char 
 void fastpath_policy_tick(
 	struct fastpath *fp, uint64_t now_ms, fastpath_policy_event event, void *ctx);
 
+/*
+ * Show memory that workers use: whose and what it is, the node where it should be, and an address in it.
+ * Some of each kind; main thread.
+ */
+typedef void (*fastpath_memory_fn)(
+	void *ctx, const char *owner, const char *what, int node, const void *at);
+void fastpath_memory_each(const struct fastpath *fp, fastpath_memory_fn see, void *ctx);
+
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
 /*

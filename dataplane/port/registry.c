@@ -320,3 +320,18 @@ bool port_registry_has_returned(struct port_registry *r)
 	}
 	return found;
 }
+
+void port_registry_memory_each(const struct port_registry *r,
+	void (*see)(void *ctx, const char *owner, const char *what, int node, const void *at),
+	void *ctx)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		const struct open_port *p = r->port[i];
+		const struct rte_mempool_memhdr *chunk;
+
+		if (!p || !p->pool)
+			continue;
+		STAILQ_FOREACH(chunk, &p->pool->mem_list, next)
+			see(ctx, p->name, "packet buffer", p->port.node, chunk->addr);
+	}
+}

@@ -65,6 +65,11 @@ void port_registry_rollback(struct port_registry *r);
  */
 bool port_registry_has_returned(struct port_registry *r);
 
+/* Show the packet buffers of each port: its name, the node where they should be, and an address in them. */
+void port_registry_memory_each(const struct port_registry *r,
+	void (*see)(void *ctx, const char *owner, const char *what, int node, const void *at),
+	void *ctx);
+
 /* Follow links: call it every 10 ms or so. Never blocks. */
 void port_registry_poll(struct port_registry *r, uint64_t now_ns);
 

@@ -162,3 +162,15 @@ int cpu_node(uint32_t cpu)
 	int node = numa_node_of_cpu((int)cpu);
 	return node < 0 ? 0 : node;
 }
+
+int node_last(void)
+{
+	int node = numa_available() < 0 ? 0 : numa_max_node();
+
+	return node < 0 ? 0 : node;
+}
+
+int node_distance(int from, int to)
+{
+	return numa_available() < 0 ? 0 : numa_distance(from, to);
+}

@@ -45,4 +45,9 @@ void cpus_isolated(struct cpu_list *ret_list);
 /* NUMA node of a CPU, 0 where the kernel knows of none. */
 int cpu_node(uint32_t cpu);
 
+int node_last(
+	void); /* the highest node's number; 0 where there is one, or the kernel knows of none */
+/* 10 to the node itself, more to others; 0 where the kernel does not say. */
+int node_distance(int from, int to);
+
 #endif

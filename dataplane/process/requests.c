@@ -8,6 +8,7 @@
 #include "dataplane/core/fastpath.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/process/flow_store.h"
+#include "dataplane/process/placement.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
 #include "dataplane/process/requests_policy.h"
@@ -74,6 +75,7 @@ static int config_apply(
 	}
 	port_registry_commit(p->ports);
 	flow_store_sweep(p->flow_store);
+	placement_check(p);
 	memcpy(p->port, ports, sizeof(ports));
 	p->port_count = view.header->port_count;
 	return 0;

@@ -243,6 +243,9 @@ static int telemetry_prepare(struct process *p, char *err, size_t err_size)
 		if (node < WEIR_MAX_NODES && (uint32_t)node + 1 > t->node_count)
 			t->node_count = (uint32_t)node + 1;
 	}
+	for (int from = 0; from < WEIR_MAX_NODES && from <= node_last(); from++)
+		for (int to = 0; to < WEIR_MAX_NODES && to <= node_last(); to++)
+			t->node_distance[from][to] = (uint8_t)node_distance(from, to);
 	if (p->arguments.replay) {
 		t->flags |= WEIR_TELEMETRY_F_REPLAY;
 		t->tsc_hz = REPLAY_TSC_HZ;

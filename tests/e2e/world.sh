@@ -265,7 +265,7 @@ nginx_start() {
 	} >"$folder/nginx.conf"
 	start_at "$ns" nginx -p "$folder" -c "$folder/nginx.conf" 2>>"$folder/error.log" &
 	nginx_pid[$ns]=$!
-	wait_for 10 at "$ns" curl -sf -o /dev/null --max-time 1 "http://$1/healthz" || {
+	wait_for "${SERVER_WAIT:-10}" at "$ns" curl -sf -o /dev/null --max-time "${SERVER_TRY:-1}" "http://$1/healthz" || {
 		echo "nginx in $ns does not answer on $1" >&2
 		cat "$folder/error.log" >&2
 		return 1

@@ -9,6 +9,7 @@
 #
 # NICs that Weir is to have are bound to vfio-pci; the others are the peers', in their namespaces.
 
+export SERVER_WAIT=90 SERVER_TRY=10 # the emulated CPUs are slow
 export WEIR_WORLD=1 # the guest is a world of its own
 ASK=/proc/self/fd/8
 exec 8</run/share # /run becomes the world's

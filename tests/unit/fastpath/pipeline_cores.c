@@ -17,17 +17,38 @@ static void plan(void)
 	uint32_t load[WEIR_MAX_CORES] = { 0 };
 	uint8_t core[WEIR_MAX_CORES];
 
-	CU_ASSERT_EQUAL(core_plan_place(load, 1, 3, core), 1);
+	CU_ASSERT_EQUAL(core_plan_place(load, 0, 1, 3, core), 1);
 	CU_ASSERT_EQUAL(core[0], 0);
 	memset(load, 0, sizeof(load));
-	CU_ASSERT_EQUAL(core_plan_place(load, 4, 2, core), 2);
+	CU_ASSERT_EQUAL(core_plan_place(load, 0, 4, 2, core), 2);
 	CU_ASSERT_EQUAL(core[0], 1);
 	CU_ASSERT_EQUAL(core[1], 2);
-	CU_ASSERT_EQUAL(core_plan_place(load, 4, 2, core), 2);
+	CU_ASSERT_EQUAL(core_plan_place(load, 0, 4, 2, core), 2);
 	CU_ASSERT_EQUAL(core[0], 3);
 	CU_ASSERT_EQUAL(core[1], 1);
-	CU_ASSERT_EQUAL(core_plan_place(load, 4, 64, core), 3);
+	CU_ASSERT_EQUAL(core_plan_place(load, 0, 4, 64, core), 3);
 	CU_ASSERT_EQUAL(load[0], 0);
+}
+
+/* A core of its own comes first, then one on a port's node. */
+static void plan_by_node(void)
+{
+	const int node[4] = { 0, 0, 1, 1 };
+	struct port there = { .node = 1 }, unknown = { .node = -1 };
+	struct port *ports[3] = { &there, NULL, &unknown };
+	uint32_t load[WEIR_MAX_CORES] = { 0 };
+	uint8_t core[WEIR_MAX_CORES];
+	uint64_t near = core_plan_near(node, 4, ports, 3);
+
+	CU_ASSERT_EQUAL(near, 0xc);
+	CU_ASSERT_EQUAL(core_plan_near(node, 4, ports + 1, 2), 0);
+	CU_ASSERT_EQUAL(core_plan_place(load, near, 4, 1, core), 1);
+	CU_ASSERT_EQUAL(core[0], 2);
+	CU_ASSERT_EQUAL(core_plan_place(load, near, 4, 2, core), 2);
+	CU_ASSERT_EQUAL(core[0], 3);
+	CU_ASSERT_EQUAL(core[1], 1);
+	CU_ASSERT_EQUAL(core_plan_place(load, near, 4, 1, core), 1);
+	CU_ASSERT_EQUAL(core[0], 2);
 }
 
 /* Four cores, a nat service on three workers, and ports with so many queues to send by. */
@@ -264,6 +285,7 @@ static void two_threads(void)
 
 static const struct tap_case cases[] = {
 	{ "services go to the least loaded cores", plan },
+	{ "cores: a service gets one on a port's node, when it can choose", plan_by_node },
 	{ "three workers send by queues of their own", enough_queues },
 	{ "three workers send through core 0 where queues are few", too_few_queues },
 	{ "a flooded service loses its own packets and nobody else's", full_rings },

@@ -42,7 +42,7 @@ static void names_are_kept_once_each(void)
 	twin_notes_read(dir, &n);
 	CU_ASSERT_EQUAL(n.count, 2);
 	CU_ASSERT(twin_notes_have(&n, "front"));
-	CU_ASSERT(!twin_notes_have(&n, "fron"));
+	CU_ASSERT(!twin_notes_have(&n, "fronts"));
 	CU_ASSERT_EQUAL(twin_notes_remove(dir, "front"), 0);
 	CU_ASSERT_EQUAL(twin_notes_remove(dir, "never"), 0);
 	twin_notes_read(dir, &n);
