@@ -18,10 +18,10 @@ config() { # [ADAPT]
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [10.2.0.100]
-	    objective: {p99: 500ms}
+	    objective: {p99: 2s}
 	    # The only client of this test would be policed for what a busy machine cannot do.
 	    adapt: {sources: observe${1:+, $1}}
-	    health: {type: tcp, interval: 10s, timeout: 1s, fall: 3}
+	    health: {type: tcp, interval: 60s, timeout: 2s, fall: 3}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
 	      - {address: 10.2.0.12, port: 8080}
@@ -38,7 +38,7 @@ require topology_two_armed
 for n in 1 3; do
 	require origin_start $n 0.005
 done
-require origin_start 2 0.1
+require origin_start 2 0.2
 config >"$WORLD/default.yaml"
 require weir_start
 require wait_for 20 backends_up 3
@@ -57,7 +57,7 @@ weight_is() { # NUMBER JQ-CONDITION: of the weight in force of backend NUMBER
 
 is_on() {
 	expect_eq "modes" "$(status_of '.modes | [.weights, .shed, .sources, .forecast] | join(" ")')" "on on observe on"
-	expect_eq "objective" "$(status_of .objective)" 0.5
+	expect_eq "objective" "$(status_of .objective)" 2
 	expect_eq "decisions without traffic" "$(ctl --json explain web)" "[]"
 	expect weight_is 2 '. == 100'
 	expect_eq "state of metrics" "$(at weir curl -sS http://127.0.0.1:9464/metrics |
@@ -67,13 +67,12 @@ is_on() {
 slow_one_loses() {
 	load_start load -r 150 -c 300 -t 300 -T 3 -i 5 http://198.51.100.10/
 	expect_within 20 weight_is 2 '. < 30'
-	expect weight_is 1 '. > 90'
-	expect explained '.controller == "weights" and .action == "weight" and .object == "10.2.0.12:8080"
-		and .from > .to and .to < 30 and .inputs.latency > .inputs.pool_latency and .mode == "on"'
+	expect_within 20 weight_is 1 '. > 90'
+	expect_within 20 explained '.controller == "weights" and .action == "weight" and .object == "10.2.0.12:8080"
+		and .from > .to and .inputs.latency > .inputs.pool_latency and .mode == "on"'
 	expect_eq "newest first" "$(ctl --json explain web | jq '[.[].time] | . == (sort | reverse)')" true
-	ctl explain web
-	expect_eq "a sentence" "$(ctl explain web | grep -c '10.2.0.12:8080 weight .* against the pool')" \
-		"$(ctl explain web | grep -c '10.2.0.12:8080 weight')"
+	ctl explain web | tee "$WORLD/explained"
+	expect_eq "sentences" "$(grep '10.2.0.12:8080 weight' "$WORLD/explained" | grep -cv ' weight .* -> .* against the pool')" 0
 	expect_eq "events" "$(ctl --json events | jq 'any(.[]; .kind == "weight" and .object == "web 10.2.0.12:8080")')" true
 }
 
@@ -81,7 +80,7 @@ pause_gives_back() {
 	expect ctl adapt pause web
 	expect_within 10 weight_is 2 '. == 100'
 	expect_eq "paused" "$(status_of .paused)" true
-	expect ctl --json status | grep -q "adaptation is paused"
+	expect_eq "warning" "$(ctl --json status | jq 'any(.warnings[]; contains("adaptation is paused"))')" true
 	expect ctl adapt resume web
 	expect_within 20 weight_is 2 '. < 30'
 }
@@ -109,20 +108,20 @@ recordings() {
 	expect_number "ticks recorded" "$(wc -l <"$WORLD/web.rec")" -gt 10
 	ctl --json adapt replay "$WORLD/web.rec" >"$WORLD/replay.json"
 	expect_eq "who replays" "$(jq -r .service "$WORLD/replay.json")" web
-	# From the beginning, the slow one is found again; where only 90 times is an outlier it is not.
+	# From the beginning, the slow one is found again; where only a hundred times is an outlier it is not.
 	expect jq -e 'any(.decisions[]; .object == "10.2.0.12:8080" and .to < .from)' "$WORLD/replay.json"
-	expect_eq "with other constants" "$(ctl --json adapt replay "$WORLD/web.rec" --set weights.out=90 \
-		--set weights.band=80 | jq 'any(.decisions[]; .object == "10.2.0.12:8080" and .action == "weight")')" false
+	expect_eq "with other constants" "$(ctl --json adapt replay "$WORLD/web.rec" --set weights.out=100 \
+		--set weights.band=100 | jq 'any(.decisions[]; .object == "10.2.0.12:8080" and .action == "weight")')" false
 	head -c 500 "$WORLD/web.rec" >"$WORLD/cut.rec"
 	expect_not ctl adapt replay "$WORLD/cut.rec"
 	expect ctl adapt set web weights on
 }
 
-# The wire of b3 is cut: its check would need half a minute to notice.
+# The wire of b3 is cut: its check would need minutes to notice.
 dead_one_is_ejected() {
 	ip -n b3 link set eth0 down
 	expect_within 20 weight_is 3 '. == 0'
-	expect explained '.action == "eject" and .object == "10.2.0.13:8080" and .inputs.syn_unanswered >= 5'
+	expect_within 20 explained '.action == "eject" and .object == "10.2.0.13:8080" and .inputs.syn_unanswered >= 5'
 	expect_eq "health of b3" "$(backend_field web 10.2.0.13 .health.verdict)" good
 }
 
@@ -137,11 +136,11 @@ daemon_dies() {
 	expect_eq "pid of the data plane" "$(dataplane_pid)" "$before"
 	expect_within 30 weight_is 2 '. < 30'
 	load_stop load
-	expect sums_balance
+	expect_within 20 sums_balance
 }
 
 scenario "an objective switches adaptation on, and nothing is decided without need" is_on
-scenario "a backend twenty times slower loses its new flows, and it is said why" slow_one_loses
+scenario "a backend forty times slower loses its new flows, and it is said why" slow_one_loses
 scenario "a pause gives all back that is configured" pause_gives_back
 scenario "controllers are switched by hand, until the next apply" modes_by_hand
 scenario "signals are recorded, and decided upon again with other constants" recordings
