@@ -327,7 +327,8 @@ def judge_ramp(s, off, on):
     start, end = s.event
     a = outcomes(off, start, end).get("refused", 0)
     b = outcomes(on, start, end).get("refused", 0)
-    return [Check("refused", str(a), str(b), "<= 1/2 of off", 2 * b <= a), *judge_others(s, off, on)]
+    # Where nothing is refused without the forecast there is nothing to win.
+    return [Check("refused", str(a), str(b), "<= 1/2 of off" if a else "", 2 * b <= a), *judge_others(s, off, on)]
 
 
 def judge_brief(_, off, on):
@@ -358,5 +359,5 @@ def machine(run):
     cpu = run.weir["cpu"]
     seconds = run.scenario.seconds
     return {"late_p99": run.late, "late_max": run.crowd["late_max_ms"] / 1e3, "origin_late_max": origin_late / 1e3,
-            "dataplane": cpu["dataplane"] / seconds, "controld": cpu["controld"] / seconds,
+            "dataplane": cpu["dataplane"] / seconds, "controld": max(0.0, cpu["controld"]) / seconds,
             "trusted": run.late < 0.1 * run.scenario.objective and not any(r.outcome == "local" for r in run.requests)}

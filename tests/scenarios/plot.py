@@ -113,13 +113,13 @@ def svg(scenario, runs):
     top_rate = 1.2 * max(scenario.capacity, *(scenario.load_at(t) for t in range(int(scenario.seconds))))
     legend = [(COLOURS[0], "offered"), (COLOURS[1], "let in and answered"), (COLOURS[2], "inside the objective")]
     if scenario.attack:
-        legend.append((COLOURS[5], "offered with the attack (cut off at the top)"))
+        legend.append((COLOURS[5], "with the attack"))
     width, height = 2 * (WIDTH + LEFT) + 20, TOP + 3 * (HEIGHT + GAP) + 6
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
              f"<!-- SPDX-License-Identifier: BSD-3-Clause; drawn by tests/scenarios/report.py -->",
              f"<style>{STYLE}</style>", f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
              f'<text x="{LEFT}" y="14" class="t">{escape(scenario.title)}</text>']
-    at = LEFT + 340
+    at = LEFT + 380
     for colour, text in legend:
         parts.append(f'<path d="M{at} 11h16" stroke="{colour}" class="l"/><text x="{at + 20}" y="14">{text}</text>')
         at += 34 + 6 * len(text)
