@@ -4,6 +4,56 @@
 #include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/table/maglev.h"
 
+/* Its backend may be none that counts. */
+__rte_noinline uint16_t flow_request(const struct work *w, struct flow *f, uint16_t flags)
+{
+	struct weir_backend_cell *cell = flow_backend_cell(w, f);
+
+	flags = flow_counts_not(w->worker, f, flags);
+	flow_stamp_set(f, w->now_ns);
+	if (unlikely(!cell))
+		return flags | FLOW_F_REQUEST;
+	cell_add(&cell->requests, 1);
+	load_add(w->worker, f->backend_slot, w->now_ns);
+	return flow_counts(w->worker, f, flags, w->now_ns) | FLOW_F_REQUEST;
+}
+
+__rte_noinline uint16_t flow_connected(const struct work *w, const struct flow *f, uint16_t flags)
+{
+	struct weir_backend_cell *cell = flow_backend_cell(w, f);
+
+	if (cell)
+		histogram_add_ns(&cell->connect, flow_stamp_age(f, w->now_ns), 1);
+	return flags & FLOW_F_REQUEST ? flags : flow_counts_not(w->worker, f, flags);
+}
+
+__rte_noinline uint16_t flow_response(const struct work *w, struct flow *f, uint16_t flags)
+{
+	struct weir_backend_cell *cell = flow_backend_cell(w, f);
+
+	if (cell)
+		histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
+	if (unlikely(w->settings->source_table))
+		limit_source_proved(w, f);
+	return flow_counts_not(w->worker, f, flags) & (uint16_t)~FLOW_F_REQUEST;
+}
+
+/* Nobody waits for an answer any more, unless only the client is done sending. */
+__rte_noinline uint16_t flow_closes(const struct work *w, const struct packet *p,
+	const struct flow *f, uint16_t flags, uint8_t state, bool from_backend)
+{
+	struct weir_backend_cell *cell;
+
+	if (state != FLOW_CLOSED && !(state == FLOW_FIN && from_backend))
+		return flags;
+	if (from_backend && (p->tcp_flags & FLOW_TCP_RST) && !(flags & FLOW_F_PROBED)) {
+		cell = flow_backend_cell(w, f);
+		if (cell)
+			cell_add(&cell->resets, 1);
+	}
+	return flow_counts_not(w->worker, f, flags);
+}
+
 /*
  * A flow was removed, for a new connection on its tuple. Its last packets may lie before that in the
  * burst, and must not be sent where the record's next flow goes.

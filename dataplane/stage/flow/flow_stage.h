@@ -68,19 +68,15 @@ static inline void flow_note_client(struct rte_mbuf *m, const struct packet *p, 
 	memcpy(f->client_mac, source, 6);
 }
 
-/* A request begins; its backend may be none that counts. */
-static inline uint16_t flow_request(const struct work *w, struct flow *f, uint16_t flags)
-{
-	struct weir_backend_cell *cell = flow_backend_cell(w, f);
-
-	flags = flow_counts_not(w->worker, f, flags);
-	flow_stamp_set(f, w->now_ns);
-	if (unlikely(!cell))
-		return flags | FLOW_F_REQUEST;
-	cell_add(&cell->requests, 1);
-	load_add(w->worker, f->backend_slot, w->now_ns);
-	return flow_counts(w->worker, f, flags, w->now_ns) | FLOW_F_REQUEST;
-}
+/*
+ * What is not on every packet's way, out of line: a request begins; the backend answers a SYN; a response
+ * begins; a TCP flow begins to end. flags: of the flow; they return the new ones.
+ */
+__rte_noinline uint16_t flow_request(const struct work *w, struct flow *f, uint16_t flags);
+__rte_noinline uint16_t flow_connected(const struct work *w, const struct flow *f, uint16_t flags);
+__rte_noinline uint16_t flow_response(const struct work *w, struct flow *f, uint16_t flags);
+__rte_noinline uint16_t flow_closes(const struct work *w, const struct packet *p,
+	const struct flow *f, uint16_t flags, uint8_t state, bool from_backend);
 
 /*
  * Times that only nat can see. A request begins with the first payload of the client after the last
@@ -88,52 +84,23 @@ static inline uint16_t flow_request(const struct work *w, struct flow *f, uint16
  *
  * flags  of the flow before this packet
  */
-static inline uint16_t flow_measure(const struct work *w, const struct packet *p, struct flow *f,
-	uint16_t flags, const bool from_backend)
+static __rte_always_inline uint16_t flow_measure(const struct work *w, const struct packet *p,
+	struct flow *f, uint16_t flags, const bool from_backend)
 {
-	struct weir_backend_cell *cell;
-
 	if (!from_backend) {
-		if (!p->payload_length)
-			return flags;
-		if (!(flags & FLOW_F_REQUEST) ||
-			(w->settings->protocol == IPPROTO_UDP &&
-				flow_stamp_age(f, w->now_ns) > WEIR_UDP_PATIENCE_NS))
-			flags = flow_request(w, f, flags);
+		if (p->payload_length &&
+			(!(flags & FLOW_F_REQUEST) ||
+				(w->settings->protocol == IPPROTO_UDP &&
+					flow_stamp_age(f, w->now_ns) > WEIR_UDP_PATIENCE_NS)))
+			return flow_request(w, f, flags);
 		return flags;
 	}
 	if (f->state == FLOW_SYN && !(flags & FLOW_F_REPLIED) &&
-		(p->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == (FLOW_TCP_SYN | FLOW_TCP_ACK)) {
-		cell = flow_backend_cell(w, f);
-		if (cell)
-			histogram_add_ns(&cell->connect, flow_stamp_age(f, w->now_ns), 1);
-		if (likely(!(flags & FLOW_F_REQUEST)))
-			flags = flow_counts_not(w->worker, f, flags);
-	} else if (p->payload_length && (flags & FLOW_F_REQUEST)) {
-		cell = flow_backend_cell(w, f);
-		if (cell)
-			histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
-		if (unlikely(w->settings->source_table))
-			limit_source_proved(w, f);
-		flags = flow_counts_not(w->worker, f, flags) & (uint16_t)~FLOW_F_REQUEST;
-	}
+		(p->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == (FLOW_TCP_SYN | FLOW_TCP_ACK))
+		return flow_connected(w, f, flags);
+	if (p->payload_length && (flags & FLOW_F_REQUEST))
+		return flow_response(w, f, flags);
 	return flags;
-}
-
-/* A TCP flow begins to end: nobody waits for an answer any more, unless only the client is done sending. */
-static inline uint16_t flow_closes(const struct work *w, const struct packet *p,
-	const struct flow *f, uint16_t flags, uint8_t state, const bool from_backend)
-{
-	struct weir_backend_cell *cell;
-
-	if (state != FLOW_CLOSED && !(state == FLOW_FIN && from_backend))
-		return flags;
-	if (from_backend && (p->tcp_flags & FLOW_TCP_RST) && !(flags & FLOW_F_PROBED)) {
-		cell = flow_backend_cell(w, f);
-		if (cell)
-			cell_add(&cell->resets, 1);
-	}
-	return flow_counts_not(w->worker, f, flags);
 }
 
 /* True when the flow's backend still takes its packets and, in nat, its source address is still ours. */
