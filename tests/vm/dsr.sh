@@ -36,8 +36,8 @@ done
 blob_make 3
 config >"$WORLD/default.yaml"
 require pci_start front
-require wait_for 60 fetch http://10.1.0.110/
-require wait_for 60 fetch 'http://[fd01::110]/'
+require wait_for 300 fetch http://10.1.0.110/
+require wait_for 300 fetch 'http://[fd01::110]/'
 
 port_is_pci() {
 	ctl port show front

@@ -122,14 +122,14 @@ pci_head() { # PORT=N...: ports on nicN
 # Start Weir, and give its ports' interfaces the host's addresses.
 pci_start() { # PORT...
 	weir_launch
-	wait_for 120 weir_answers default || { tail -n 20 "$WORLD"/controld-default.log; return 1; }
+	wait_for 300 weir_answers default || { tail -n 20 "$WORLD"/controld-default.log; return 1; }
 	pci_addresses "$@"
 }
 
 pci_addresses() { # PORT...
 	local port
 	for port in "$@"; do
-		wait_for 60 ip -n weir link show "$port" || return 1
+		wait_for 300 ip -n weir link show "$port" || return 1
 		case $port in
 		front) addr_add weir front 10.1.0.1/24 fd01::1/64 ;;
 		back) addr_add weir back 10.2.0.1/24 fd02::1/64 ;;

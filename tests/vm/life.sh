@@ -29,7 +29,7 @@ require nginx_start b1 0.0.0.0:80
 before=$(traces)
 config front=1 >"$WORLD/default.yaml"
 require pci_start front
-require wait_for 60 fetch http://10.1.0.110/
+require wait_for 300 fetch http://10.1.0.110/
 
 mtu_is() { # PORT MTU
 	[ "$(port_field "$1" .mtu)" = "$2" ]

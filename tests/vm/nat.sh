@@ -53,7 +53,7 @@ udp_start b1 fd02::11 9000
 blob_make 3
 config >"$WORLD/default.yaml"
 require pci_start front back
-require wait_for 60 backends_up 8
+require wait_for 300 backends_up 8
 
 ports_are_pci() {
 	ctl port list

@@ -28,7 +28,7 @@ dsr_addresses 10.1.0.110
 require nginx_start b1 0.0.0.0:80
 CORES="[3]" MEMORY=128M config >"$WORLD/default.yaml"
 require pci_start front
-require wait_for 60 fetch --max-time 5 http://10.1.0.110/
+require wait_for 300 fetch --max-time 5 http://10.1.0.110/
 
 # Pages of the data plane's hugepages by node, as the kernel counts them: huge_pages N
 huge_pages() {

@@ -30,7 +30,7 @@ for test in "${tests[@]}"; do
 	mkdir "$share"
 	echo "vm: $test"
 	start=$SECONDS
-	NICS=$(sed -n 's/^# nics: //p' "$here/$test.sh") TIMEOUT=${VM_TIMEOUT:-300} \
+	NICS=$(sed -n 's/^# nics: //p' "$here/$test.sh") TIMEOUT=${VM_TIMEOUT:-1200} \
 		"$here/run-guest.sh" "$guest" "$share" \
 		"WEIR_BUILD='$build' unshare --mount bash '$here/$test.sh' >/run/share/tap" || status=$?
 	cat "$share/tap" 2>/dev/null
