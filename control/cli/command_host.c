@@ -80,6 +80,13 @@ static const struct printer_column status_record[] = {
 	{ "  in step with the daemon", "in_step", PRINT_TEXT },
 };
 
+static const struct printer_column stream_record[] = {
+	{ "topic", "topic", PRINT_TEXT },
+	{ "sent", "sent", PRINT_COUNT },
+	{ "lost", "lost", PRINT_COUNT },
+	{ "queued", "queued", PRINT_COUNT },
+};
+
 int command_port_list(struct cli *cli)
 {
 	json_t *result;
@@ -137,6 +144,11 @@ static int print_status(struct cli *cli, const json_t *status)
 			continue;
 		fprintf(cli->out, "\n%s\n", tables[i].key);
 		result = printer_table(cli, items, tables[i].columns, tables[i].count, "");
+	}
+	const json_t *stream = json_object_get(status, "stream");
+	if (result == CLI_DONE && json_is_object(stream)) {
+		fputs("\nevent stream\n", cli->out);
+		result = printer_record(cli, stream, stream_record, PRINTER_COUNT(stream_record));
 	}
 	json_array_foreach(json_object_get(status, "warnings"), i, warning)
 	{

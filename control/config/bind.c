@@ -241,6 +241,25 @@ static void bind_settings(
 	}
 }
 
+static void bind_host_list(
+	struct error_list *errors, struct node *n, const struct schema_key *k, void *object)
+{
+	char expect[TEXT_SIZE];
+	if (!node_is(errors, n, NODE_LIST, k) || !list_count_check(errors, n, k))
+		return;
+	char **items = list_create(errors, k, object, n->count, sizeof(*items));
+	for (struct node *item = n->first; items != NULL && item != NULL;
+		item = item->next, items++) {
+		const char *text = item->kind == NODE_SCALAR ? item->text : "";
+		if (!schema_host_is_good(text))
+			node_complain(errors, item, NULL, "\"%.64s\" is no host:port, expected %s",
+				text, schema_expect(k, expect, sizeof(expect)));
+		*items = strdup(text);
+		if (*items == NULL)
+			errors->no_memory = true;
+	}
+}
+
 #define CPU_MAX 1023
 
 /* "3" or "2-5". */
@@ -338,6 +357,8 @@ static void bind_key(
 		bind_address_list(errors, n, k, object);
 	} else if (k->type == SCHEMA_SETTINGS) {
 		bind_settings(errors, n, k, object);
+	} else if (k->type == SCHEMA_HOST_LIST) {
+		bind_host_list(errors, n, k, object);
 	} else if (k->type == SCHEMA_CPU_LIST) {
 		bind_cpu_list(errors, n, k, object);
 	} else {

@@ -27,6 +27,8 @@ void check_policies(struct model_policy *policies, size_t count, struct node *li
 /* The part of it that is about adaptation: fills in the computed defaults. */
 void check_adapt(struct error_list *errors, struct model_service *s, struct node *service);
 void check_pci_ports(const struct model *m, struct node *list, struct error_list *errors);
+/* Whether this build can have one. */
+void check_stream(struct error_list *errors, struct node *stream);
 
 /* Complain about a node, or about a key that it does not have (child), and mark it bad. */
 void node_complain(struct error_list *errors, struct node *n, const char *child, const char *format,

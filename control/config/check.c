@@ -440,6 +440,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 	check_pci_ports(m, c.ports, errors);
 	check_unique(&c, c.services, "name");
 	check_neighbours(&c, node_get(root, "neighbours"));
+	check_stream(errors, node_get(root, "stream"));
 	check_policies(m->policies, m->policy_count, node_get(root, "policy"));
 	if (m->service_count > 0) {
 		check_service_addresses(&c);

@@ -58,6 +58,9 @@ void model_destroy(struct model *m)
 	free(m->ports);
 	free(m->neighbours);
 	free(m->dataplane.cores);
+	for (size_t i = 0; i < m->stream.broker_count; i++)
+		free(m->stream.brokers[i]);
+	free(m->stream.brokers);
 	free(m);
 }
 

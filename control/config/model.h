@@ -279,6 +279,15 @@ struct model_neighbour {
 	size_t port; /* index into ports */
 };
 
+/* Where events go besides `weirctl events`. */
+struct model_stream {
+	char **brokers; /* "host:port"; owned */
+	size_t broker_count; /* 0: nowhere */
+	char topic[MODEL_NAME_MAX + 1];
+	int summaries; /* also one message per service and second */
+	uint32_t queue; /* messages */
+};
+
 struct model {
 	struct model_dataplane dataplane;
 	struct model_port *ports;
@@ -292,6 +301,7 @@ struct model {
 	bool has_metrics;
 	struct address metrics_address;
 	uint16_t metrics_port;
+	struct model_stream stream;
 };
 
 /* All policies of a model: those of services, then those for packets that are no service's. */

@@ -615,5 +615,12 @@ const struct schema_key schema_root[] = {
 		.children = metrics_keys,
 		.preset_help = "no metrics are served",
 		.help = "The exporter for Prometheus." },
+	{ .name = "stream",
+		.type = SCHEMA_MAP,
+		FIELD(model, stream),
+		.children = schema_stream_keys,
+		.preset_help = "no events are sent",
+		.help = "Events, decisions and figures for other systems, to Apache Kafka; see "
+			"[The event stream](stream.md)." },
 	{ 0 },
 };

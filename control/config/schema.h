@@ -37,6 +37,7 @@ enum schema_type {
 	SCHEMA_URL_PATH, /* char * */
 	SCHEMA_FILE, /* char * */
 	SCHEMA_SETTINGS, /* a mapping of names to numbers, into a char ** of "name=value" */
+	SCHEMA_HOST_LIST, /* of host:port, into a char ** */
 	SCHEMA_MAC,
 	SCHEMA_LISTEN, /* has_metrics, metrics_address and metrics_port of struct model */
 };
@@ -79,6 +80,8 @@ extern const struct schema_key schema_root[];
 /* schema_adapt.c: the parts of a service that are about adaptation. */
 extern const struct schema_key schema_objective_keys[];
 extern const struct schema_key schema_adapt_keys[];
+/* schema_stream.c */
+extern const struct schema_key schema_stream_keys[];
 
 /* Tables of their own; schema_policy.c. */
 extern const struct schema_key schema_policy_keys[];
@@ -111,6 +114,9 @@ int schema_write(
 
 /* "name=value" with a name of C and a whole number, as `policy load --set` takes it. */
 bool schema_setting_is_good(const char *name, const char *value);
+
+/* "host:port", an address of IPv6 in brackets. */
+bool schema_host_is_good(const char *text);
 
 /* The units a type is written with. */
 enum unit_kind schema_unit(enum schema_type type);

@@ -93,6 +93,8 @@ const char *schema_expect(const struct schema_key *k, char *buf, size_t size)
 		return "a path such as policies/guard.o";
 	case SCHEMA_SETTINGS:
 		return "a mapping of names to whole numbers such as {rate: 500}";
+	case SCHEMA_HOST_LIST:
+		return "a list of host:port such as [\"kafka1:9092\"]";
 	case SCHEMA_MAC:
 		return "a MAC address such as \"02:00:00:00:00:11\"";
 	case SCHEMA_LISTEN:
@@ -124,6 +126,7 @@ const char *schema_type_name(const struct schema_key *k)
 		[SCHEMA_URL_PATH] = "path",
 		[SCHEMA_FILE] = "path of a file",
 		[SCHEMA_SETTINGS] = "mapping of names to numbers",
+		[SCHEMA_HOST_LIST] = "list of host:port",
 		[SCHEMA_MAC] = "MAC address",
 		[SCHEMA_LISTEN] = "address:port",
 	};

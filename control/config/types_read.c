@@ -257,6 +257,24 @@ bool schema_setting_is_good(const char *name, const char *value)
 	return *end == '\0' && errno == 0;
 }
 
+bool schema_host_is_good(const char *text)
+{
+	const char *host = text;
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+	if (colon == NULL || colon == text || strlen(text) > 260 ||
+		strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+		unit_parse(UNIT_NONE, colon + 1, &port) != NULL || port < 1 || port > 65535)
+		return false;
+	struct address a;
+	uint16_t number;
+	if (text[0] == '[')
+		return address_port_parse(text, &a, &number);
+	while (host < colon && (isalnum((unsigned char)*host) || strchr("._-", *host) != NULL))
+		host++;
+	return host == colon;
+}
+
 static bool read_mac(const char *text, uint8_t *field, char *what, size_t size)
 {
 	static const uint8_t zero[6];
@@ -334,6 +352,7 @@ bool schema_read(
 	case SCHEMA_ADDRESS_LIST:
 	case SCHEMA_CPU_LIST:
 	case SCHEMA_SETTINGS:
+	case SCHEMA_HOST_LIST:
 	case SCHEMA_PORT_NAME: /* these need more than the text; see bind.c */
 		break;
 	}

@@ -161,6 +161,20 @@ static char *write_settings(char *const *items, size_t count)
 	return fclose(to) == 0 ? text : NULL;
 }
 
+static char *write_host_list(char *const *items, size_t count)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (to == NULL)
+		return NULL;
+	fputc('[', to);
+	for (size_t i = 0; i < count; i++)
+		fprintf(to, "%s\"%s\"", i ? ", " : "", items[i]);
+	fputc(']', to);
+	return fclose(to) == 0 ? text : NULL;
+}
+
 static char *write_number(const struct schema_key *k, const void *field)
 {
 	char text[32];
@@ -198,6 +212,7 @@ static bool field_is_set(const struct schema_key *k, const void *object, const v
 	case SCHEMA_ADDRESS_LIST:
 	case SCHEMA_CPU_LIST:
 	case SCHEMA_SETTINGS:
+	case SCHEMA_HOST_LIST:
 		memcpy(&count, (const char *)object + k->count_offset, sizeof(count));
 		return count > 0;
 	case SCHEMA_RATE:
@@ -222,7 +237,7 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 	const void *const *pointer = field;
 	size_t count = 0;
 	if (k->type == SCHEMA_ADDRESS_LIST || k->type == SCHEMA_CPU_LIST ||
-		k->type == SCHEMA_SETTINGS)
+		k->type == SCHEMA_SETTINGS || k->type == SCHEMA_HOST_LIST)
 		memcpy(&count, (const char *)object + k->count_offset, sizeof(count));
 	switch (k->type) {
 	case SCHEMA_NAME:
@@ -259,6 +274,8 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 		return write_cpu_list(*pointer, count);
 	case SCHEMA_SETTINGS:
 		return write_settings(*pointer, count);
+	case SCHEMA_HOST_LIST:
+		return write_host_list(*pointer, count);
 	case SCHEMA_MAP:
 	case SCHEMA_LIST:
 		break;

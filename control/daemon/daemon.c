@@ -319,6 +319,7 @@ static int parts_start(struct daemon *d)
 		goto fail;
 	if (metrics_begin(d))
 		return -EADDRINUSE;
+	stream_follow(d, NULL);
 	what = "rtnetlink";
 	rc = kernel_watch_start(d->base, kernel_changed, d, &d->kernel);
 	if (rc)
@@ -368,6 +369,7 @@ static void parts_end(struct daemon *d)
 	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer, d->replan_timer,
 		d->confirm_timer, d->supervise_timer };
 
+	stream_end(d);
 	events_stop();
 	rpc_server_stop(d->server);
 	rpc_server_stop(d->watchers);

@@ -60,6 +60,8 @@ struct daemon {
 	struct rpc_server *server; /* owned; control.sock */
 	struct rpc_server *watchers; /* owned; control-ro.sock */
 	struct metrics_server *metrics; /* owned; NULL: none configured */
+	struct stream *stream; /* owned; NULL: none configured */
+	struct event *summary_timer; /* owned; of the stream */
 	struct adaptation *adaptation; /* owned */
 	struct history history;
 	struct event *history_timer; /* owned */
@@ -127,6 +129,15 @@ int metrics_begin(struct daemon *d);
  */
 int metrics_prepare(struct daemon *d, const struct model *m, struct metrics_server **ret_server,
 	bool *ret_changed, char *err, size_t err_size);
+
+/* stream_feed.c: the events and figures that go to Kafka. A failure is logged, and shown by `status`. */
+
+/* As the configuration in force says; before: the one until now, NULL: none. */
+void stream_follow(struct daemon *d, const struct model *before);
+/* At the end of the daemon: what waits has half a second. */
+void stream_end(struct daemon *d);
+json_t *stream_document(struct daemon *d); /* null when there is none */
+void stream_warn(struct daemon *d, json_t *list);
 
 /* startup.c */
 

@@ -23,6 +23,8 @@ struct follower {
 static struct event_ring ring;
 static struct event_base *loop; /* borrowed; NULL before the start */
 static struct event *news; /* owned */
+static events_tap tap_cb;
+static void *tap_ctx;
 static TAILQ_HEAD(, follower) followers = TAILQ_HEAD_INITIALIZER(followers);
 
 static void follower_answer(struct follower *f)
@@ -57,8 +59,16 @@ void event_emit(enum event_kind kind, const char *object, const char *text, json
 	clock_gettime(CLOCK_REALTIME, &now);
 	event_ring_add(
 		&ring, (double)now.tv_sec + (double)now.tv_nsec / 1e9, kind, object, text, inputs);
+	if (tap_cb && ring.items[ring.last % EVENT_RING_SIZE])
+		tap_cb(tap_ctx, ring.items[ring.last % EVENT_RING_SIZE]);
 	if (!TAILQ_EMPTY(&followers))
 		event_active(news, EV_TIMEOUT, 0);
+}
+
+void events_tap_set(events_tap tap, void *ctx)
+{
+	tap_cb = tap;
+	tap_ctx = ctx;
 }
 
 int events_start(struct event_base *base)

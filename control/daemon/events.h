@@ -29,6 +29,10 @@ void events_stop(void);
  */
 void events_answer(struct rpc_call *call, uint64_t since, size_t limit, unsigned int wait_ms);
 
+/* Who is given every event at once, as event_ring_since() has it; NULL: nobody. */
+typedef void (*events_tap)(void *ctx, json_t *event);
+void events_tap_set(events_tap tap, void *ctx);
+
 /* How many of a kind since the start. */
 uint64_t events_count(enum event_kind kind);
 

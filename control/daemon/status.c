@@ -9,6 +9,7 @@
 #include "control/daemon/policies_set.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
+#include "control/export/stream.h"
 #include "control/health/health_check.h"
 #include "control/report/report.h"
 
@@ -196,6 +197,7 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 	policies_set_warn(d, list);
 	policies_warn(d, list);
 	adaptation_warn(d->adaptation, list);
+	stream_warn(d, list);
 	warn_machine(d, now, list);
 	return list;
 }
@@ -275,6 +277,7 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(document, "generation",
 		now ? json_integer((json_int_t)now->generation) : json_null());
 	json_object_set_new(document, "in_step", json_boolean(d->in_step));
+	json_object_set_new(document, "stream", stream_document(d));
 	json_object_set_new(document, "warnings", status_warnings(d, now));
 	return document;
 }
@@ -356,6 +359,9 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	double adapt_cost_s;
 	struct metrics_adapt *adapt =
 		adaptation_metrics(d->adaptation, &adapt_count, &adapt_cost_s);
+	struct metrics_stream stream = { 0 };
+
+	stream_figures(d->stream, &stream);
 	struct metrics_input in = { .instance = d->options.instance,
 		.version = WEIR_VERSION,
 		.dataplane_up = dataplane_state(d->dataplane) == DATAPLANE_RUNNING,
@@ -365,6 +371,7 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.warnings = json_array_size(warnings),
 		.events = events,
 		.event_count = EVENT_KIND_COUNT,
+		.stream = d->stream ? &stream : NULL,
 		.checks_started = checks->started,
 		.checks_late = checks->late,
 		.check_lateness_worst_s = (double)checks->worst_ns / 1e9,

@@ -172,10 +172,12 @@ static void commit_model(struct transaction *t)
 		t->metrics = NULL;
 	}
 	policies_emit(d->model, t->model, &t->change.who);
-	model_destroy(d->model);
+	struct model *before = d->model;
 	free(d->text);
 	free(d->file);
 	d->model = t->model;
+	stream_follow(d, before);
+	model_destroy(before);
 	d->text = t->text;
 	d->text_length = t->length;
 	d->file = t->file;

@@ -227,6 +227,18 @@ static void render_events(const struct metrics_input *in, struct evbuffer *out)
 	}
 }
 
+static void render_stream(const struct metrics_input *in, struct evbuffer *out)
+{
+	render_gauge(in, out, "weir_stream_sent_total", "counter",
+		"Messages that the brokers of the event stream have taken.",
+		(double)in->stream->sent);
+	render_gauge(in, out, "weir_stream_lost_total", "counter",
+		"Messages for the event stream that were lost.", (double)in->stream->lost);
+	render_gauge(in, out, "weir_stream_queued", "gauge",
+		"Messages that wait for the brokers of the event stream.",
+		(double)in->stream->queued);
+}
+
 void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 {
 	struct labels l;
@@ -246,6 +258,8 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 	render_gauge(in, out, "weir_warnings", "gauge", "Warnings that `weirctl status` shows.",
 		(double)in->warnings);
 	render_events(in, out);
+	if (in->stream)
+		render_stream(in, out);
 	render_gauge(in, out, "weir_health_checks_total", "counter", "Health checks started.",
 		(double)in->checks_started);
 	render_gauge(in, out, "weir_health_checks_late_total", "counter",

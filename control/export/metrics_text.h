@@ -38,6 +38,13 @@ struct metrics_adapt {
 	size_t action_count;
 };
 
+/* Messages for Kafka, since the daemon's start. */
+struct metrics_stream {
+	uint64_t sent;
+	uint64_t lost;
+	uint64_t queued;
+};
+
 struct metrics_input {
 	const char *instance;
 	const char *version;
@@ -48,6 +55,7 @@ struct metrics_input {
 	size_t warnings;
 	const struct metrics_event *events; /* one for each kind */
 	size_t event_count;
+	const struct metrics_stream *stream; /* NULL: none is configured */
 	uint64_t checks_started; /* health checks */
 	uint64_t checks_late;
 	double check_lateness_worst_s;

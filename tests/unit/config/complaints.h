@@ -32,6 +32,35 @@
 #define A40_BUT_ONE "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A40 A40_BUT_ONE "a"
 
+#ifdef WEIR_HAVE_KAFKA
+#define STREAM_CASES(X)                                                                            \
+	X(stream_missing, "a stream needs brokers", 13, "stream: {topic: t}\n",                    \
+		"13:9: stream.brokers: is missing, expected a list of host:port such as "          \
+		"[\"kafka1:9092\"]\n")                                                             \
+	X(stream_none, "a list of no brokers is refused", 13, "stream: {brokers: []}\n",           \
+		"13:19: stream.brokers: has 0 entries, expected at least 1\n")                     \
+	X(stream_port, "a broker without a port is refused", 13,                                   \
+		"stream: {brokers: [\"k:1\", \"[::1]:9092\", kafka, \"k:0\", \"a b:1\"]}\n",        \
+		"13:41: stream.brokers[2]: \"kafka\" is no host:port, expected a list of "          \
+		"host:port such as [\"kafka1:9092\"]\n"                                            \
+		"13:48: stream.brokers[3]: \"k:0\" is no host:port, expected a list of "            \
+		"host:port such as [\"kafka1:9092\"]\n"                                            \
+		"13:55: stream.brokers[4]: \"a b:1\" is no host:port, expected a list of "          \
+		"host:port such as [\"kafka1:9092\"]\n")                                           \
+	X(stream_queue, "a queue out of range is refused", 13,                                     \
+		"stream: {brokers: [\"k:1\"], queue: 5}\n",                                        \
+		"13:35: stream.queue: 5 is out of range, expected messages 100..1000000\n")        \
+	X(stream_choice, "summaries are true or false", 13,                                        \
+		"stream: {brokers: [\"k:1\"], summaries: maybe}\n",                                \
+		"13:39: stream.summaries: \"maybe\" is unknown, expected true or false\n")
+#else
+#define STREAM_CASES(X)                                                                            \
+	X(stream_absent, "a stream is refused in a build without librdkafka", 13,                  \
+		"stream: {brokers: [\"k:1\"]}\n",                                                  \
+		"13:9: stream: this weir was built without librdkafka, expected it to be left "    \
+		"out\n")
+#endif
+
 /* X(identifier, sentence, line, replacement, complaints) */
 #define FORM_CASES(X)                                                                              \
 	X(empty_file, "an empty file is refused", 0, "",                                           \
@@ -95,10 +124,10 @@
 		"port, weight\n")                                                                  \
 	X(unknown_top, "an unknown key at the top is told", 13, "zzz: 1\n",                        \
 		"13:1: zzz: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, policy, metrics\n")                                                   \
+		"neighbours, policy, metrics, stream\n")                                                   \
 	X(strange_key, "a key with strange characters stays on one line", 13, "\"a\\nb\": 1\n",    \
 		"13:1: a?b: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, policy, metrics\n")                                                   \
+		"neighbours, policy, metrics, stream\n")                                                   \
 	X(cut_character, "a long text is cut to whole characters", 5,                              \
 		"  - name: " A40 A40_BUT_ONE "\xc3\xa9\n",                                        \
 		"5:11: services[0].name: \"" A40 A40_BUT_ONE "?\" is not a name, " NAME_WANTED)    \
@@ -258,6 +287,7 @@
 		"metrics: {listen: \"127.0.0.1\"}\n",                                              \
 		"13:19: metrics.listen: \"127.0.0.1\" is not an address and port, expected "       \
 		"ADDRESS:PORT such as \"127.0.0.1:9464\" or \"[::1]:9464\"\n")                     \
+	STREAM_CASES(X)                                                                            \
 	X(listen_missing, "metrics need listen", 13, "metrics: {}\n",                              \
 		"13:10: metrics.listen: is missing, expected ADDRESS:PORT such as "                \
 		"\"127.0.0.1:9464\" or \"[::1]:9464\"\n")

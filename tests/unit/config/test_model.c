@@ -328,6 +328,10 @@ static void round_trips(void)
 		"services:\n" WEB
 		"    limits: {per-source: {packets: 5k, prefix6: 48, burst: 1s, entries: 2048}}\n");
 	round_trip(HEAD "services:\n" WEB "    limits: {per-source: {connections: 0}}\n");
+#ifdef WEIR_HAVE_KAFKA
+	round_trip(HEAD "stream: {brokers: [\"k-1.example:9092\", \"[::1]:1\"], topic: \"1\"}\n");
+	round_trip(HEAD "stream: {brokers: [k:65535], summaries: false, queue: 100}\n");
+#endif
 }
 
 static void canonical_text(void)
@@ -392,6 +396,21 @@ static void expect_diff(const char *before, const char *after, const char *expec
 	free(diff);
 	model_destroy(from);
 	model_destroy(to);
+}
+
+static void diff_stream(void)
+{
+#ifdef WEIR_HAVE_KAFKA
+	expect_diff(HEAD "stream: {brokers: [k:1]}\n",
+		HEAD "stream: {brokers: [k:1, l:2], queue: 500}\n",
+		"~ stream.brokers: [\"k:1\"] -> [\"k:1\", \"l:2\"]\n"
+		"~ stream.queue: 10000 -> 500\n");
+	expect_diff(HEAD "stream: {brokers: [k:1]}\n", HEAD,
+		"- stream.brokers: [\"k:1\"]\n"
+		"- stream.topic: weir-events\n"
+		"- stream.summaries: true\n"
+		"- stream.queue: 10000\n");
+#endif
 }
 
 static void diff_values(void)
@@ -611,6 +630,7 @@ static const struct tap_case cases[] = {
 	{ "the canonical text is stable", canonical_text },
 	{ "the digest depends on the meaning only", digests },
 	{ "changed values are lines with both values", diff_values },
+	{ "no stream is no line", diff_stream },
 	{ "policies change by their place", diff_policies },
 	{ "elements come and go by name", diff_elements },
 	{ "the order of elements is no difference", diff_order },

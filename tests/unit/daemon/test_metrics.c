@@ -74,11 +74,14 @@ static struct world *world_create(void)
 		.generation = 7 };
 	static const struct metrics_event event = { .kind = "health", .count = 3 };
 
+	static const struct metrics_stream stream = { .sent = 70, .lost = 8, .queued = 9 };
+
 	w->in = (struct metrics_input){ .instance = "default",
 		.version = "1.2",
 		.dataplane_up = true,
 		.events = &event,
 		.event_count = 1,
+		.stream = &stream,
 		.now = &w->snapshot };
 	return w;
 }
@@ -141,6 +144,13 @@ static void test_samples(void)
 	expect_line(text, "weir_core_busy_ratio{weir_instance=\"default\",cpu=\"3\"} 0.25");
 	expect_line(text, "weir_config_generation{weir_instance=\"default\"} 7");
 	expect_line(text, "weir_events_total{weir_instance=\"default\",kind=\"health\"} 3");
+	expect_line(text, "weir_stream_sent_total{weir_instance=\"default\"} 70");
+	expect_line(text, "weir_stream_lost_total{weir_instance=\"default\"} 8");
+	expect_line(text, "weir_stream_queued{weir_instance=\"default\"} 9");
+	free(text);
+	w->in.stream = NULL;
+	text = render(&w->in);
+	CU_ASSERT_PTR_NULL(strstr(text, "weir_stream"));
 	free(text);
 	free(w);
 }
