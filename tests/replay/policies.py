@@ -6,8 +6,10 @@ from weir_replay import *
 
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TOP, "build"))
 CHOSEN = os.path.join(BUILD, "tests/replay/chosen.o")
+SAY = os.environ["WEIR_TEST_POLICY"]
+WORKERS = [1, 3]
 
-DROP, PASS = 1, 2
+DROP = 1
 
 
 def limit(number):
@@ -37,6 +39,21 @@ def from_sources(count, *sources, seconds=1.0, **fields):
             for i in range(count) for s in sources]
 
 
+def say(mode="enforce", on_error="pass", **parameters):
+    """Says the same of every packet that it is asked about."""
+    return {"object": SAY, "mode": mode, "on-error": on_error, "set": parameters}
+
+
+def judged(policies, workers=1, **more):
+    more = {"protocol": "udp", "mode": "dsr", **more}
+    return config(service(cores=workers, policy=policies, **more),
+                  cores=["1" if workers == 1 else f"1-{workers + 1}"])
+
+
+def evenly(frames, seconds):
+    return [(i * seconds / len(frames), f) for i, f in enumerate(frames)]
+
+
 def policy(run, position=0):
     return run.service()["policies"][position]
 
@@ -59,27 +76,6 @@ def observed():
     run = replay(config(service(policy=chosen(DROP, mode="observe"))), MIX)
     equal((run.transmitted, run.dropped), (40, {}), "packets")
     equal((policy(run)["verdicts"]["drop"], policy(run)["state"]), (20, "observed"), "verdicts")
-
-
-@case("flows that a policy sends to a pool go there, and no others")
-def routed():
-    pools = [{"name": "canary", "backends": [{"address": backend_address(4, 9), "port": 8080}]}]
-    run = replay(config(service(policy=chosen(route(1)), pools=pools)), MIX)
-    equal(run.transmitted, 40, "packets")
-    equal(sum(o.ip().dst == backend_address(4, 9) for o in run.frames()), 20, "packets to the pool")
-    shown = [b for b in run.service()["backends"] if b["pool"] == "canary"]
-    equal([b["new_flows"] for b in shown], [20], "flows of the pool")
-
-
-@case("a class lets its rate pass, within 2 %")
-def classed():
-    whole = config(service(protocol="udp", policy=chosen(limit(1)), classes=[{"name": "slow", "packets": 500}]))
-    frames = from_sources(5000, "198.51.100.7", "198.51.100.8", seconds=4, protocol="udp")
-    run = replay(whole, frames)
-    passed = run.transmitted - 5000
-    between(passed, 2000 * 0.98, 2000 * 1.02 + 10, "packets of the class")
-    equal(run.dropped, {"limit_class": 5000 - passed}, "dropped")
-    equal(run.service()["classes"][0]["packets"], 5000, "packets put into the class")
 
 
 @case("on-error: {} decides about a verdict that means nothing here", "pass", "drop")
@@ -105,20 +101,61 @@ def outside():
     equal((run.passed, run.dropped), (10, {"policy": 10}), "packets")
 
 
+@case("what a policy drops is counted, with {} worker(s), and nothing else is lost", *WORKERS)
+def drops(workers):
+    run = replay(judged(say(odd=1, verdict=drop_as(3)), workers),
+                 evenly(udp_flood(2000, 200), 1))
+    equal((run.transmitted, run.dropped), (1000, {"policy": 1000}), "passed and dropped")
+    equal({o.l4().sport & 1 for o in run.frames()}, {0}, "ports that passed")
+
+
+@case("the same capture gives the same bytes twice, with {} worker(s)", *WORKERS)
+def repeatable(workers):
+    whole = judged([say(odd=1, verdict=DROP), say(new_only=1, mark=7)], workers)
+    frames = evenly(udp_flood(2000, 300), 1)
+    first, second = replay(whole, frames), replay(whole, frames)
+    equal(first.text, second.text, "documents")
+    equal([o.bytes for o in first.frames()], [o.bytes for o in second.frames()], "frames")
+
+
+@case("packets of a policy that loops on pass or are dropped, as on-error says")
+def on_loop():
+    frames = evenly(udp_flood(100, 10), 1)
+    run = replay(judged(say(loops=100000)), frames)
+    equal((run.transmitted, run.dropped), (100, {}), "on-error: pass")
+    run = replay(judged(say(on_error="drop", loops=100000)), frames)
+    equal((run.transmitted, run.dropped), (0, {"policy_error": 100}), "on-error: drop")
+
+
+@case("1k packets per second of a class pass within 2 % over 2 s, with {} worker(s)", *WORKERS)
+def classes(workers):
+    run = replay(judged(say(odd=1, verdict=limit(1)), workers,
+                        classes=[{"name": "slow", "packets": "1k"}]),
+                 evenly(udp_flood(20000, 400), 2))
+    odd = sum(o.l4().sport & 1 for o in run.frames())
+    between(odd, 1960, 2060, "packets of the class")
+    equal(run.transmitted - odd, 10000, "packets of no class")
+    equal(run.dropped, {"limit_class": 10000 - odd}, "dropped")
+
+
+@case("new flows that a policy routes go to its pool, in {}", "nat", "dsr")
+def pools(mode):
+    port = {"port": 8080} if mode == "nat" else {}
+    replica = {"address": backend_address(4, 9), **port}
+    run = replay(judged(say(odd=1, verdict=route(1)), protocol="tcp", mode=mode,
+                        pools=[{"name": "replicas", "backends": [replica]}]),
+                 [(i / 100, client_frame(sport=40000 + i)) for i in range(64)])
+    equal(run.transmitted, 64, "packets passed")
+    replica_mac = mac_of(replica["address"])
+    equal(sum(o.scapy.dst == replica_mac for o in run.frames()), 32, "packets to the replica")
+
+
 @case("a shipped policy limits new flows of each source by the capture's clock")
 def source_limit():
     whole = config(service(policy={"object": shipped("source_limit"), "set": {"rate": 10, "burst": 10}}))
     run = replay(whole, from_sources(200, "198.51.100.7", "198.51.100.8", seconds=2))
     between(run.transmitted, 2 * 25, 2 * 32, "SYNs that passed")
     equal(run.dropped, {"policy": 400 - run.transmitted}, "dropped")
-
-
-@case("the same capture and seed give the same bytes and verdicts")
-def same_again():
-    whole = config(service(policy={"object": shipped("syn_guard"), "set": {"calm": 5, "strangers": 5}}))
-    first, second = (replay(whole, MIX, seed=3) for _ in range(2))
-    equal([(o.ns, o.bytes) for o in second.frames()], [(o.ns, o.bytes) for o in first.frames()], "frames")
-    equal(second.document, first.document, "documents")
 
 
 @case("a policy that cannot be had is told with its place in the file: {}", "missing", "parameter", "garbage")
