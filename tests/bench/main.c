@@ -72,6 +72,9 @@ static void figure_add(struct figure *f, const struct bench_time *time)
 
 static double figure_sort(struct figure *f)
 {
+	if (f->count == 0)
+		bench_fail("every repetition was disturbed for more than half of its packets: "
+			   "give it a quieter CPU, or more --repetitions");
 	qsort(f->value, f->count, sizeof(f->value[0]), compare_doubles);
 	return f->value[f->count / 2];
 }
