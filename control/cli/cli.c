@@ -165,12 +165,6 @@ static int usage_error(struct cli *cli, const char *what)
 static int run_command(struct cli *cli)
 {
 	const struct command *c = cli->command;
-	if (c->flags & COMMAND_F_PLANNED)
-		return cli_fail(cli, CLI_FAILED, "\"%s\" is not supported yet", c->path);
-	for (size_t i = 0; i < cli->value_count; i++)
-		if (cli->values[i].option->planned)
-			return cli_fail(cli, CLI_FAILED, "--%s of \"%s\" is not supported yet",
-				cli->values[i].option->name, c->path);
 	return cli->watch_s > 0 ? run_watched(cli) : c->run(cli);
 }
 

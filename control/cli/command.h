@@ -15,10 +15,9 @@
 struct cli;
 
 enum command_flag {
-	COMMAND_F_PLANNED = 1u << 0, /* refused with "not supported yet" */
-	COMMAND_F_WATCH = 1u << 1, /* --watch repeats it */
-	COMMAND_F_NO_DAEMON = 1u << 2, /* works without weir-controld */
-	COMMAND_F_NO_JSON = 1u << 3, /* for people only: its help does not offer --json */
+	COMMAND_F_WATCH = 1u << 0, /* --watch repeats it */
+	COMMAND_F_NO_DAEMON = 1u << 1, /* works without weir-controld */
+	COMMAND_F_NO_JSON = 1u << 2, /* for people only: its help does not offer --json */
 };
 
 struct command_option {
@@ -27,7 +26,6 @@ struct command_option {
 	const char *help;
 	bool required;
 	bool repeats;
-	bool planned;
 };
 
 struct command {
@@ -35,7 +33,7 @@ struct command {
 	const char *arguments; /* "SERVICE [BACKEND]"; names in brackets may be left out */
 	const char *help; /* one line, no full stop */
 	const char *details; /* sentences for the manual; NULL when there is no more to say */
-	int (*run)(struct cli *cli); /* returns an enum cli_status; NULL when planned */
+	int (*run)(struct cli *cli); /* returns an enum cli_status */
 	uint32_t flags; /* enum command_flag */
 	const struct command_option *options; /* ends with a NULL name; NULL when there are none */
 };

@@ -25,8 +25,6 @@ const char *help_usage(const struct command *c, char *buf, size_t size)
 		append(buf, size, c->arguments);
 	}
 	for (const struct command_option *o = c->options; o != NULL && o->name != NULL; o++) {
-		if (o->planned)
-			continue;
 		append(buf, size, o->required ? " --" : " [--");
 		append(buf, size, o->name);
 		if (o->value != NULL) {
@@ -81,25 +79,7 @@ static void print_options(FILE *to, const struct command_option *o)
 	for (; o != NULL && o->name != NULL; o++) {
 		char left[64];
 		snprintf(left, sizeof(left), "--%s %s", o->name, o->value != NULL ? o->value : "");
-		if (!o->planned)
-			print_line(to, left, o->help);
-	}
-}
-
-static void print_planned(FILE *to, const char *const *words, size_t count)
-{
-	char text[1024] = "Not supported yet:";
-	size_t found = 0;
-	for (size_t i = 0; i < command_count; i++) {
-		const struct command *c = &command_table[i];
-		if (!(c->flags & COMMAND_F_PLANNED) || !command_begins(c, words, count))
-			continue;
-		append(text, sizeof(text), found++ > 0 ? ", " : " ");
-		append(text, sizeof(text), c->path);
-	}
-	if (found > 0) {
-		fputc('\n', to);
-		print_wrapped(to, text, 0, 2);
+		print_line(to, left, o->help);
 	}
 }
 
@@ -115,10 +95,9 @@ static void print_group(FILE *to, const char *const *words, size_t count)
 {
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &command_table[i];
-		if (!(c->flags & COMMAND_F_PLANNED) && command_begins(c, words, count))
+		if (command_begins(c, words, count))
 			print_command(to, c);
 	}
-	print_planned(to, words, count);
 }
 
 void help_main(FILE *to)
@@ -139,8 +118,7 @@ static void help_command(FILE *to, const struct command *c)
 {
 	char usage[256];
 	fprintf(to, "usage: %s\n\n", help_usage(c, usage, sizeof(usage)));
-	fprintf(to, "%c%s%s.\n", toupper((unsigned char)c->help[0]), c->help + 1,
-		c->flags & COMMAND_F_PLANNED ? " (not supported yet)" : "");
+	fprintf(to, "%c%s.\n", toupper((unsigned char)c->help[0]), c->help + 1);
 	if (c->details != NULL) {
 		fprintf(to, "\n");
 		print_wrapped(to, c->details, 0, 0);

@@ -70,8 +70,7 @@ static void offer_options(FILE *to, const struct command_option *o, const char *
 	for (; o != NULL && o->name != NULL; o++) {
 		char text[64];
 		snprintf(text, sizeof(text), "--%s", o->name);
-		if (!o->planned)
-			offer(to, text, last);
+		offer(to, text, last);
 	}
 }
 
@@ -80,7 +79,7 @@ static void offer_words(FILE *to, const char *const *words, size_t count, const 
 	char before[64] = "";
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &command_table[i];
-		if ((c->flags & COMMAND_F_PLANNED) || !command_begins(c, words, count))
+		if (!command_begins(c, words, count))
 			continue;
 		const char *p = c->path;
 		for (size_t skip = 0; skip < count; skip++) {

@@ -6,11 +6,6 @@
 #include <ctype.h>
 #include <string.h>
 
-static bool planned(const struct command *c)
-{
-	return (c->flags & COMMAND_F_PLANNED) != 0;
-}
-
 /* roff: a hyphen that people may copy is \-, and no line of text may begin with a dot or quote. */
 static void roff(FILE *to, const char *text)
 {
@@ -29,8 +24,6 @@ static void roff(FILE *to, const char *text)
 static void roff_options(FILE *to, const struct command_option *o)
 {
 	for (; o != NULL && o->name != NULL; o++) {
-		if (o->planned)
-			continue;
 		fputs(".TP\n\\fB\\-\\-", to);
 		roff(to, o->name);
 		fputs("\\fR", to);
@@ -85,18 +78,7 @@ void help_manual(FILE *to)
 	roff_options(to, command_globals);
 	fputs(".SH COMMANDS\n", to);
 	for (size_t i = 0; i < command_count; i++)
-		if (!planned(&command_table[i]))
-			roff_command(to, &command_table[i]);
-	fputs(".SH NOT SUPPORTED YET\nThese are refused, with exit status 1.\n", to);
-	for (size_t i = 0; i < command_count; i++) {
-		if (!planned(&command_table[i]))
-			continue;
-		fputs(".TP\n", to);
-		roff(to, command_table[i].path);
-		fputc('\n', to);
-		roff(to, command_table[i].help);
-		fputs(".\n", to);
-	}
+		roff_command(to, &command_table[i]);
 	fputs(".SH EXIT STATUS\n", to);
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
 		fprintf(to, ".TP\n%zu\n", i);
@@ -117,8 +99,6 @@ static void markdown_options(FILE *to, const struct command_option *o)
 {
 	bool first = true;
 	for (; o != NULL && o->name != NULL; o++) {
-		if (o->planned)
-			continue;
 		fprintf(to, "%s- `--%s%s%s`: %s\n", first ? "\n" : "", o->name,
 			o->value != NULL ? " " : "", o->value != NULL ? o->value : "", o->help);
 		first = false;
@@ -147,8 +127,6 @@ void help_reference(FILE *to)
 		to);
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &command_table[i];
-		if (planned(c))
-			continue;
 		fprintf(to, "\n## %s\n\n    %s\n\n%c%s.\n", c->path,
 			help_usage(c, usage, sizeof(usage)), toupper((unsigned char)c->help[0]),
 			c->help + 1);
@@ -156,13 +134,6 @@ void help_reference(FILE *to)
 			fprintf(to, "\n%s\n", c->details);
 		markdown_options(to, c->options);
 	}
-	fputs("\n## Not supported yet\n\nThese are refused, with exit status 1.\n\n"
-	      "| command | will |\n| --- | --- |\n",
-		to);
-	for (size_t i = 0; i < command_count; i++)
-		if (planned(&command_table[i]))
-			fprintf(to, "| `%s` | %s |\n", command_table[i].path,
-				command_table[i].help);
 }
 
 void help_bash(FILE *to)

@@ -31,11 +31,6 @@ static int wrong(struct parser *p, const char *format, ...)
 	return -EINVAL;
 }
 
-static bool is_planned(const struct cli *cli)
-{
-	return cli->command != NULL && (cli->command->flags & COMMAND_F_PLANNED);
-}
-
 static int set_watch(struct parser *p, const char *value)
 {
 	char *end;
@@ -101,8 +96,6 @@ static int parse_option(struct parser *p, const char *word)
 		if (o == NULL && c != NULL)
 			o = command_option_find(c->options, name, length);
 	}
-	if (o == NULL && is_planned(p->cli))
-		return 0;
 	if (o == NULL && c != NULL)
 		return wrong(p, "\"%s\" has no option %s", c->path, word);
 	if (o == NULL)
@@ -151,8 +144,6 @@ static int parse_argument(struct parser *p, const char *word)
 	struct cli *cli = p->cli;
 	size_t least, most;
 	command_arity(cli->command, &least, &most);
-	if (is_planned(cli))
-		return 0;
 	if (cli->argument_count >= most && most == 0)
 		return wrong(p, "\"%s\" takes no argument, but \"%s\" was given",
 			cli->command->path, word);
@@ -177,8 +168,6 @@ static int check_complete(struct parser *p)
 		help_next_words(cli->words, cli->word_count, verbs, sizeof(verbs));
 		return wrong(p, "\"%s\" needs one of: %s", cli->words[cli->word_count - 1], verbs);
 	}
-	if (is_planned(cli))
-		return 0;
 	size_t least, most;
 	char name[64];
 	command_arity(c, &least, &most);

@@ -178,8 +178,7 @@ exit_statuses() {
 	exit_is 0 status
 	exit_is 1 service show nothing
 	exit_is 1 backend drain web 10.9.9.9:80
-	exit_is 1 policy show web
-	expect grep -q "not supported yet" "$WORLD/out"
+	exit_is 1 policy show nothing
 	exit_is 2 no such command
 	exit_is 2 service show
 	exit_is 3 --instance nobody status
