@@ -81,15 +81,17 @@ static void config_apply(struct daemon *d, struct rpc_call *call)
 {
 	const char *file = string_param(call, "file");
 	const char *text = file ? string_param(call, "text") : NULL;
-	const char *folder = json_string_value(json_object_get(rpc_call_params(call), "folder"));
-	struct config_change c = { .how = REVISION_APPLY, .who = who_asks(call) };
 	char whole[PATH_MAX];
 	double confirm_s;
 
 	if (!text || !number_param(call, "confirm", CONFIRM_MAX_S, 0, &confirm_s))
 		return;
-	c.confirm_ms = (uint64_t)(confirm_s * 1000);
-	c.label = file;
+	const char *folder = json_string_value(json_object_get(rpc_call_params(call), "folder"));
+	struct config_change c = { .how = REVISION_APPLY,
+		.who = who_asks(call),
+		.confirm_ms = (uint64_t)(confirm_s * 1000),
+		.label = file };
+
 	/* Where the objects of policies lie does not depend on where the operator stood. */
 	if (folder && *folder == '/' && *file != '/' &&
 		snprintf(whole, sizeof(whole), "%s/%s", strcmp(folder, "/") ? folder : "", file) <

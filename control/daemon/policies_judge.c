@@ -6,6 +6,8 @@
 #include "control/daemon/policies.h"
 #include "control/daemon/policy_admit.h"
 
+#include <event2/event.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ struct policy_batch {
 	size_t position;
 	struct policy_stamp stamp;
 	struct policy_job *job; /* owned */
+	struct event *end; /* owned; when there is nothing to wait for */
 	json_t *errors; /* owned */
 	char source[256];
 	policies_judged_cb done;
@@ -34,6 +37,8 @@ struct policy_batch {
 static void batch_free(struct policy_batch *b)
 {
 	policy_job_cancel(b->job);
+	if (b->end)
+		event_free(b->end);
 	json_decref(b->errors);
 	free(b->file);
 	free(b->label);
@@ -77,6 +82,11 @@ static void batch_end(struct policy_batch *b)
 	memcpy(source, b->source, sizeof(source));
 	batch_free(b);
 	done(ctx, errors, source);
+}
+
+static void end_due(evutil_socket_t fd, short what, void *ctx)
+{
+	batch_end(ctx);
 }
 
 static void judged(void *ctx, const struct policy_answer *a)
@@ -150,18 +160,14 @@ int policies_judge(struct daemon *d, struct model *m, const char *file, const ch
 		.errors = json_array(),
 		.done = done,
 		.ctx = ctx };
+	b->end = evtimer_new(d->base, end_due, b);
+	if (!b->file || !b->label || !b->errors || !b->end) {
+		batch_free(b);
+		return -ENOMEM;
+	}
+	/* Not one could be begun: that is told from the loop's next turn as well. */
+	if (!batch_step(b))
+		event_active(b->end, EV_TIMEOUT, 0);
 	*ret_batch = b;
-	if (!b->file || !b->label || !b->errors) {
-		batch_free(b);
-		return -ENOMEM;
-	}
-	if (!batch_step(b)) {
-		/* Not one could be begun; that is told from the loop's next turn as well. */
-		json_t *errors = json_incref(b->errors);
-
-		batch_free(b);
-		json_decref(errors);
-		return -ENOMEM;
-	}
 	return 0;
 }

@@ -63,6 +63,8 @@ CONTROL += [
     ("a flow of another protocol", call("flow.find", {"tuple": {
         "protocol": "icmp", "client": "1.2.3.4:5", "service": "198.51.100.10:80"}}), -32602, "tuple"),
     ("a configuration without text", call("config.apply", {"file": "x"}), -32602, "text"),
+    ("a confirmation that is no time", call("config.apply", {"file": "x", "text": "version: 1", "confirm": "soon"}),
+     -32602, "confirm"),
     ("an empty configuration", call("config.apply", {"file": "x", "text": ""}), 1, "error"),
     ("a configuration of nonsense", call("config.apply", {"file": "x", "text": "version: 1\nfoo: 2\n"}),
      1, "error"),
@@ -145,6 +147,7 @@ def trace_start(service=b"web", sample=1, snaplen=0, count=None, program=()):
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 with open(os.path.join(TOP, "dataplane/api/messages.h"), encoding="utf-8") as header:
     VERSION = int(re.search(r"define WEIR_PROTOCOL_VERSION\s+(\d+)u", header.read())[1])
+CONFIG_HEAD = "<QIIIIIIIIII"  # struct weir_config
 HELLO_GOOD = message(HELLO, struct.pack("<II", VERSION, VERSION))
 NAMED = struct.pack("<64s16sHHB3x", b"nobody", bytes(16), 80, 1, 1)
 DATAPLANE = [  # name, message, errno, words
@@ -154,12 +157,12 @@ DATAPLANE = [  # name, message, errno, words
     ("type 0", message(0), EOPNOTSUPP, "unknown message type 0"),
     ("a configuration of no bytes", message(CONFIG), EINVAL, "bytes"),
     ("a configuration of 5 bytes", message(CONFIG, b"hello"), EINVAL, "bytes"),
-    ("a configuration with too many ports", message(CONFIG, struct.pack("<QIIIIII", 0, 17, 0, 0, 0, 0, 0)),
+    ("a configuration with too many ports", message(CONFIG, struct.pack(CONFIG_HEAD, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
      E2BIG, "17 ports"),
     ("a configuration with four billion services",
-     message(CONFIG, struct.pack("<QIIIIII", 0, 0, 0xFFFFFFFF, 0, 0, 0, 0)), E2BIG, "services"),
+     message(CONFIG, struct.pack(CONFIG_HEAD, 0, 0, 0xFFFFFFFF, 0, 0, 0, 0, 0, 0, 0, 0)), E2BIG, "services"),
     ("a configuration whose backends are missing",
-     message(CONFIG, struct.pack("<QIIIIII", 0, 0, 0, 3, 0, 0, 0)), EINVAL, "the counts in its header make"),
+     message(CONFIG, struct.pack(CONFIG_HEAD, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0)), EINVAL, "the counts in its header make"),
     ("half an update of a backend", message(BACKENDS, NAMED[:40]), EINVAL, "whole number"),
     ("no updates of backends", message(BACKENDS), EINVAL, "whole number"),
     ("an update of a service that is not there", message(BACKENDS, NAMED), ENOENT, "nobody"),
