@@ -154,6 +154,10 @@ static int process_start(const char *path, char *const *argv, pid_t *ret_pid)
 	sigdelset(&all, SIGSTOP);
 	int rc = -posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 
+	/* Libraries open what an exec does not close. */
+	if (!rc)
+		rc = -posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+
 	/* A session of its own: neither our end nor a Ctrl-C at our terminal ends it. */
 	posix_spawnattr_setflags(
 		&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
