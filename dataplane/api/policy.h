@@ -59,6 +59,9 @@ enum weir_policy_offload {
 	WEIR_POLICY_OFFLOAD_AUTO = 1, /* judge in the kernel where that is possible */
 };
 
+/* In CONFIG these lie behind parts whose sizes are multiples of four bytes, not of eight. */
+#define WEIR_BEHIND_FOUR_BYTES __attribute__((packed, aligned(4)))
+
 /*
  * A policy at its place, in CONFIG. Where the same id stands at the same service (in any position), the
  * program goes on with its maps and counters; what else is said of it may change.
@@ -71,7 +74,7 @@ struct weir_config_policy {
 	uint8_t on_error; /* enum weir_policy_on_error */
 	uint8_t offload; /* enum weir_policy_offload */
 	uint8_t reserved;
-};
+} WEIR_BEHIND_FOUR_BYTES;
 
 /* What LIMIT(n) means: the service's n-th class, from 1. A class of the same name keeps its state. */
 struct weir_config_class {
@@ -80,7 +83,7 @@ struct weir_config_class {
 	uint64_t bits;
 	uint64_t connections; /* new flows per second */
 	uint64_t burst_ns;
-};
+} WEIR_BEHIND_FOUR_BYTES;
 
 enum weir_policy_map_op {
 	WEIR_POLICY_MAP_GET = 1, /* records of keys -> those that are there, with values */
