@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define WORTH_COSTS 20 /* a snapshot is shown for so many times as long as it took */
+
 void history_clear(struct history *h)
 {
 	snapshot_destroy(h->now);
@@ -15,14 +17,24 @@ void history_clear(struct history *h)
 	memset(h, 0, sizeof(*h));
 }
 
+/* Whether `now` will do: what costs little is taken anew, so that who asks twice sees what came between. */
+static bool is_fresh(const struct history *h, const struct weir_telemetry *t, uint64_t now,
+	unsigned int max_age_ms)
+{
+	if (!h->now || h->expired || h->now->start_ns != t->start_ns)
+		return false;
+	uint64_t age = now - h->now->taken_ns;
+
+	return age < max_age_ms * NS_PER_MS && age < h->cost_ns * WORTH_COSTS;
+}
+
 int history_refresh(struct history *h, const struct weir_client *c, unsigned int max_age_ms)
 {
 	const struct weir_telemetry *t = weir_client_telemetry(c);
 	uint64_t now = clock_now_ns();
 	struct snapshot *s;
 
-	if (h->now && !h->expired && now - h->now->taken_ns < max_age_ms * NS_PER_MS &&
-		h->now->start_ns == t->start_ns)
+	if (is_fresh(h, t, now, max_age_ms))
 		return 0;
 	int rc = snapshot_take(t, weir_client_hello(c)->telemetry_size, now, &s);
 
@@ -32,6 +44,7 @@ int history_refresh(struct history *h, const struct weir_client *c, unsigned int
 		history_clear(h);
 	snapshot_destroy(h->now);
 	h->now = s;
+	h->cost_ns = clock_now_ns() - now;
 	h->expired = false;
 	return 0;
 }

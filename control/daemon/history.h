@@ -23,12 +23,14 @@ struct history {
 	struct snapshot *old[HISTORY_STEPS];
 	unsigned int next;
 	bool expired; /* `now` is from before a change */
+	uint64_t cost_ns; /* that taking `now` took */
 };
 
 void history_clear(struct history *h);
 
 /*
- * Bring `now` up to date, unless it is younger than max_age_ms. A data plane that is not the one of
+ * Bring `now` up to date, unless it is younger than max_age_ms and taking it again would cost more than a
+ * twentieth of the time since. A data plane that is not the one of
  * the snapshots before (restarted) begins a new history.
  *
  * Returns 0, or what snapshot_take() returned; then `now` is as it was.
