@@ -324,12 +324,15 @@ dataplane_dies() {
 	expect_eq "backend after" "$(backend_for 10.1.0.3)" b3
 }
 
-# For packets that no service has: the policy that stands outside of them.
+verdicts_are_scraped() {
+	at weir curl -sf http://127.0.0.1:9464/metrics >"$WORLD/metrics" &&
+		grep -qE '^weir_policy_verdicts_total\{.*service="web",policy="chosen",position="1",verdict="route"\} [1-9]' \
+			"$WORLD/metrics"
+}
+
 metrics_and_events() {
 	local kinds
-	at weir curl -sf http://127.0.0.1:9464/metrics >"$WORLD/metrics"
-	expect grep -qE '^weir_policy_verdicts_total\{.*service="web",policy="chosen",position="1",verdict="route"\} [1-9]' \
-		"$WORLD/metrics"
+	expect_within 5 verdicts_are_scraped
 	expect grep -qE '^weir_policy_cycles_total\{.*policy="chosen".*\} [1-9]' "$WORLD/metrics"
 	expect grep -qE '^weir_policy_state\{.*policy="chosen".*state="running"\} 1' "$WORLD/metrics"
 	expect grep -qE '^weir_class_packets_total\{.*class="none"\}' "$WORLD/metrics"
