@@ -8,10 +8,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define ATTEMPTS       50
-#define WAIT_NS	       200000
 #define HEAVY_ATTEMPTS 8
 
 static_assert(sizeof(struct weir_heavy_set) % 8 == 0, "heavy set is whole words");
@@ -231,58 +228,51 @@ static int take_services(const struct region *region, uint32_t core_count,
 	return 0;
 }
 
-static int take_all(const struct region *region, uint64_t now_ns, const struct wishes *wishes,
-	struct reading **ret_reading)
+struct wanted {
+	uint64_t now_ns;
+	struct wishes wishes;
+	struct reading *reading; /* NULL: none was made */
+};
+
+static int take_all(const struct region *region, void *ctx)
 {
+	struct wanted *wanted = ctx;
 	struct reading *r = calloc(1, sizeof(*r));
 	uint32_t core_count;
 	if (r == NULL)
 		return -ENOMEM;
-	r->taken_ns = now_ns;
+	r->taken_ns = wanted->now_ns;
 	r->start_ns = load64(&region->t->start_ns);
 	r->heartbeat_ns = load64(&region->t->heartbeat_ns);
 	r->pid = load32(&region->t->pid);
 	int err = take_cores(region, r, &core_count);
 	if (err == 0)
-		err = take_services(region, core_count, wishes, r);
+		err = take_services(region, core_count, &wanted->wishes, r);
 	if (err != 0) {
 		reading_destroy(r);
 		return err;
 	}
-	*ret_reading = r;
+	wanted->reading = r;
 	return 0;
+}
+
+static void drop_all(void *ctx)
+{
+	struct wanted *wanted = ctx;
+	reading_destroy(wanted->reading);
+	wanted->reading = NULL;
 }
 
 int reading_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
 	unsigned int (*wish)(void *ctx, const char *service), void *ctx,
 	struct reading **ret_reading)
 {
-	struct wishes wishes = { wish, ctx };
-	if (t == NULL || size < sizeof(*t) || load32(&t->magic) != WEIR_TELEMETRY_MAGIC ||
-		load32(&t->version) != WEIR_TELEMETRY_VERSION)
-		return -EPROTO;
-	struct region region = { .t = t, .size = load64(&t->size) };
-	if (region.size < sizeof(*t) || region.size > size)
-		return -EPROTO;
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		if (attempt > 0)
-			nanosleep(&(struct timespec){ .tv_nsec = WAIT_NS }, NULL);
-		uint64_t before = __atomic_load_n(&t->directory_seq, __ATOMIC_ACQUIRE);
-		if (before % 2 != 0)
-			continue;
-		struct reading *r = NULL;
-		int err = take_all(&region, now_ns, &wishes, &r);
-		atomic_thread_fence(memory_order_acquire);
-		if (load64(&t->directory_seq) == before) {
-			if (err == 0)
-				*ret_reading = r;
-			return err;
-		}
-		reading_destroy(r);
-		if (err == -ENOMEM)
-			return err;
-	}
-	return -EAGAIN;
+	struct wanted wanted = { .now_ns = now_ns, .wishes = { wish, ctx } };
+	int err = region_read(t, size, take_all, drop_all, &wanted);
+
+	if (err == 0)
+		*ret_reading = wanted.reading;
+	return err;
 }
 
 struct reading_service *reading_find(const struct reading *r, const char *service, size_t guess)

@@ -227,12 +227,18 @@ static int take_header(const struct region *r, struct snapshot *s)
 	return 0;
 }
 
-static int take_all(const struct region *r, uint64_t now_ns, struct snapshot **ret_snapshot)
+struct wanted {
+	uint64_t now_ns;
+	struct snapshot *snapshot; /* NULL: none was made */
+};
+
+static int take_all(const struct region *r, void *ctx)
 {
+	struct wanted *wanted = ctx;
 	struct snapshot *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return -ENOMEM;
-	s->taken_ns = now_ns;
+	s->taken_ns = wanted->now_ns;
 	int err = take_header(r, s);
 	if (err == 0)
 		err = take_cores(r, s);
@@ -246,12 +252,19 @@ static int take_all(const struct region *r, uint64_t now_ns, struct snapshot **r
 		snapshot_destroy(s);
 		return err;
 	}
-	*ret_snapshot = s;
+	wanted->snapshot = s;
 	return 0;
 }
 
-int snapshot_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
-	struct snapshot **ret_snapshot)
+static void drop_all(void *ctx)
+{
+	struct wanted *wanted = ctx;
+	snapshot_destroy(wanted->snapshot);
+	wanted->snapshot = NULL;
+}
+
+int region_read(const struct weir_telemetry *t, size_t size,
+	int (*take)(const struct region *r, void *ctx), void (*drop)(void *ctx), void *ctx)
 {
 	if (t == NULL || size < sizeof(*t) || load32(&t->magic) != WEIR_TELEMETRY_MAGIC ||
 		load32(&t->version) != WEIR_TELEMETRY_VERSION)
@@ -267,20 +280,27 @@ int snapshot_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
 		uint64_t before = __atomic_load_n(&t->directory_seq, __ATOMIC_ACQUIRE);
 		if (before % 2 != 0)
 			continue;
-		struct snapshot *s = NULL;
-		int err = take_all(&r, now_ns, &s);
+		int err = take(&r, ctx);
 		atomic_thread_fence(memory_order_acquire);
-		if (load64(&t->directory_seq) == before) {
-			if (err == 0)
-				*ret_snapshot = s;
+		if (load64(&t->directory_seq) == before)
 			return err;
-		}
 		/* Half old and half new, or called wrong only because of that. */
-		snapshot_destroy(s);
+		drop(ctx);
 		if (err == -ENOMEM)
 			return err;
 	}
 	return -EAGAIN;
+}
+
+int snapshot_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
+	struct snapshot **ret_snapshot)
+{
+	struct wanted wanted = { .now_ns = now_ns };
+	int err = region_read(t, size, take_all, drop_all, &wanted);
+
+	if (err == 0)
+		*ret_snapshot = wanted.snapshot;
+	return err;
 }
 
 void snapshot_destroy(struct snapshot *s)

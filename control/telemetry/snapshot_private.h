@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Reading the region; shared by the files of snapshot*.c. */
+/* Reading the region; shared by the files of this folder. */
 
 #ifndef WEIR_TELEMETRY_SNAPSHOT_PRIVATE_H
 #define WEIR_TELEMETRY_SNAPSHOT_PRIVATE_H
@@ -52,6 +52,17 @@ static inline const void *region_at(
 		return NULL;
 	return (const char *)r->t + offset;
 }
+
+/*
+ * Take what is wanted of a region, again and again until its directory did not change meanwhile.
+ *
+ * take  makes the result from the region; may be given what is half old and half new
+ * drop  frees it, to begin anew; also called when take has failed and made nothing
+ *
+ * Returns 0, what take returned, -EPROTO (not a region of today's layout) or -EAGAIN (it never settles).
+ */
+int region_read(const struct weir_telemetry *t, size_t size,
+	int (*take)(const struct region *r, void *ctx), void (*drop)(void *ctx), void *ctx);
 
 /* What policies have done at a service, and its classes. Returns 0, -EPROTO or -ENOMEM. */
 int snapshot_take_policies(const struct region *r, size_t core_count, uint64_t offset, size_t count,
