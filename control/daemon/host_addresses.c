@@ -212,33 +212,38 @@ int host_addresses_add(struct host_addresses *h, const struct model *m, char *er
 }
 
 struct wanting {
-	const struct host_address *item;
-	bool found;
+	const struct host_addresses *h;
+	bool *wanted; /* for each of `ours` */
 };
 
-static int want_compare(void *ctx, const char *interface, const struct address *a)
+static int want(void *ctx, const char *interface, const struct address *a)
 {
 	struct wanting *w = ctx;
+	const struct host_address *ours = ours_find(w->h, interface, a);
 
-	if (equal(&w->item->address, a) && !strcmp(w->item->interface, interface))
-		w->found = true;
+	if (ours)
+		w->wanted[ours - w->h->ours] = true;
 	return 0;
 }
 
 void host_addresses_prune(struct host_addresses *h, const struct model *m)
 {
 	size_t before = h->count;
+	struct wanting w = { .h = h, .wanted = calloc(before + 1, sizeof(*w.wanted)) };
 
-	for (size_t i = h->count; i-- > 0;) {
-		struct wanting w = { .item = &h->ours[i] };
-
-		if (m)
-			each_wanted(h, m, want_compare, &w);
-		if (w.found)
+	if (!w.wanted) {
+		log_warning("addresses that are no longer needed stay: out of memory");
+		return;
+	}
+	if (m)
+		each_wanted(h, m, want, &w);
+	for (size_t i = before; i-- > 0;) {
+		if (w.wanted[i])
 			continue;
 		kernel_remove(h, &h->ours[i]);
 		ours_remove(h, i);
 	}
+	free(w.wanted);
 	if (!m)
 		rundir_unlink(h->run, STATE_NAME);
 	else if (h->count != before)

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <time.h>
 
-#define LATE_SHARE 10 /* a check is late by a tenth of the interval */
-
 static struct health_figures figures;
 
 struct health_check {
@@ -42,12 +40,14 @@ static uint64_t clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static void timer_start(struct health_check *c, uint64_t delay_ns)
+static void timer_start(struct health_check *c, uint64_t due_ns)
 {
-	struct timeval wait = { .tv_sec = (time_t)(delay_ns / 1000000000),
-		.tv_usec = (suseconds_t)(delay_ns % 1000000000 / 1000) };
+	uint64_t now = clock_ns();
+	uint64_t delay = due_ns > now ? due_ns - now : 0;
+	struct timeval wait = { .tv_sec = (time_t)(delay / 1000000000),
+		.tv_usec = (suseconds_t)(delay % 1000000000 / 1000) };
 
-	c->due_ns = clock_ns() + delay_ns;
+	c->due_ns = due_ns;
 	evtimer_add(c->timer, &wait);
 }
 
@@ -59,17 +59,17 @@ static uint32_t random_bits(void)
 	return bits;
 }
 
-/* Until the next check, after one has ended. */
-static uint64_t next_delay(struct health_check *c)
+/* By the second check chance gives each its place in the interval: the first ones are made in a hurry. */
+static uint64_t next_due(struct health_check *c)
 {
 	uint64_t now = clock_ns();
-	uint64_t delay =
-		health_next_delay(c->started_ns, c->settings.interval_ns, now, random_bits());
 
-	if (c->settled)
-		return delay;
-	c->settled = true;
-	return health_random_part(delay, random_bits());
+	if (!c->settled) {
+		c->settled = true;
+		return now + health_random_part(c->settings.interval_ns, random_bits());
+	}
+	return health_next_due(
+		c->due_ns, c->started_ns, c->settings.interval_ns, now, random_bits());
 }
 
 static void probe_done(void *ctx, enum probe_result result, const char *reason)
@@ -78,7 +78,7 @@ static void probe_done(void *ctx, enum probe_result result, const char *reason)
 
 	c->probe = NULL;
 	snprintf(c->reason, sizeof(c->reason), "%s", reason);
-	timer_start(c, next_delay(c));
+	timer_start(c, next_due(c));
 	if (result == PROBE_NOT_MADE)
 		return;
 	c->passed += result == PROBE_GOOD;
@@ -95,11 +95,11 @@ static void check_due(evutil_socket_t fd, short what, void *ctx)
 	uint64_t lateness = c->started_ns > c->due_ns ? c->started_ns - c->due_ns : 0;
 
 	figures.started++;
-	figures.late += lateness > c->settings.interval_ns / LATE_SHARE;
+	figures.late += health_is_late(c->due_ns, c->started_ns, c->settings.interval_ns);
 	if (lateness > figures.worst_ns)
 		figures.worst_ns = lateness;
 	if (probe_start(c->base, &c->settings, &c->address, c->port, probe_done, c, &c->probe))
-		timer_start(c, c->settings.interval_ns);
+		timer_start(c, c->started_ns + c->settings.interval_ns);
 }
 
 int health_check_create(struct event_base *base, const struct model_health *settings,
@@ -122,7 +122,7 @@ int health_check_create(struct event_base *base, const struct model_health *sett
 		return -ENOMEM;
 	}
 	event_priority_set(c->timer, PROBE_PRIORITY);
-	timer_start(c, health_random_part(spread_ns, random_bits()));
+	timer_start(c, clock_ns() + health_random_part(spread_ns, random_bits()));
 	*ret_check = c;
 	return 0;
 }

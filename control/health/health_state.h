@@ -32,14 +32,18 @@ struct health_state {
 bool health_state_take(struct health_state *s, bool good, uint32_t rise, uint32_t fall);
 
 /*
- * How long to wait until the next check: checks start at most `interval_ns` apart, up to a tenth of it
- * less, so that those of many backends do not stay together; one that took longer than that is followed
- * at once. All in nanoseconds of one clock.
+ * When the next check should start: at most `interval_ns` after this one should have, up to a tenth of it less. It is
+ * counted from when this one was due, so that checks which were late together, because the process was held
+ * up, do not stay together. After one that was late by more than a tenth of the interval (health_is_late()) too many
+ * have the same place: its next is somewhere from half an interval to one and a half after it, so they part without
+ * being more. One that took longer than all that is followed at once. All in nanoseconds of one clock.
  *
  * random  any 32 bits
  */
-uint64_t health_next_delay(
-	uint64_t started_ns, uint64_t interval_ns, uint64_t now_ns, uint32_t random);
+uint64_t health_next_due(uint64_t due_ns, uint64_t started_ns, uint64_t interval_ns,
+	uint64_t now_ns, uint32_t random);
+
+bool health_is_late(uint64_t due_ns, uint64_t started_ns, uint64_t interval_ns);
 
 /* A random part of a time, for the first checks of many. */
 uint64_t health_random_part(uint64_t ns, uint32_t random);

@@ -68,7 +68,7 @@ static void config_fill(const struct bench *b, struct config_message *c)
 		.per_source_packets = b->per_source ? SOURCE_RATE : WEIR_UNLIMITED,
 		.per_source_connections = WEIR_UNLIMITED,
 		.per_source_burst_ns = 1000000000,
-		.per_source_entries = b->per_source ? 2 * b->flows : 0,
+		.per_source_entries = b->per_source ? RTE_MIN(2 * b->flows, 1u << 24) : 0,
 		.per_source_prefix = b->family == 4 ? 32 : 128,
 		.burst_ns = 10000000,
 		.flow_capacity = b->capacity,

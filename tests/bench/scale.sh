@@ -63,8 +63,11 @@ seconds_since() { # MILLISECONDS
 	awk -v a="$1" -v b="$(milliseconds)" 'BEGIN { printf "%.3f", (b - a) / 1000 }'
 }
 
-memory_of() { # PID: bytes of its own
-	awk '/^(RssAnon|RssShmem):/ { kib += $2 } END { print kib * 1024 }' "/proc/$1/status"
+memory_of() { # PID KIND...: bytes; RssShmem is shared: tables and counters, which the data plane owns and control maps
+	local pid=$1
+	shift
+	awk -v kinds=" $* " 'index(kinds, " " substr($1, 1, length($1) - 1) " ") { kib += $2 }
+		END { printf "%d", kib * 1024 }' "/proc/$pid/status"
 }
 
 address_of() { # FIRST NUMBER: FIRST.x.y
@@ -124,8 +127,8 @@ measure_start() {
 	pid=${weir_pid[default]}
 	dataplane=$(dataplane_pid)
 	local control_before dataplane_before
-	control_before=$(memory_of "$pid")
-	dataplane_before=$(memory_of "$dataplane")
+	control_before=$(memory_of "$pid" RssAnon)
+	dataplane_before=$(memory_of "$dataplane" RssAnon RssShmem)
 
 	cpu=$(cpu_of) start=$(milliseconds)
 	ctl config apply "$WORLD/many.yaml" >/dev/null
@@ -134,8 +137,8 @@ measure_start() {
 	wait_for 60 fetches "http://$(address_of 198.18 $((SERVICES - 1)))/"
 	say "apply of all, to the first answer of the last service" seconds "$(seconds_since "$start")"
 	say "memory" services "$SERVICES" backends $((SERVICES * BACKENDS)) \
-		control_bytes_per_backend $((($(memory_of "$pid") - control_before) / (SERVICES * BACKENDS))) \
-		dataplane_bytes_per_service $((($(memory_of "$dataplane") - dataplane_before) / SERVICES))
+		control_bytes_per_backend $((($(memory_of "$pid" RssAnon) - control_before) / (SERVICES * BACKENDS))) \
+		dataplane_bytes_per_service $((($(memory_of "$dataplane" RssAnon RssShmem) - dataplane_before) / SERVICES))
 }
 
 measure_changes() {
@@ -173,34 +176,40 @@ checked_config() {
 
 all_up() { [ "$(ctl --json backend list | jq '[.[] | select(.state == "up")] | length')" -eq "$CHECKED" ]; }
 
-figure() { # METRIC: its value now
-	at weir curl -s --max-time 5 http://127.0.0.1:9464/metrics | awk -v name="weir_health_$1" '$1 == name { print $2 }'
+scrape() { at weir curl -s --max-time 5 http://127.0.0.1:9464/metrics >"$WORLD/metrics"; }
+
+figure() { # METRIC: its value when it was scraped
+	awk -v name="weir_health_$1" '{ sub(/{.*}/, "", $1) } $1 == name { print $2 }' "$WORLD/metrics"
 }
 
-# With the daemon on a core of its own, as it has on a server, where the rest of the run is not.
+# With the daemon on a core of its own, as it has on a server, where the rest of the run is not. They all begin at
+# once, so the first seconds are not what is meant.
 measure_checks() {
 	local seconds=20 started late ticks pid=${weir_pid[default]}
 	checked_config >"$WORLD/checked.yaml"
 	ctl config apply "$WORLD/checked.yaml" >/dev/null
 	wait_for 60 all_up
+	sleep 5
+	scrape
 	started=$(figure checks_total) late=$(figure checks_late_total) ticks=$(cpu_ticks "$pid")
 	sleep "$seconds"
+	scrape
 	say "health checks of $CHECKED backends, one a second" seconds "$seconds" \
 		started $(($(figure checks_total) - started)) late $(($(figure checks_late_total) - late)) \
-		worst_lateness_seconds "$(figure check_lateness_max_seconds)" \
+		worst_lateness_seconds_since_start "$(figure check_lateness_max_seconds)" \
 		core_share "$(awk -v t=$(($(cpu_ticks "$pid") - ticks)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" \
 			'BEGIN { printf "%.2f", t / hz / s }')"
 }
 
 measure_routes() {
 	local start before memory pid=${weir_pid[default]} lines
-	before=$(cpu_ticks "$pid") memory=$(memory_of "$pid")
+	before=$(cpu_ticks "$pid") memory=$(memory_of "$pid" RssAnon)
 	start=$(milliseconds)
 	routes add
 	say "routes no backend lies behind" routes "$ROUTES" seconds "$(seconds_since "$start")" \
 		control_cpu_seconds "$(awk -v t=$(($(cpu_ticks "$pid") - before)) -v hz="$(getconf CLK_TCK)" \
 			'BEGIN { print t / hz }')" \
-		control_bytes_per_route $((($(memory_of "$pid") - memory) / ROUTES))
+		control_bytes_per_route $((($(memory_of "$pid" RssAnon) - memory) / ROUTES))
 	# A path for one of the backend networks: what it takes with all the others beside.
 	lines=$(grep -c 'in force' "$WORLD/controld-default.log")
 	ip -n weir route replace 10.100.0.0/16 nexthop via 10.2.0.11 nexthop via 10.2.0.12

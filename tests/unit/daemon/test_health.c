@@ -64,19 +64,46 @@ static void test_one_is_enough(void)
 	CU_ASSERT(health_state_take(&s, true, 1, 1));
 }
 
+static uint64_t next_due(uint64_t due, uint64_t started, uint64_t now, uint32_t random)
+{
+	return health_next_due(due * MS, started * MS, 500 * MS, now * MS, random);
+}
+
 static void test_schedule(void)
 {
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1100 * MS, 0), 400 * MS);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 1500 * MS, 0), 0);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 9000 * MS, 0), 0);
-	CU_ASSERT_EQUAL(health_next_delay(1000 * MS, 500 * MS, 900 * MS, 0), 500 * MS);
+	CU_ASSERT_EQUAL(next_due(1000, 1000, 1100, 0), 1500 * MS);
+	/* It keeps its place when it was late a little. */
+	CU_ASSERT_EQUAL(next_due(1000, 1040, 1045, 0), 1500 * MS);
+	/* When it was late by more, its place is taken by too many. */
+	CU_ASSERT_EQUAL(next_due(1000, 1060, 1070, 0), 1310 * MS);
+	CU_ASSERT_EQUAL(next_due(1000, 1060, 1070, UINT32_C(1) << 31), 1560 * MS);
+	/* What took longer than an interval is followed at once. */
+	CU_ASSERT_EQUAL(next_due(1000, 1000, 1500, 0), 1500 * MS);
+	CU_ASSERT_EQUAL(next_due(1000, 1000, 9000, 0), 9000 * MS);
+	/* A clock that has not moved yet. */
+	CU_ASSERT_EQUAL(next_due(1000, 1000, 900, 0), 1500 * MS);
 	/* Jitter only shortens: an interval is a promise. */
-	CU_ASSERT_EQUAL(
-		health_next_delay(1000 * MS, 500 * MS, 1100 * MS, UINT32_C(1) << 31), 375 * MS);
-	uint64_t least = health_next_delay(1000 * MS, 500 * MS, 1100 * MS, UINT32_MAX);
+	CU_ASSERT_EQUAL(next_due(1000, 1000, 1100, UINT32_C(1) << 31), 1475 * MS);
+	uint64_t least = next_due(1000, 1000, 1100, UINT32_MAX);
 
-	CU_ASSERT(least >= 350 * MS && least < 351 * MS);
+	CU_ASSERT(least >= 1450 * MS && least < 1451 * MS);
 	CU_ASSERT_EQUAL(health_random_part(3600 * 1000 * MS, UINT32_C(1) << 31), 1800 * 1000 * MS);
+}
+
+/* A thousand checks, all started by a process that was held up: then they are spread again, and are no more. */
+static void test_late_together(void)
+{
+	uint32_t in_tenth[10] = { 0 };
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint32_t random = (uint32_t)(i * (UINT32_MAX / 1000));
+		uint64_t next = health_next_due(1000 * MS, 3000 * MS, 500 * MS, 3100 * MS, random);
+
+		CU_ASSERT(next >= 3250 * MS && next < 3750 * MS);
+		in_tenth[(next / MS - 3250) / 50]++;
+	}
+	for (uint32_t t = 0; t < 10; t++)
+		CU_ASSERT(in_tenth[t] >= 99 && in_tenth[t] <= 101);
 }
 
 /* Slow start. */
@@ -408,7 +435,8 @@ static const struct tap_case cases[] = {
 	{ "afterwards rise and fall count checks in a row", test_rise_and_fall },
 	{ "a check that agrees breaks the streak", test_streak_is_broken },
 	{ "rise and fall of one follow every check", test_one_is_enough },
-	{ "checks start an interval apart or a little less, late ones at once", test_schedule },
+	{ "checks start an interval apart or a little less", test_schedule },
+	{ "checks that were late together part again", test_late_together },
 	{ "a backend that comes back gets its weight in ten steps", test_ramp },
 	{ "a slow start only grows, and goes on where it was found", test_ramp_grows },
 	{ "a closed port is refused", test_refused },
