@@ -141,7 +141,8 @@ static void line_put(struct flow_line *line, uint16_t tag, uint16_t record)
 	line->used = (uint16_t)(line->used | 1u << i);
 }
 
-static bool index_add(struct flow_partition *p, uint64_t hash, unsigned int side, uint16_t record)
+static __rte_always_inline bool index_add(
+	struct flow_partition *p, uint64_t hash, unsigned int side, uint16_t record)
 {
 	uint32_t primary = flow_line_primary(p, hash);
 	struct flow_line *line = &p->lines[primary];
@@ -161,7 +162,7 @@ static bool index_add(struct flow_partition *p, uint64_t hash, unsigned int side
 	return true;
 }
 
-static bool line_take(struct flow_line *line, uint16_t tag, uint16_t record)
+static __rte_always_inline bool line_take(struct flow_line *line, uint16_t tag, uint16_t record)
 {
 	uint32_t match = flow_line_match(line, tag);
 
@@ -176,7 +177,7 @@ static bool line_take(struct flow_line *line, uint16_t tag, uint16_t record)
 	return false;
 }
 
-static void index_remove(
+static __rte_always_inline void index_remove(
 	struct flow_partition *p, uint64_t hash, unsigned int side, uint16_t record)
 {
 	uint32_t primary = flow_line_primary(p, hash);
@@ -293,13 +294,13 @@ void flow_insert_prefetch(const struct flow_partition *part)
 		record_prefetch(part, record);
 }
 
-void flow_insert_prefetch_more(const struct flow_partition *part)
+const struct flow *flow_insert_prefetch_more(const struct flow_partition *part)
 {
 	bool evicts;
 	uint16_t record = record_next(part, &evicts);
 
 	if (likely(!evicts) || record == FLOW_NIL)
-		return;
+		return NULL;
 	const struct flow *f = flow_at(part, record);
 
 	flow_prefetch(part, side_hash(part, f, FLOW_SIDE_CLIENT));
@@ -307,6 +308,7 @@ void flow_insert_prefetch_more(const struct flow_partition *part)
 		flow_prefetch(part, side_hash(part, f, FLOW_SIDE_BACKEND));
 	if (f->next != FLOW_NIL)
 		record_prefetch(part, f->next);
+	return f;
 }
 
 static void side_set(struct flow_partition *p, struct flow *f, unsigned int side, const void *addrs,
@@ -323,50 +325,28 @@ static void side_set(struct flow_partition *p, struct flow *f, unsigned int side
 
 static uint64_t backend_hash(const struct flow_partition *p, const void *addrs, uint32_t ports)
 {
-	if (p->record_shift == 7)
-		return hash_tuple6(&p->seed, addrs, ports, p->protocol);
-	uint64_t a;
-
-	memcpy(&a, addrs, sizeof(a));
-	return hash_tuple4(&p->seed, a, ports, p->protocol);
-}
-
-const struct flow *flow_insert_victim(const struct flow_partition *part)
-{
-	bool evicts;
-	uint16_t record = record_next(part, &evicts);
-
-	return evicts && record != FLOW_NIL ? flow_at(part, record) : NULL;
-}
-
-void flow_prefetch_backend(
-	const struct flow_partition *part, const void *backend_addrs, uint32_t backend_ports)
-{
-	flow_prefetch(part, backend_hash(part, backend_addrs, backend_ports));
+	return flow_backend_hash(p, addrs, ports, p->record_shift == 7);
 }
 
 /*
  * A flow that has the backend side which another is about to get: the backend has seen the newer
- * connection on it last, so the older is dead. Returns the side's hash.
+ * connection on it last, so the older is dead.
  */
-static uint64_t backend_side_clear(
-	struct flow_partition *p, const void *addrs, uint32_t ports, const struct flow *keep)
+static __rte_always_inline void backend_side_clear(struct flow_partition *p, uint64_t hash,
+	const void *addrs, uint32_t ports, const struct flow *keep)
 {
-	uint64_t hash = backend_hash(p, addrs, ports);
 	struct flow *old =
 		flow_find(p, hash, addrs, ports, FLOW_SIDE_BACKEND, p->record_shift == 7);
 
 	if (unlikely(old != NULL && old != keep))
 		flow_remove(p, old);
-	return hash;
 }
 
-struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flow, uint32_t now_ms)
+static __rte_always_inline struct flow *insert(struct flow_partition *part,
+	const struct flow_new *flow, uint64_t other, uint32_t now_ms, const bool nat)
 {
-	uint64_t other = 0;
-
-	if (part->indexes_backend)
-		other = backend_side_clear(part, flow->backend_addrs, flow->backend_ports, NULL);
+	if (nat)
+		backend_side_clear(part, other, flow->backend_addrs, flow->backend_ports, NULL);
 	struct flow *f = record_take(part);
 
 	if (unlikely(f == NULL))
@@ -377,7 +357,7 @@ struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flo
 		record_put_back(part, f);
 		return NULL;
 	}
-	if (part->indexes_backend && unlikely(!index_add(part, other, FLOW_SIDE_BACKEND, record))) {
+	if (nat && unlikely(!index_add(part, other, FLOW_SIDE_BACKEND, record))) {
 		index_remove(part, flow->hash, FLOW_SIDE_CLIENT, record);
 		record_put_back(part, f);
 		return NULL;
@@ -404,6 +384,20 @@ struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flo
 	return f;
 }
 
+struct flow *flow_insert_hashed(struct flow_partition *part, const struct flow_new *flow,
+	uint64_t backend_hash, uint32_t now_ms)
+{
+	return insert(part, flow, backend_hash, now_ms, true);
+}
+
+struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flow, uint32_t now_ms)
+{
+	if (!part->indexes_backend)
+		return insert(part, flow, 0, now_ms, false);
+	return flow_insert_hashed(
+		part, flow, backend_hash(part, flow->backend_addrs, flow->backend_ports), now_ms);
+}
+
 bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backend_addrs,
 	uint32_t backend_ports)
 {
@@ -413,7 +407,8 @@ bool flow_rebind(struct flow_partition *part, struct flow *f, const void *backen
 		uint16_t record = flow_index(part, f);
 		uint64_t from = side_hash(part, f, FLOW_SIDE_BACKEND);
 
-		to = backend_side_clear(part, backend_addrs, backend_ports, f);
+		to = backend_hash(part, backend_addrs, backend_ports);
+		backend_side_clear(part, to, backend_addrs, backend_ports, f);
 
 		/* The new entry first: should it find no room, nothing has changed. */
 		if (unlikely(!index_add(part, to, FLOW_SIDE_BACKEND, record)))

@@ -246,7 +246,8 @@ static inline uint32_t flow_line_match(const struct flow_line *line, uint16_t ta
 {
 #ifdef __SSE2__
 	const __m128i *tags = (const __m128i *)(const void *)line;
-	__m128i want = _mm_set1_epi16((short)tag);
+	/* _mm_set1_epi16() may go through memory: two bytes stored, four loaded, which waits for the store. */
+	__m128i want = _mm_shuffle_epi32(_mm_shufflelo_epi16(_mm_cvtsi32_si128(tag), 0), 0);
 	__m128i low = _mm_cmpeq_epi16(_mm_load_si128(tags), want);
 	__m128i high = _mm_cmpeq_epi16(_mm_load_si128(tags + 1), want);
 
@@ -403,12 +404,17 @@ struct flow_new {
  * the record; then, when that one has to be evicted first, what evicting touches.
  */
 void flow_insert_prefetch(const struct flow_partition *part);
-void flow_insert_prefetch_more(const struct flow_partition *part);
-/* The flow that the next insert has to end, or NULL: there is room, or none may be ended. */
-const struct flow *flow_insert_victim(const struct flow_partition *part);
-/* Prefetch where the backend's side of a new flow is indexed; arguments as in struct flow_new. */
-void flow_prefetch_backend(
-	const struct flow_partition *part, const void *backend_addrs, uint32_t backend_ports);
+/* Returns the flow that the next insert has to end, or NULL: there is room, or none may be ended. */
+const struct flow *flow_insert_prefetch_more(const struct flow_partition *part);
+
+/* The hash that finds the backend's side of a flow (nat); addresses and ports as in struct flow_new. */
+static inline uint64_t flow_backend_hash(const struct flow_partition *part,
+	const void *backend_addrs, uint32_t backend_ports, const bool ipv6)
+{
+	if (ipv6)
+		return hash_tuple6(&part->seed, backend_addrs, backend_ports, part->protocol);
+	return hash_tuple4(&part->seed, hash_load(backend_addrs, 0), backend_ports, part->protocol);
+}
 
 /*
  * Add a flow. The caller has looked it up just before, after all earlier packets of the burst were
@@ -424,6 +430,9 @@ void flow_prefetch_backend(
  * WEIR_DROP_FLOW_TABLE_FULL, or place by hashing alone.
  */
 struct flow *flow_insert(struct flow_partition *part, const struct flow_new *flow, uint32_t now_ms);
+/* The same for who has flow_backend_hash() of it already; nat. */
+struct flow *flow_insert_hashed(struct flow_partition *part, const struct flow_new *flow,
+	uint64_t backend_hash, uint32_t now_ms);
 
 /*
  * Give a flow another backend, in nat with another translated port: replaces its backend side. Returns

@@ -2,8 +2,6 @@
 
 #include "dataplane/table/nat_ports.h"
 
-#include <rte_branch_prediction.h>
-
 #include <errno.h>
 #include <string.h>
 
@@ -237,43 +235,16 @@ static inline int first_from(const uint64_t free[4], uint32_t from)
 	return bits != 0 ? (int)(w * 64 + (uint32_t)__builtin_ctzll(bits)) : -1;
 }
 
-static inline uint32_t first_source(const struct nat_view *view, uint32_t spread)
-{
-	return (uint32_t)(((uint64_t)spread * view->source_count) >> 32);
-}
-
-const void *nat_ports_line(
-	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread)
-{
-	if (view->source_count == 0)
-		return NULL;
-	return nat_ports_set_line(view, bucket, backend_slot, (uint16_t)first_source(view, spread));
-}
-
-const void *nat_ports_set_line(
-	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot)
-{
-	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
-		return NULL;
-	const struct nat_chunk *chunk =
-		view->chunk[backend_slot * view->source_count + source_slot];
-
-	return chunk != NULL ? &chunk->bucket[bucket] : NULL;
-}
-
-bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+bool nat_ports_take_any(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
 	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
 {
-	if (unlikely(backend_slot >= view->backend_slots))
-		return false;
-	uint32_t s = first_source(view, spread);
+	uint32_t s = nat_ports_first_source(view, spread);
 
 	for (uint32_t tried = 0; tried < view->source_count; tried++) {
-		struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + s];
+		struct nat_set *set = nat_ports_set(view, bucket, backend_slot, (uint16_t)s);
 		const uint64_t *usable = view->source[s].usable;
 
-		if (likely(chunk != NULL)) {
-			struct nat_set *set = &chunk->bucket[bucket];
+		if (likely(set != NULL)) {
 			uint64_t free[4];
 
 			for (uint32_t w = 0; w < 4; w++)
@@ -281,8 +252,7 @@ bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backen
 			int block = first_from(free, (set->last + 1u) % 256);
 
 			if (likely(block >= 0)) {
-				set->taken[block / 64] |= UINT64_C(1) << (block % 64);
-				set->last = (uint8_t)block;
+				nat_set_take(set, (uint32_t)block);
 				*ret_source_slot = (uint16_t)s;
 				*ret_port = (uint16_t)(block << 8 | bucket);
 				return true;
@@ -297,31 +267,15 @@ bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backen
 bool nat_ports_claim(
 	const struct nat_view *view, uint16_t backend_slot, uint16_t source_slot, uint16_t port)
 {
-	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
-		return false;
-	struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + source_slot];
+	struct nat_set *set = nat_ports_set(view, port & 0xff, backend_slot, source_slot);
 	const uint64_t bit = UINT64_C(1) << ((port >> 8) % 64);
 	const uint32_t word = port >> 14;
 
-	if (chunk == NULL || !(view->source[source_slot].usable[word] & bit))
-		return false;
-	struct nat_set *set = &chunk->bucket[port & 0xff];
-
-	if (set->taken[word] & bit)
+	if (set == NULL || !(view->source[source_slot].usable[word] & bit) ||
+		(set->taken[word] & bit))
 		return false;
 	set->taken[word] |= bit;
 	return true;
-}
-
-void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
-	uint16_t source_slot, uint16_t port)
-{
-	if (backend_slot >= view->backend_slots || source_slot >= view->source_count)
-		return;
-	struct nat_chunk *chunk = view->chunk[backend_slot * view->source_count + source_slot];
-
-	if (chunk != NULL)
-		chunk->bucket[bucket].taken[port >> 14] &= ~(UINT64_C(1) << ((port >> 8) % 64));
 }
 
 uint32_t nat_ports_taken(const struct nat_view *view)

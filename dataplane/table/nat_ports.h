@@ -21,6 +21,7 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/table/memory.h"
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 
 #include <assert.h>
@@ -88,13 +89,33 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 	const struct nat_source_config *sources, uint32_t source_count, struct nat_view **ret_view);
 void nat_view_destroy(struct nat_ports *np, struct nat_view *view);
 
-/* Worker: the line that a take for this backend starts with, for a prefetch; NULL: none. */
-const void *nat_ports_line(
-	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint32_t spread);
+/* Worker: the set of a bucket's ports of one source towards one backend; NULL: none. */
+static inline struct nat_set *nat_ports_set(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot)
+{
+	struct nat_chunk *chunk;
 
-/* Worker: the line that a port is given back to; NULL: none. */
-const void *nat_ports_set_line(
-	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot);
+	if (unlikely(backend_slot >= view->backend_slots || source_slot >= view->source_count))
+		return NULL;
+	chunk = view->chunk[backend_slot * view->source_count + source_slot];
+	return likely(chunk != NULL) ? &chunk->bucket[bucket] : NULL;
+}
+
+/* Which source address is tried first, by any number that varies by flow. */
+static inline uint16_t nat_ports_first_source(const struct nat_view *view, uint32_t spread)
+{
+	return (uint16_t)(((uint64_t)spread * view->source_count) >> 32);
+}
+
+/* nat_ports_take() when the first word that it looks at has none. */
+bool nat_ports_take_any(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
+	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port);
+
+static inline void nat_set_take(struct nat_set *set, uint32_t block)
+{
+	set->taken[block / 64] |= UINT64_C(1) << (block % 64);
+	set->last = (uint8_t)block;
+}
 
 /*
  * Take a port for a new flow. Finds one whenever one is free; a source that is full costs one cache
@@ -105,8 +126,28 @@ const void *nat_ports_set_line(
  * Worker that has the bucket. Returns true with the slot of the source and the port (host order), or
  * false: all are taken, WEIR_DROP_NO_TRANSLATION_PORT.
  */
-bool nat_ports_take(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
-	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port);
+static inline bool nat_ports_take(const struct nat_view *view, uint8_t bucket,
+	uint16_t backend_slot, uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
+{
+	uint16_t source = nat_ports_first_source(view, spread);
+	struct nat_set *set = nat_ports_set(view, bucket, backend_slot, source);
+
+	if (likely(set != NULL)) {
+		uint32_t from = (uint8_t)(set->last + 1);
+		uint64_t free = view->source[source].usable[from / 64] & ~set->taken[from / 64] &
+			(UINT64_MAX << (from % 64));
+
+		if (likely(free != 0)) {
+			uint32_t block = (from & ~63u) + (uint32_t)__builtin_ctzll(free);
+
+			nat_set_take(set, block);
+			*ret_source_slot = source;
+			*ret_port = (uint16_t)(block << 8 | bucket);
+			return true;
+		}
+	}
+	return nat_ports_take_any(view, bucket, backend_slot, spread, ret_source_slot, ret_port);
+}
 
 /*
  * Take this very port, for a flow that had it before a restart. Worker that has the bucket, or the main
@@ -116,8 +157,14 @@ bool nat_ports_claim(
 	const struct nat_view *view, uint16_t backend_slot, uint16_t source_slot, uint16_t port);
 
 /* Give back what nat_ports_take() gave, from the flow table's release function. */
-void nat_ports_give(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
-	uint16_t source_slot, uint16_t port);
+static inline void nat_ports_give(const struct nat_view *view, uint8_t bucket,
+	uint16_t backend_slot, uint16_t source_slot, uint16_t port)
+{
+	struct nat_set *set = nat_ports_set(view, bucket, backend_slot, source_slot);
+
+	if (likely(set != NULL))
+		set->taken[port >> 14] &= ~(UINT64_C(1) << ((port >> 8) % 64));
+}
 
 /* Ports taken, all buckets; any thread, approximately. For tests and diagnosis. */
 uint32_t nat_ports_taken(const struct nat_view *view);

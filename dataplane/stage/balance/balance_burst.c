@@ -13,6 +13,7 @@ struct placement {
 	uint16_t backend;
 	uint16_t source; /* nat */
 	uint16_t source_port; /* nat; host order */
+	uint64_t hash; /* nat; flow_backend_hash() of addrs and ports */
 };
 
 /* A packet that has to be placed. */
@@ -92,6 +93,25 @@ static inline uint32_t two_ports(uint16_t first_be, uint16_t second_be)
 	return ports.both;
 }
 
+/* Both addresses as in a header. IPv4: in one store, or the hash, which loads them in one, waits for two. */
+static __rte_always_inline void addrs_set(
+	uint8_t *to, const uint8_t source[16], const uint8_t destination[16], const bool ipv6)
+{
+	rte_le32_t half[2];
+	rte_le64_t both;
+
+	if (ipv6) {
+		memcpy(to, source, 16);
+		memcpy(to + 16, destination, 16);
+		return;
+	}
+	memcpy(&half[0], source + 12, sizeof(half[0]));
+	memcpy(&half[1], destination + 12, sizeof(half[1]));
+	both = rte_cpu_to_le_64(
+		(uint64_t)rte_le_to_cpu_32(half[1]) << 32 | rte_le_to_cpu_32(half[0]));
+	memcpy(to, &both, sizeof(both));
+}
+
 /*
  * Choose a backend and, in nat, a source port towards it; it counts as in flight there from now on. Returns
  * false with the reason to drop.
@@ -126,8 +146,8 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 	to->source = 0;
 	b = &s->backend[to->backend];
 	port_be = b->port_be ? b->port_be : p->dport;
-	memcpy(to->addrs, b->address + 16 - size, size);
 	if (!nat) {
+		memcpy(to->addrs, b->address + 16 - size, size);
 		memset(to->addrs + size, 0, size);
 		to->ports = two_ports(port_be, 0);
 		load_add(w->worker, to->backend, w->now_ns);
@@ -138,8 +158,9 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 		*ret_reason = WEIR_DROP_NO_TRANSLATION_PORT;
 		return false;
 	}
-	memcpy(to->addrs + size, s->nat->source[to->source].address + 16 - size, size);
+	addrs_set(to->addrs, b->address, s->nat->source[to->source].address, ipv6);
 	to->ports = two_ports(port_be, htons(to->source_port));
+	to->hash = flow_backend_hash(work_partition(w, p), to->addrs, to->ports, ipv6);
 	load_add(w->worker, to->backend, w->now_ns);
 	return true;
 }
@@ -251,7 +272,8 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, struct p
 		.state = tcp ? FLOW_SYN : FLOW_UDP_NEW,
 	};
 	uint32_t before = part->count;
-	struct flow *f = flow_insert(part, &fresh, w->now_ms);
+	struct flow *f = nat ? flow_insert_hashed(part, &fresh, to->hash, w->now_ms) :
+			       flow_insert(part, &fresh, w->now_ms);
 
 	if (unlikely(!f))
 		return NULL;
@@ -433,11 +455,10 @@ static __rte_always_inline void prefetch_more(
 	const struct flow_partition *part = work_partition(w, p);
 	const struct flow *victim;
 
-	flow_insert_prefetch_more(part);
-	victim = nat ? flow_insert_victim(part) : NULL;
-	if (victim)
+	victim = flow_insert_prefetch_more(part);
+	if (nat && victim)
 		line_add(all,
-			nat_ports_set_line(w->settings->nat, p->bucket, victim->backend_slot,
+			nat_ports_set(w->settings->nat, p->bucket, victim->backend_slot,
 				victim->source_slot));
 }
 
@@ -467,7 +488,7 @@ static __rte_always_inline void prepare(
 		pending->chosen = placement_choose(w, m, &pending->to, &ignored, nat, ipv6);
 		if (!pending->chosen)
 			continue;
-		flow_prefetch_backend(work_partition(w, p), pending->to.addrs, pending->to.ports);
+		flow_prefetch(work_partition(w, p), pending->to.hash);
 		__builtin_prefetch(&w->worker->backend_cell[pending->to.backend].new_flows, 1);
 		--*granted;
 	}
@@ -490,9 +511,10 @@ static __rte_always_inline uint16_t balance_body(
 		flow_insert_prefetch(work_partition(w, p));
 		if (nat && w->settings->maglev)
 			line_add(&all,
-				nat_ports_line(w->settings->nat, p->bucket,
+				nat_ports_set(w->settings->nat, p->bucket,
 					maglev_slot(w->settings->maglev, p->hash),
-					(uint32_t)(p->hash >> 16)));
+					nat_ports_first_source(
+						w->settings->nat, (uint32_t)(p->hash >> 16))));
 	}
 	if (all.count == 0)
 		return n;

@@ -95,7 +95,6 @@ static void does_what_a_table_does(void)
 		uint8_t bu = (uint8_t)random_below(&r, BUCKETS);
 		uint32_t free = free_ports(sources, be, bu);
 
-		nat_ports_line(view, bu, be, (uint32_t)random_next(&r));
 		if (!nat_ports_take(view, bu, be, (uint32_t)random_next(&r), &source, &port)) {
 			CU_ASSERT_EQUAL(free, 0);
 			refused++;
@@ -259,7 +258,7 @@ static void nothing_configured_is_exhausted(void)
 	struct nat_view *view = configure(np, 0, NULL, 0);
 
 	CU_ASSERT_FALSE(nat_ports_take(view, 0, 0, 1, &s, &port));
-	CU_ASSERT_PTR_NULL(nat_ports_line(view, 0, 0, 1));
+	CU_ASSERT_PTR_NULL(nat_ports_set(view, 0, 0, 0));
 	nat_view_destroy(np, view);
 	nat_ports_destroy(np);
 }
