@@ -6,7 +6,7 @@
 #   tests/bench/run.sh [-b BUILD_FOLDER] [weir-bench's options: --quick --json ...]
 #
 # DPDK's testpmd forwards by swapping link addresses between two null devices first (a floor that is
-# not ours), then weir-bench runs, then weir-policy-bench.
+# not ours), then weir-bench runs, then weir-policy-bench, then afxdp.sh unless it has to be --quick.
 set -u -o pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -73,6 +73,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	echo "run.sh: no figures of policies (the kernel's verifier is asked, which takes root)" >&2
 	exit "$status"
 fi
-[ -x "$build/tests/bench/weir-policy-bench" ] || exit "$status"
-"$build/tests/bench/weir-policy-bench" "${options[@]}" "$build" || status=1
+[ ! -x "$build/tests/bench/weir-policy-bench" ] ||
+	"$build/tests/bench/weir-policy-bench" "${options[@]}" "$build" || status=1
+# With real packets through the kernel's sockets, which takes most of a minute.
+[ "$seconds" = 0.3 ] || WEIR_BUILD=$build "$top/tests/bench/afxdp.sh" || status=1
 exit "$status"

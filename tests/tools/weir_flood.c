@@ -4,7 +4,7 @@
  * A flood of TCP SYNs from made-up IPv4 sources, of bounded rate and time, for the demo and the end-to-end tests.
  * Sends frames from an interface of its own network namespace; prints how many it has sent.
  *
- * usage: weir-flood INTERFACE MAC ADDRESS PORT SECONDS RATE
+ * usage: weir-flood INTERFACE MAC ADDRESS PORT SECONDS RATE [FLOWS]     FLOWS: that many in turn, not ever new ones
  */
 
 #include <arpa/inet.h>
@@ -37,6 +37,7 @@ struct target {
 	struct in_addr address;
 	uint16_t port;
 	uint64_t random;
+	uint32_t flows; /* 0: any number */
 };
 
 static double now_s(void)
@@ -74,6 +75,11 @@ static uint16_t fold(uint32_t sum)
 
 static void frame_fill(struct frame *f, struct target *t)
 {
+	uint32_t flow = random32(t);
+
+	if (t->flows)
+		flow %= t->flows;
+	flow *= UINT32_C(0x9e3779b1);
 	memset(f, 0, sizeof(*f));
 	memcpy(f->ethernet.ether_dhost, t->mac, 6);
 	f->ethernet.ether_shost[0] = 2;
@@ -85,10 +91,10 @@ static void frame_fill(struct frame *f, struct target *t)
 		.ttl = 64,
 		.protocol = IPPROTO_TCP,
 		/* 32.0.0.0 to 95.255.255.255 */
-		.saddr = htonl(0x20000000 + (random32(t) & 0x3fffffff)),
+		.saddr = htonl(0x20000000 + (flow & 0x3fffffff)),
 		.daddr = t->address.s_addr };
 	f->ip.check = fold(add16(0, &f->ip, sizeof(f->ip)));
-	f->tcp.source = htons((uint16_t)(1024 + random32(t) % 64000));
+	f->tcp.source = htons((uint16_t)(1024 + (flow >> 8) % 64000));
 	f->tcp.dest = t->port;
 	f->tcp.seq = random32(t);
 	f->tcp.doff = 5;
@@ -150,11 +156,12 @@ int main(int argc, char **argv)
 	struct target t = { .random = UINT64_C(0x9e3779b97f4a7c15) };
 	unsigned int mac[6];
 
-	if (argc != 7 ||
+	if (argc < 7 || argc > 8 ||
 		sscanf(argv[2], "%2x:%2x:%2x:%2x:%2x:%2x", &mac[0], &mac[1], &mac[2], &mac[3],
 			&mac[4], &mac[5]) != 6 ||
 		inet_pton(AF_INET, argv[3], &t.address) != 1) {
-		fprintf(stderr, "usage: weir-flood INTERFACE MAC ADDRESS PORT SECONDS RATE\n");
+		fprintf(stderr,
+			"usage: weir-flood INTERFACE MAC ADDRESS PORT SECONDS RATE [FLOWS]\n");
 		return 2;
 	}
 	for (size_t i = 0; i < 6; i++)
@@ -162,6 +169,9 @@ int main(int argc, char **argv)
 	t.port = htons((uint16_t)atoi(argv[4]));
 	double seconds = atof(argv[5]);
 	double rate = atof(argv[6]);
+
+	if (argc == 8)
+		t.flows = (uint32_t)strtoul(argv[7], NULL, 10);
 
 	if (!(seconds > 0 && seconds <= MAX_SECONDS && rate > 0 && rate <= MAX_RATE)) {
 		fprintf(stderr, "weir-flood: at most %.0f s and %.0f frames a second\n",
