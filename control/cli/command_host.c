@@ -42,6 +42,7 @@ static const struct printer_column port_record[] = {
 	{ "sent by the kernel", "from_kernel", PRINT_COUNT },
 	{ "made by Weir itself", "originated", PRINT_COUNT },
 	{ "dropped", "dropped", PRINT_COUNTERS },
+	{ "steered astray", "astray", PRINT_COUNT },
 };
 
 static const struct printer_column core_table[] = {

@@ -37,6 +37,7 @@ PORT_READER(bytes_received)
 PORT_READER(packets_transmitted)
 PORT_READER(bytes_transmitted)
 PORT_READER(packets_to_kernel)
+PORT_READER(astray)
 
 static const struct port_counter port_counters[] = {
 	{ "weir_port_packets_received_total", "Packets received.", port_packets_received },
@@ -47,6 +48,9 @@ static const struct port_counter port_counters[] = {
 		port_bytes_transmitted },
 	{ "weir_port_packets_to_kernel_total", "Packets handed to the kernel.",
 		port_packets_to_kernel },
+	{ "weir_port_astray_total",
+		"Packets that a device steered to a core which has no worker for them.",
+		port_astray },
 };
 
 static void port_labels(

@@ -45,7 +45,7 @@ static json_t *buffers_of(const struct weir_port_entry *e)
 }
 
 /* What only PCI ports have; null for others, so that the shape is the same. */
-static void twin_add(json_t *document, const struct weir_port_entry *e)
+static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t astray)
 {
 	bool pci = e->kind == WEIR_PORT_PCI;
 
@@ -55,6 +55,7 @@ static void twin_add(json_t *document, const struct weir_port_entry *e)
 		document, "from_kernel", pci ? report_count(e->from_kernel) : json_null());
 	json_object_set_new(document, "steering_reason",
 		e->steering_why[0] ? report_text(e->steering_why) : json_null());
+	json_object_set_new(document, "astray", pci ? report_count(astray) : json_null());
 }
 
 /* The node is null where the machine does not tell; so is the speed. */
@@ -80,7 +81,7 @@ static json_t *open_port(const char *name, const struct snapshot_port *p)
 			report_count(c->originated_dropped), "dropped", report_dropped(c->dropped));
 	if (document != NULL) {
 		json_object_set_new(document, "buffers", buffers_of(e));
-		twin_add(document, e);
+		twin_add(document, e, c->astray);
 	}
 	return document;
 }
@@ -102,6 +103,7 @@ static json_t *missing_port(const struct model_port *p)
 		json_object_set_new(document, "interface", json_string(model_port_interface(p)));
 		json_object_set_new(document, "from_kernel", json_null());
 		json_object_set_new(document, "steering_reason", json_null());
+		json_object_set_new(document, "astray", json_null());
 	}
 	return document;
 }

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 7u
+#define WEIR_TELEMETRY_VERSION 8u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_MAX_PORTS	       16
@@ -221,6 +221,8 @@ struct weir_port_cell {
 	uint64_t packets_to_kernel;
 	uint64_t originated; /* packets that Weir made itself, inside packets_transmitted */
 	uint64_t originated_dropped; /* the same, but could not be sent; in nothing else */
+	/* Received by a worker's core, but not for its workers: a device steered it wrongly. Inside packets_received. */
+	uint64_t astray;
 	uint64_t dropped[WEIR_DROP_COUNT]; /* only those that no service could be blamed for */
 };
 

@@ -135,6 +135,7 @@ void fastpath_drain(struct fastpath *fp)
 		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count; i++)
 			ring_drain(&fp->core[0]->stage, fp->service[slot]->worker[i]->ring);
 	for (uint32_t i = 0; i < fp->core_count && fp->core[i]; i++) {
+		ring_drain(&fp->core[0]->stage, fp->core[i]->stray);
 		for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++) {
 			ring_drain(&fp->core[0]->stage, fp->core[i]->handover[port]);
 			transmit_abandon(&fp->core[i]->transmit, port, WEIR_DROP_SHUTDOWN);

@@ -57,6 +57,7 @@ static void count_queued(struct fastpath *fp, uint64_t queued[UINT16_MAX + 1])
 	for (uint32_t i = 0; i < fp->core_count; i++) {
 		struct core *c = fp->core[i];
 
+		ring_count(c->stray, queued);
 		for (uint32_t port = 0; port < WEIR_MAX_PORTS; port++) {
 			ring_count(c->handover[port], queued);
 			queue_count(

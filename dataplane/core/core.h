@@ -36,6 +36,7 @@ struct trace;
 #define CORE_IDLE_SPINS	  256u /* rounds without packets before the first sleep */
 #define CORE_SLEEP_MIN_NS 10000
 #define CORE_SLEEP_MAX_NS 100000
+#define CORE_STRAYS	  1024u /* slots of a core's ring for what was steered wrongly */
 
 struct receive_queue {
 	const struct port *port;
@@ -57,6 +58,9 @@ struct generation_worker {
 struct generation_core {
 	uint32_t worker_count;
 	struct generation_worker *worker; /* owned; [worker_count] */
+	uint32_t receive_count;
+	struct receive_queue *receive; /* in the generation's; what the core polls */
+	struct rte_ring *stray; /* borrowed from the core, which fills it for core 0; NULL: none */
 	/* How the core reaches each port: a queue of its own, or NULL to hand over to core 0. */
 	const struct port_queue *queue[WEIR_MAX_PORTS];
 };
@@ -67,9 +71,8 @@ struct generation {
 	struct neighbours *neighbours; /* shared */
 	struct port *port[WEIR_MAX_PORTS]; /* borrowed; by index, NULL where there is none */
 	uint32_t completes_checksums; /* bit i: port i does */
-	uint32_t receive_count;
 	uint32_t collect_count;
-	struct receive_queue *receive; /* owned; all of them are polled by core 0 */
+	struct receive_queue *receive; /* owned; by core */
 	struct collect_ring *collect; /* owned; emptied by core 0 */
 	struct service *service[WEIR_MAX_SERVICES]; /* borrowed; by slot */
 	struct generation_core core[WEIR_MAX_CORES];
@@ -101,6 +104,8 @@ struct core {
 	int node;
 	/* from this core to core 0, for ports that core 0 owns; owned, made when first needed */
 	struct rte_ring *handover[WEIR_MAX_PORTS];
+	/* The same, for what a device steered to this core and is not for its workers. */
+	struct rte_ring *stray;
 } __rte_cache_aligned;
 
 struct fastpath {

@@ -172,6 +172,13 @@ void directory_write(struct fastpath *fp, const struct generation *g)
 		}
 	}
 	t->service_count = used;
+	/* Core 0 always receives, others by queues that devices steer to. */
+	for (uint32_t i = 1; i < fp->core_count; i++) {
+		if (g->core[i].receive_count)
+			t->core[i].roles |= WEIR_CORE_F_RECEIVE;
+		else
+			t->core[i].roles &= ~(uint32_t)WEIR_CORE_F_RECEIVE;
+	}
 	policies_outside_write(fp, g->outside);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->directory_seq, seq + 2, __ATOMIC_RELEASE);

@@ -114,6 +114,7 @@ static void core_destroy(struct fastpath *fp, struct core *c)
 {
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
 		rte_free(c->handover[i]);
+	rte_free(c->stray);
 	fragment_table_destroy(c->stage.fragments);
 	rte_free(c->stage.policy);
 	if (c->stage.cell)

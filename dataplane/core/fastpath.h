@@ -21,6 +21,8 @@
 struct arena;
 struct fastpath;
 struct port;
+struct steering_rule;
+struct weir_config_view;
 
 struct fastpath_core_params {
 	uint32_t cpu;
@@ -167,6 +169,21 @@ void fastpath_policy_tick(
 typedef void (*fastpath_memory_fn)(
 	void *ctx, const char *owner, const char *what, int node, const void *at);
 void fastpath_memory_each(const struct fastpath *fp, fastpath_memory_fn see, void *ctx);
+
+/*
+ * Steering by devices: the rules that would help (steering_plan.h), and how a service's packets have arrived since
+ * the start: [0] at core 0, [1] at their worker's core. No such service: zeros.
+ */
+uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
+	struct steering_rule *ret_rules, char *ret_why, size_t why_size);
+
+struct arrivals {
+	uint64_t clients[2];
+	uint64_t replies[2];
+};
+
+void fastpath_arrivals(
+	const struct fastpath *fp, const char *service, struct arrivals *ret_arrivals);
 
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);

@@ -88,16 +88,17 @@ void generation_shared_release(struct generation_shared *s)
 	free(s);
 }
 
-static struct rte_ring *handover_create(int node)
+/* From a core to core 0; on the core's node, or where there is memory. */
+static struct rte_ring *ring_create(uint32_t slots, int node)
 {
-	struct rte_ring *ring = rte_zmalloc_socket("ring to a port's core",
-		(size_t)rte_ring_get_memsize(TRANSMIT_RING), RTE_CACHE_LINE_SIZE, node);
+	size_t bytes = (size_t)rte_ring_get_memsize(slots);
+	struct rte_ring *ring =
+		rte_zmalloc_socket("ring to core 0", bytes, RTE_CACHE_LINE_SIZE, node);
 
 	if (!ring)
-		ring = rte_zmalloc("ring to a port's core",
-			(size_t)rte_ring_get_memsize(TRANSMIT_RING), RTE_CACHE_LINE_SIZE);
+		ring = rte_zmalloc("ring to core 0", bytes, RTE_CACHE_LINE_SIZE);
 	if (ring)
-		rte_ring_init(ring, "transmit", TRANSMIT_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		rte_ring_init(ring, "core 0", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	return ring;
 }
 
@@ -117,12 +118,6 @@ static int port_attach(struct fastpath *fp, struct generation *g, struct port *p
 		};
 	if (port->completes_checksums)
 		g->completes_checksums |= 1u << port->index;
-	for (uint32_t i = 0; i < port->rx_queue_count; i++)
-		if (port->rx_queue[i].rx)
-			g->receive[g->receive_count++] = (struct receive_queue){
-				.port = port,
-				.queue = &port->rx_queue[i],
-			};
 	if (port->tx_queue_count == 0)
 		return 0;
 	if (port->tx_queue_count >= senders + core0_sends) {
@@ -137,7 +132,7 @@ static int port_attach(struct fastpath *fp, struct generation *g, struct port *p
 		struct core *c = fp->core[i];
 
 		if (!c->handover[port->index])
-			c->handover[port->index] = handover_create(c->node);
+			c->handover[port->index] = ring_create(TRANSMIT_RING, c->node);
 		if (!c->handover[port->index])
 			return -ENOMEM;
 		g->collect[g->collect_count++] = (struct collect_ring){
@@ -148,9 +143,43 @@ static int port_attach(struct fastpath *fp, struct generation *g, struct port *p
 	return 0;
 }
 
+/* Core 0 receives, and by queues that devices steer services to, the cores of those. */
+static uint32_t receiver_of(const struct fastpath *fp, const struct port_queue *queue)
+{
+	return queue->core < fp->core_count ? queue->core : 0;
+}
+
+static int queues_attach(struct fastpath *fp, struct generation *g,
+	const struct generation_input *in, uint32_t core, struct receive_queue **next)
+{
+	struct generation_core *mine = &g->core[core];
+	struct core *c = fp->core[core];
+
+	mine->receive = *next;
+	for (uint32_t i = 0; i < in->port_count; i++) {
+		struct port *port = in->ports[i];
+
+		for (uint32_t q = 0; port && q < port->rx_queue_count; q++)
+			if (port->rx_queue[q].rx && receiver_of(fp, &port->rx_queue[q]) == core)
+				mine->receive[mine->receive_count++] = (struct receive_queue){
+					.port = port,
+					.queue = &port->rx_queue[q],
+				};
+	}
+	*next += mine->receive_count;
+	if (core != 0 && mine->receive_count != 0 && !c->stray) {
+		c->stray = ring_create(CORE_STRAYS, c->node);
+		if (!c->stray)
+			return -ENOMEM;
+	}
+	mine->stray = c->stray; /* also when no queue is left: it may not be empty */
+	return 0;
+}
+
 static int ports_attach(
 	struct fastpath *fp, struct generation *g, const struct generation_input *in)
 {
+	struct receive_queue *next;
 	uint32_t queues = 0;
 
 	for (uint32_t i = 0; i < in->port_count; i++)
@@ -163,6 +192,13 @@ static int ports_attach(
 		return -ENOMEM;
 	for (uint32_t i = 0; i < in->port_count; i++) {
 		int ret = in->ports[i] ? port_attach(fp, g, in->ports[i]) : 0;
+
+		if (ret)
+			return ret;
+	}
+	next = g->receive;
+	for (uint32_t i = 0; i < fp->core_count; i++) {
+		int ret = queues_attach(fp, g, in, i, &next);
 
 		if (ret)
 			return ret;

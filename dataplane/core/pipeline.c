@@ -3,7 +3,7 @@
 /*
  * The way of a packet, the whole of it: receive_side() and work_side(). Everything here runs on packet
  * cores, over bursts, to completion; between the two sides lies a ring where they run on different
- * cores, and nothing where one core does both.
+ * cores, and nothing where one core does both: the only one, or one that a device steers its services to.
  */
 
 #include "dataplane/core/core.h"
@@ -151,6 +151,57 @@ static void dispatch_side(struct core *c, const struct generation *g, struct rte
 	}
 }
 
+/* What this core received for itself goes to its workers, those of one service at a time. */
+static void own_side(struct core *c, const struct generation *g, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *batch[STAGE_BURST];
+
+	while (n) {
+		const uint16_t slot = packet_of(pkts[0])->service;
+		const struct service *s = g->service[slot];
+		uint16_t taken = 0, left = 0;
+
+		for (uint16_t i = 0; i < n; i++) {
+			if (likely(packet_of(pkts[i])->service == slot))
+				batch[taken++] = pkts[i];
+			else
+				pkts[left++] = pkts[i];
+		}
+		work_side(c, g, s->worker[s->bucket_worker[packet_of(batch[0])->bucket]], batch,
+			taken);
+		n = left;
+	}
+}
+
+/* What was steered to this core and is not for its workers: core 0 knows what to do with it. */
+static __rte_noinline void strays_send(
+	struct core *c, const struct port *port, const struct strays *strays)
+{
+	uint32_t took = rte_ring_sp_enqueue_burst(
+		c->stray, (void *const *)strays->pkts, strays->count, NULL);
+
+	cell_add(&c->stage.cell->port[port->index].astray, strays->count);
+	for (uint32_t i = took; i < strays->count; i++)
+		stage_drop(&c->stage, strays->pkts[i], WEIR_DROP_WORKER_RING_FULL);
+}
+
+/* A burst that a device steered to this core. */
+static void own_burst(const struct fastpath *fp, struct core *c, const struct generation *g,
+	const struct port *port, struct rte_mbuf **pkts, uint16_t n, struct laps *laps)
+{
+	struct strays strays;
+	uint16_t left;
+
+	parse_stage_own(&c->stage, pkts, n);
+	lap(laps, WEIR_STAGE_PARSE, n, pkts, n);
+	left = service_stage_own(
+		&c->stage, g->table, &fp->seed, g->service, c->index, pkts, n, &strays);
+	lap(laps, WEIR_STAGE_SERVICE, n, pkts, left);
+	if (unlikely(strays.count != 0))
+		strays_send(c, port, &strays);
+	own_side(c, g, pkts, left);
+}
+
 /* Fragments that were held: they come behind the burst that their first one came in. */
 static __rte_noinline void ready_side(
 	const struct fastpath *fp, struct core *c, const struct generation *g)
@@ -165,6 +216,35 @@ static __rte_noinline void ready_side(
 	}
 }
 
+/* Core 0: what devices steered to other cores' queues and was not for their workers; parsed already. */
+static uint32_t stray_side(const struct fastpath *fp, struct core *c, const struct generation *g,
+	struct rte_ring *strays)
+{
+	struct rte_mbuf *pkts[STAGE_BURST];
+	uint16_t n = (uint16_t)rte_ring_sc_dequeue_burst(strays, (void **)pkts, STAGE_BURST, NULL);
+
+	for (uint16_t from = 0, end = 0; from < n; from = end) {
+		const uint8_t index = packet_of(pkts[from])->port_in;
+		struct laps laps = laps_start(c, NULL);
+		uint16_t left = 0;
+
+		while (end < n && packet_of(pkts[end])->port_in == index)
+			end++;
+		if (likely(g->port[index] != NULL)) {
+			left = parse_stage_strays(
+				&c->stage, g->port[index], &pkts[from], (uint16_t)(end - from));
+			left = service_stage_burst(
+				&c->stage, g->table, &fp->seed, g->port[index], &pkts[from], left);
+			lap(&laps, WEIR_STAGE_SERVICE, (uint16_t)(end - from), &pkts[from], left);
+			dispatch_side(c, g, &pkts[from], left, &laps);
+			continue;
+		}
+		for (uint16_t i = from; i < end; i++)
+			stage_drop(&c->stage, pkts[i], WEIR_DROP_PORT_DOWN);
+	}
+	return n;
+}
+
 /* The way of one burst as far as the receiving core goes, and on where that is the worker as well. */
 static void burst_side(const struct fastpath *fp, struct core *c, const struct generation *g,
 	const struct port *port, struct rte_mbuf **pkts, uint16_t n)
@@ -176,6 +256,10 @@ static void burst_side(const struct fastpath *fp, struct core *c, const struct g
 	if (unlikely(laps.trace != NULL))
 		trace_mark(laps.trace, pkts, n);
 	lap(&laps, WEIR_STAGE_RECEIVE, n, pkts, n);
+	if (unlikely(c->index != 0)) {
+		own_burst(fp, c, g, port, pkts, n, &laps);
+		return;
+	}
 	n = parse_stage_burst(&c->stage, port, pkts, n);
 	lap(&laps, WEIR_STAGE_PARSE, in, pkts, n);
 	in = n;
@@ -265,12 +349,16 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	if (c->index == 0) {
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
-		for (uint32_t i = 0; i < g->receive_count; i++)
-			found += receive_side(fp, c, g, &g->receive[i]);
+		for (uint32_t i = 1; i < fp->core_count; i++)
+			if (unlikely(g->core[i].stray != NULL))
+				found += stray_side(fp, c, g, g->core[i].stray);
 	}
+	/* What core 0 handed over came before what a device, that was told to, sends here by itself. */
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		if (mine->worker[i].worker->ring)
 			found += ring_side(c, g, mine->worker[i].worker);
+	for (uint32_t i = 0; i < mine->receive_count; i++)
+		found += receive_side(fp, c, g, &mine->receive[i]);
 	if (c->index == 0)
 		for (uint32_t i = 0; i < g->collect_count; i++)
 			found += transmit_collect(

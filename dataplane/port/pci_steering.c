@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * The better ways are flow rules, each to a service's own queue, and a table that spreads flows over queues.
- * Both are asked for here and reported; packets are sorted by the dispatcher core in any case.
- */
-
 #include "dataplane/port/pci_steering.h"
 
 #include <rte_ethdev.h>
@@ -12,56 +7,200 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* A rule as a service would need it: an address, a protocol and a port to a queue. */
-static int rule_validate(uint16_t device, struct rte_flow_error *ret_error)
-{
-	const struct rte_flow_attr ingress = { .ingress = 1 };
-	const struct rte_flow_item_ipv4 ip = { .hdr = {
-						       .dst_addr = RTE_BE32(RTE_IPV4(192, 0, 2, 1)),
-						       .next_proto_id = IPPROTO_TCP } };
-	const struct rte_flow_item_ipv4 ip_mask = { .hdr = { .dst_addr = RTE_BE32(UINT32_MAX),
-							    .next_proto_id = UINT8_MAX } };
-	const struct rte_flow_item_tcp tcp = { .hdr.dst_port = RTE_BE16(80) };
-	const struct rte_flow_item_tcp tcp_mask = { .hdr.dst_port = RTE_BE16(UINT16_MAX) };
-	const struct rte_flow_item pattern[] = {
-		{ .type = RTE_FLOW_ITEM_TYPE_ETH },
-		{ .type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &ip, .mask = &ip_mask },
-		{ .type = RTE_FLOW_ITEM_TYPE_TCP, .spec = &tcp, .mask = &tcp_mask },
-		{ .type = RTE_FLOW_ITEM_TYPE_END },
-	};
-	const struct rte_flow_action_queue queue = { .index = 0 };
-	const struct rte_flow_action actions[] = {
-		{ .type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue },
-		{ .type = RTE_FLOW_ACTION_TYPE_END },
-	};
+struct pci_steering {
+	uint32_t count;
+	struct held {
+		struct steering_rule rule;
+		struct rte_flow *flow;
+		bool wanted;
+	} held[STEERING_RULES_MAX];
+};
 
-	return rte_flow_validate(device, &ingress, pattern, actions, ret_error);
+/* A rule in the words of rte_flow. */
+struct flow_words {
+	struct rte_flow_attr attr;
+	struct rte_flow_item_ipv4 ipv4, ipv4_mask;
+	struct rte_flow_item_ipv6 ipv6, ipv6_mask;
+	struct rte_flow_item_tcp tcp, tcp_mask;
+	struct rte_flow_item_udp udp, udp_mask;
+	struct rte_flow_item pattern[4];
+	struct rte_flow_action_queue queue;
+	struct rte_flow_action actions[2];
+};
+
+static bool is_ipv4(const uint8_t address[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(address, mapped, sizeof(mapped)) == 0;
 }
 
-void pci_steering_probe(uint16_t device, char *ret_why, size_t why_size)
+static void mask_make(uint8_t *mask, uint32_t bytes, uint32_t bits)
 {
-	struct rte_eth_dev_info info;
-	struct rte_flow_error error = { .message = NULL };
-	char spread[64] = "no table to spread flows over queues";
+	for (uint32_t i = 0; i<bytes; i++, bits = bits> 8 ? bits - 8 : 0)
+		mask[i] = (uint8_t)(bits >= 8 ? 0xff : 0xff << (8 - bits));
+}
 
-	if (rte_eth_dev_info_get(device, &info) != 0)
-		return;
-	if (info.max_rx_queues < 2) {
-		snprintf(ret_why, why_size, "the device has one receive queue");
+static void address_say(struct flow_words *w, const struct steering_rule *r)
+{
+	if (is_ipv4(r->address)) {
+		memcpy(&w->ipv4.hdr.dst_addr, r->address + 12, 4);
+		mask_make((uint8_t *)&w->ipv4_mask.hdr.dst_addr, 4, r->prefix_length - 96u);
+		w->ipv4.hdr.next_proto_id = r->protocol;
+		w->ipv4_mask.hdr.next_proto_id = UINT8_MAX;
+		w->pattern[1] = (struct rte_flow_item){
+			.type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &w->ipv4, .mask = &w->ipv4_mask
+		};
 		return;
 	}
-	if (info.reta_size)
-		snprintf(spread, sizeof(spread), "a table of %u to spread flows over queues",
-			info.reta_size);
-	if (rule_validate(device, &error) == 0)
-		snprintf(ret_why, why_size,
-			"the device takes flow rules (%u queues, %s), which Weir does not set yet",
-			info.max_rx_queues, spread);
-	else
-		snprintf(ret_why, why_size,
-			"the device takes no flow rule by address and port (%.40s); it has %u queues, %s",
-			error.message ? error.message : "not supported", info.max_rx_queues,
-			spread);
+	memcpy(&w->ipv6.hdr.dst_addr, r->address, 16);
+	mask_make((uint8_t *)&w->ipv6_mask.hdr.dst_addr, 16, r->prefix_length);
+	w->pattern[1] = (struct rte_flow_item){
+		.type = RTE_FLOW_ITEM_TYPE_IPV6, .spec = &w->ipv6, .mask = &w->ipv6_mask
+	};
+}
+
+static void port_say(struct flow_words *w, const struct steering_rule *r)
+{
+	const bool tcp = r->protocol == IPPROTO_TCP;
+
+	w->pattern[2].type = tcp ? RTE_FLOW_ITEM_TYPE_TCP : RTE_FLOW_ITEM_TYPE_UDP;
+	if (r->port_mask == 0)
+		return; /* any */
+	w->tcp.hdr.dst_port = w->udp.hdr.dst_port = rte_cpu_to_be_16(r->port);
+	w->tcp_mask.hdr.dst_port = w->udp_mask.hdr.dst_port = rte_cpu_to_be_16(r->port_mask);
+	w->pattern[2].spec = tcp ? (const void *)&w->tcp : &w->udp;
+	w->pattern[2].mask = tcp ? (const void *)&w->tcp_mask : &w->udp_mask;
+}
+
+static void words_make(struct flow_words *w, const struct steering_rule *r)
+{
+	*w = (struct flow_words){ .attr = { .ingress = 1 }, .queue = { .index = r->core } };
+	w->pattern[0].type = RTE_FLOW_ITEM_TYPE_ETH;
+	address_say(w, r);
+	port_say(w, r);
+	w->pattern[3].type = RTE_FLOW_ITEM_TYPE_END;
+	w->actions[0] =
+		(struct rte_flow_action){ .type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &w->queue };
+	w->actions[1].type = RTE_FLOW_ACTION_TYPE_END;
+}
+
+static const char *reason_of(const struct rte_flow_error *error)
+{
+	return error->message ? error->message : "not supported";
+}
+
+bool pci_steering_is_possible(uint16_t device, char *ret_why, size_t why_size)
+{
+	const struct steering_rule sample = {
+		.address = { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [14] = 2, [15] = 1 },
+		.prefix_length = 128,
+		.protocol = IPPROTO_TCP,
+		.core = 1,
+		.port = 80,
+		.port_mask = UINT16_MAX,
+	};
+	struct rte_flow_error error = { .message = NULL };
+	struct flow_words w;
+
+	words_make(&w, &sample);
+	if (rte_flow_validate(device, &w.attr, w.pattern, w.actions, &error) == 0)
+		return true;
+	snprintf(ret_why, why_size, "the device takes no flow rule by address and port (%.60s)",
+		reason_of(&error));
+	return false;
+}
+
+static bool rules_equal(const struct steering_rule *a, const struct steering_rule *b)
+{
+	return memcmp(a->address, b->address, sizeof(a->address)) == 0 &&
+		a->prefix_length == b->prefix_length && a->protocol == b->protocol &&
+		a->core == b->core && a->port == b->port && a->port_mask == b->port_mask;
+}
+
+static struct held *held_find(struct pci_steering *s, const struct steering_rule *rule)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (rules_equal(&s->held[i].rule, rule))
+			return &s->held[i];
+	return NULL;
+}
+
+/* Those that are not wanted any more go first: they may be in the way of others. */
+static void unwanted_remove(struct pci_steering *s, uint16_t device)
+{
+	struct rte_flow_error error;
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		if (!s->held[i].wanted)
+			(void)rte_flow_destroy(device, s->held[i].flow, &error);
+		else
+			s->held[left++] = s->held[i];
+	}
+	s->count = left;
+}
+
+static bool rule_create(struct pci_steering *s, uint16_t device, const struct steering_rule *rule,
+	struct rte_flow_error *ret_error)
+{
+	struct flow_words w;
+	struct rte_flow *flow;
+
+	if (s->count == STEERING_RULES_MAX)
+		return false;
+	words_make(&w, rule);
+	flow = rte_flow_create(device, &w.attr, w.pattern, w.actions, ret_error);
+	if (flow)
+		s->held[s->count++] = (struct held){ .rule = *rule, .flow = flow, .wanted = true };
+	return flow != NULL;
+}
+
+uint32_t pci_steering_set(struct pci_steering **steering, uint16_t device,
+	const struct steering_rule *rules, uint32_t count, char *ret_why, size_t why_size)
+{
+	struct pci_steering *s = *steering;
+	uint32_t services = 0;
+
+	ret_why[0] = '\0';
+	if (!s)
+		s = *steering = calloc(1, sizeof(*s));
+	if (!s) {
+		snprintf(ret_why, why_size, "out of memory for flow rules");
+		return 0;
+	}
+	for (uint32_t i = 0; i < s->count; i++)
+		s->held[i].wanted = false;
+	for (uint32_t i = 0; i < count; i++) {
+		struct held *held = held_find(s, &rules[i]);
+
+		if (held)
+			held->wanted = true;
+	}
+	unwanted_remove(s, device);
+	for (uint32_t i = 0; i < count; i++) {
+		struct rte_flow_error error = { .message = NULL };
+		bool has = held_find(s, &rules[i]) || rule_create(s, device, &rules[i], &error);
+
+		services += has && !rules[i].replies;
+		if (!has && !ret_why[0])
+			snprintf(ret_why, why_size, "the device refuses the rule for %s (%.60s)",
+				rules[i].replies ? "replies" : "clients", reason_of(&error));
+	}
+	return services;
+}
+
+void pci_steering_end(struct pci_steering **s, uint16_t device)
+{
+	struct rte_flow_error error;
+
+	if (!*s)
+		return;
+	for (uint32_t i = 0; i < (*s)->count; i++)
+		(void)rte_flow_destroy(device, (*s)->held[i].flow, &error);
+	free(*s);
+	*s = NULL;
 }

@@ -29,6 +29,11 @@ struct port_queue {
 	port_rx_fn rx; /* NULL: this queue only sends */
 	port_tx_fn tx; /* NULL: this queue only receives */
 	void *handle; /* owned by the port */
+	/*
+	 * Index of the packet core that receives from it: 0, or a worker's, when the device steers services to it.
+	 * What arrives there and is not for that core's workers goes on to core 0.
+	 */
+	uint8_t core;
 };
 
 struct port {

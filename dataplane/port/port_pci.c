@@ -29,6 +29,7 @@
 
 #define RX_DESCS      2048u
 #define TX_DESCS      1024u
+#define OWN_RX_DESCS  1024u /* of a queue that services are steered to */
 #define MTU_DEFAULT   1500u
 #define MTU_MAX	      2022u /* a frame with two tags fits into one mbuf */
 #define MBUF_BYTES    2560u /* a packet buffer with all that is around it, roughly */
@@ -42,7 +43,10 @@ struct pci_queue {
 };
 
 struct pci {
-	struct rte_mempool *pool; /* owned */
+	struct rte_mempool *pool; /* owned; of the first queue */
+	struct rte_mempool *own_pool[WEIR_MAX_CORES]; /* owned; of the queues of workers' cores */
+	struct pci_steering *steering; /* owned */
+	char own_queues_why[WEIR_STEERING_WHY_SIZE]; /* none: the reason */
 	struct twin *twin; /* owned; goes over to the port that replaces a lost one */
 	struct rte_device *dev; /* EAL's; NULL: not probed, or let go of */
 	uint16_t device;
@@ -73,6 +77,14 @@ static uint16_t pci_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return rte_eth_tx_burst(q->device, q->queue, pkts, n);
 }
 
+static void own_pools_drain(struct pci *x)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
+		port_pool_drain(x->own_pool[i]);
+		x->own_pool[i] = NULL;
+	}
+}
+
 /* Everything but the twin and the state itself. */
 static void device_close(struct open_port *p)
 {
@@ -81,8 +93,10 @@ static void device_close(struct open_port *p)
 	if (x->watched)
 		pci_unwatch(p->device, &x->removed);
 	x->watched = false;
-	if (x->started)
+	if (x->started) {
+		pci_steering_end(&x->steering, x->device);
 		(void)rte_eth_dev_stop(x->device);
+	}
 	x->started = false;
 	if (x->dev) {
 		(void)rte_eth_dev_close(x->device);
@@ -91,6 +105,7 @@ static void device_close(struct open_port *p)
 	x->dev = NULL;
 	port_pool_drain(x->pool);
 	x->pool = NULL;
+	own_pools_drain(x);
 	p->pool = NULL;
 	if (x->keeps)
 		port_pools_keep(false);
@@ -191,6 +206,25 @@ static int pool_open(struct open_port *p, uint32_t descs, const struct port_regi
 	return 0;
 }
 
+/* A queue that services are steered to is filled from memory of its own, on the node of its core. */
+static int own_pools_open(struct open_port *p, const struct port_registry_params *params)
+{
+	static unsigned int serial;
+	struct pci *x = p->state;
+	char name[32];
+	int rc = 0;
+
+	for (uint16_t i = 1; rc == 0 && i < p->port.rx_queue_count; i++) {
+		snprintf(name, sizeof(name), "own%u", serial++);
+		rc = port_pool_create(name, pool_size(0, OWN_RX_DESCS), PORT_ROOM_BYTES,
+			params->core_node[i], &x->own_pool[i]);
+		if (rc < 0)
+			rc = port_pool_create(name, pool_size(0, OWN_RX_DESCS), PORT_ROOM_BYTES,
+				SOCKET_ID_ANY, &x->own_pool[i]);
+	}
+	return rc;
+}
+
 static int queues_setup(struct open_port *p, uint16_t rx_descs, uint16_t tx_descs)
 {
 	struct pci *x = p->state;
@@ -199,7 +233,9 @@ static int queues_setup(struct open_port *p, uint16_t rx_descs, uint16_t tx_desc
 	int rc = 0;
 
 	for (uint16_t i = 0; rc == 0 && i < p->port.rx_queue_count; i++)
-		rc = rte_eth_rx_queue_setup(x->device, i, rx_descs, node, NULL, x->pool);
+		rc = rte_eth_rx_queue_setup(x->device, i,
+			i ? RTE_MIN(rx_descs, OWN_RX_DESCS) : rx_descs, node, NULL,
+			i ? x->own_pool[i] : x->pool);
 	for (uint16_t i = 0; rc == 0 && i < p->port.tx_queue_count; i++)
 		rc = rte_eth_tx_queue_setup(x->device, i, tx_descs, node, NULL);
 	return rc;
@@ -216,15 +252,32 @@ static int queues_alloc(struct open_port *p)
 		return -ENOMEM;
 	for (uint16_t i = 0; i < x->queue_count; i++) {
 		x->queue[i] = (struct pci_queue){ .device = x->device, .queue = i };
-		x->ports[i] =
-			(struct port_queue){ .rx = pci_rx, .tx = pci_tx, .handle = &x->queue[i] };
+		x->ports[i] = (struct port_queue){
+			.rx = pci_rx, .tx = pci_tx, .handle = &x->queue[i], .core = (uint8_t)i
+		};
 	}
 	p->port.rx_queue = x->ports;
 	p->port.tx_queue = x->ports;
 	return 0;
 }
 
-/* One queue to receive, as one core does; one for each core to send, where the device has so many. */
+/* Queues to receive: the first, and one for each worker's core where the device may be able to steer to it. */
+static uint16_t rx_queues_wanted(
+	struct open_port *p, const struct port_registry_params *params, uint16_t most)
+{
+	struct pci *x = p->state;
+
+	if (params->core_count == 1)
+		snprintf(x->own_queues_why, sizeof(x->own_queues_why),
+			"there is one packet core, which receives");
+	else if (most < params->core_count)
+		snprintf(x->own_queues_why, sizeof(x->own_queues_why),
+			"the device has %u receive queue%s for %u packet cores", most,
+			most == 1 ? "" : "s", params->core_count);
+	return x->own_queues_why[0] ? 1 : (uint16_t)params->core_count;
+}
+
+/* One queue for each core to send, where the device has so many. */
 static int device_configure(
 	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
 {
@@ -235,7 +288,7 @@ static int device_configure(
 	int rc = rte_eth_dev_info_get(x->device, &info);
 
 	if (rc == 0) {
-		p->port.rx_queue_count = 1;
+		p->port.rx_queue_count = rx_queues_wanted(p, params, info.max_rx_queues);
 		p->port.tx_queue_count = (uint16_t)RTE_MIN(
 			RTE_MIN(params->core_count, WEIR_MAX_CORES), info.max_tx_queues);
 		rc = rte_eth_dev_configure(
@@ -250,10 +303,15 @@ static int device_configure(
 	if (rc < 0)
 		return port_refuse(rc, err, err_size, "port %s: PCI device %s cannot be set up: %s",
 			p->name, p->device, strerror(-rc));
-	rc = pool_open(
-		p, (uint32_t)rx_descs + tx_descs * p->port.tx_queue_count, params, err, err_size);
+	if (!x->pool)
+		rc = pool_open(p, (uint32_t)rx_descs + tx_descs * p->port.tx_queue_count, params,
+			err, err_size);
 	if (rc < 0)
 		return rc;
+	if (own_pools_open(p, params) < 0)
+		return port_refuse(-ENOMEM, err, err_size,
+			"port %s: no memory for the packet buffers of %u queues; give the data plane more",
+			p->name, p->port.rx_queue_count);
 	rc = queues_setup(p, rx_descs, tx_descs);
 	if (rc < 0)
 		return port_refuse(rc, err, err_size,
@@ -262,7 +320,62 @@ static int device_configure(
 	return 0;
 }
 
-static int device_start(struct open_port *p, char *err, size_t err_size)
+/*
+ * Queues are set up before the device can be asked what it steers. One that has queues and takes no rule may spread
+ * packets over them as it likes, so it gets one queue then.
+ */
+static int steering_settle(
+	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
+{
+	struct pci *x = p->state;
+	int rc;
+
+	if (p->port.rx_queue_count > 1 &&
+		!pci_steering_is_possible(
+			x->device, x->own_queues_why, sizeof(x->own_queues_why))) {
+		(void)rte_eth_dev_stop(x->device);
+		x->started = false;
+		free(x->queue);
+		free(x->ports);
+		x->queue = NULL;
+		x->ports = NULL;
+		rc = device_configure(p, params, err, err_size);
+		if (rc < 0)
+			return rc;
+		own_pools_drain(x);
+		rc = rte_eth_dev_start(x->device);
+		x->started = rc == 0;
+		if (rc < 0)
+			return port_refuse(rc, err, err_size,
+				"port %s: PCI device %s does not start: %s", p->name, p->device,
+				strerror(-rc));
+	}
+	snprintf(p->steering_why, sizeof(p->steering_why), "%s", x->own_queues_why);
+	return 0;
+}
+
+static void pci_steer(struct open_port *p, const struct steering_rule *rules, uint32_t count,
+	uint32_t services, const char *why)
+{
+	struct pci *x = p->state;
+	char refused[WEIR_STEERING_WHY_SIZE] = "";
+	uint32_t steered;
+
+	if (p->port.rx_queue_count == 1)
+		return;
+	steered = pci_steering_set(&x->steering, x->device, rules, count, refused, sizeof(refused));
+	p->steering = steered != 0;
+	if (refused[0])
+		why = refused;
+	if (steered == services || !why[0])
+		snprintf(p->steering_why, sizeof(p->steering_why), "%s", why);
+	else
+		snprintf(p->steering_why, sizeof(p->steering_why), "%u of %u services; %s", steered,
+			services, why);
+}
+
+static int device_start(
+	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
 {
 	struct pci *x = p->state;
 	struct rte_ether_addr mac;
@@ -270,6 +383,11 @@ static int device_start(struct open_port *p, char *err, size_t err_size)
 	int rc = rte_eth_dev_start(x->device);
 
 	x->started = rc == 0;
+	if (rc == 0) {
+		rc = steering_settle(p, params, err, err_size);
+		if (rc < 0)
+			return rc;
+	}
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(x->device, &mac);
 	if (rc < 0)
@@ -282,7 +400,6 @@ static int device_start(struct open_port *p, char *err, size_t err_size)
 	p->port.mtu = mtu;
 	memcpy(p->port.mac, mac.addr_bytes, sizeof(p->port.mac));
 	x->watched = pci_watch(p->device, &x->removed) == 0;
-	pci_steering_probe(x->device, p->steering_why, sizeof(p->steering_why));
 	return 0;
 }
 
@@ -351,7 +468,7 @@ static int pci_open(struct open_port *p, struct open_port *heir_of,
 		rc = device_configure(p, params, err, err_size);
 	}
 	if (rc == 0)
-		rc = device_start(p, err, err_size);
+		rc = device_start(p, params, err, err_size);
 	if (rc == 0)
 		rc = twin_attach(p, heir_of, params, err, err_size);
 	if (rc < 0) {
@@ -491,4 +608,5 @@ const struct port_driver port_driver_pci = {
 	.is_back = pci_is_back,
 	.release = pci_release,
 	.renamed = pci_renamed,
+	.steer = pci_steer,
 };

@@ -7,6 +7,7 @@
 
 #include "dataplane/port/port.h"
 #include "dataplane/port/registry.h"
+#include "dataplane/port/steering.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,6 +31,12 @@ struct port_driver {
 	bool (*is_back)(struct open_port *p);
 	/* A lost port that still holds its device: no core uses it any more, let go. NULL: none does. */
 	void (*release)(struct open_port *p);
+	/*
+	 * Have these rules, of so many services that there are; say in p->steering_why what is not by the device. NULL:
+	 * it can't.
+	 */
+	void (*steer)(struct open_port *p, const struct steering_rule *rules, uint32_t count,
+		uint32_t services, const char *why);
 	/* The port has p->name now and had another before; NULL: nothing depends on it. */
 	void (*renamed)(struct open_port *p, const struct port_registry_params *params);
 };
@@ -46,6 +53,7 @@ struct open_port {
 	uint32_t speed_mbps;
 	uint64_t from_kernel; /* packets that the kernel sent by its twin */
 	char steering_why[WEIR_STEERING_WHY_SIZE]; /* not by the device: the reason */
+	uint8_t steering; /* 1: some by the device */
 	char driver_name[32];
 	bool lost; /* its interface is gone */
 	bool held; /* lost, and its device waits to be let go of, when no core uses it any more */

@@ -85,6 +85,7 @@ static void entry_write(struct port_registry *r, const struct open_port *p)
 		.used = 1,
 		.kind = p->port.kind,
 		.link_up = atomic_load_explicit(&p->port.up, memory_order_relaxed),
+		.steering = p->steering,
 		.node = p->port.node,
 		.ifindex = p->ifindex,
 		.rx_queues = p->port.rx_queue_count,
@@ -280,6 +281,19 @@ void port_registry_rollback(struct port_registry *r)
 			port_rename(r, p, p->old_name);
 			p->wanted = false;
 		}
+	}
+}
+
+void port_registry_steer(struct port_registry *r, const struct steering_rule *rules, uint32_t count,
+	uint32_t services, const char *why)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct open_port *p = r->port[i];
+
+		if (!p || p->lost || !p->driver->steer)
+			continue;
+		p->driver->steer(p, rules, count, services, why);
+		entry_write(r, p);
 	}
 }
 

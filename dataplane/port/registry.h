@@ -20,6 +20,7 @@
 
 struct port_orphans;
 struct port_registry;
+struct steering_rule;
 
 typedef void (*port_event_fn)(
 	void *ctx, enum weir_event_kind kind, const char *object, const char *text);
@@ -31,6 +32,7 @@ struct port_registry_params {
 		*orphans; /* NULL or owned from now on: taken over by ports of their interfaces */
 	uint64_t memory_bytes; /* of the whole process; a port's buffers are a share of it */
 	uint32_t core_count; /* packet cores: each may send by a queue of its own */
+	int core_node[WEIR_MAX_CORES]; /* NUMA nodes of theirs; -1: unknown */
 	int default_node; /* for devices that lie on none */
 	port_event_fn event;
 	void *event_ctx;
@@ -69,6 +71,16 @@ bool port_registry_has_returned(struct port_registry *r);
 void port_registry_memory_each(const struct port_registry *r,
 	void (*see)(void *ctx, const char *owner, const char *what, int node, const void *at),
 	void *ctx);
+
+/*
+ * Have devices steer packets to their cores' queues, as far as they can; where they cannot, nothing changes.
+ *
+ * rules     from steering_plan(), without those that were found not to work
+ * services  that the configuration has
+ * why       what the plan leaves to the dispatcher, for people; "" when nothing
+ */
+void port_registry_steer(struct port_registry *r, const struct steering_rule *rules, uint32_t count,
+	uint32_t services, const char *why);
 
 /* Follow links: call it every 10 ms or so. Never blocks. */
 void port_registry_poll(struct port_registry *r, uint64_t now_ns);

@@ -18,6 +18,7 @@ struct flow_store;
 struct instance;
 struct port_registry;
 struct server;
+struct steering;
 
 struct process {
 	struct arguments arguments;
@@ -36,6 +37,7 @@ struct process {
 	uint32_t port_count;
 	void *config; /* owned; body of the last CONFIG that was applied */
 	size_t config_length;
+	struct steering *steering; /* owned; NULL: no device could steer */
 	struct server *server; /* owned */
 	bool stopping;
 };

@@ -13,6 +13,7 @@
 #include "dataplane/process/replay.h"
 #include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
+#include "dataplane/process/steering.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ static int config(struct process *p, const void *body, size_t length, struct req
 	free(p->config);
 	p->config = copy;
 	p->config_length = length;
+	steering_set(p);
 	return 0;
 }
 
@@ -112,6 +114,8 @@ void requests_revive_ports(struct process *p)
 		return;
 	if (config_apply(p, p->config, p->config_length, err, sizeof(err)) < 0)
 		process_event(p, WEIR_EVENT_WARNING, "ports", err);
+	else
+		steering_set(p);
 }
 
 /* The copy of the configuration follows what came after it, so that applying it again takes nothing back. */

@@ -11,6 +11,7 @@
 #include "dataplane/process/requests.h"
 #include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
+#include "dataplane/process/steering.h"
 
 #include <rte_malloc.h>
 
@@ -244,6 +245,7 @@ static void tick(struct server *s)
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
 	requests_policy_tick(p);
+	steering_tick(p, now);
 	supervisor_tell(p, now);
 	if (s->ticks % REVIVE_TICKS == 0)
 		requests_revive_ports(p);

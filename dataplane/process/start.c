@@ -15,6 +15,7 @@
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
 #include "dataplane/process/server.h"
+#include "dataplane/process/steering.h"
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
@@ -296,7 +297,7 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 
 static int ports_prepare(struct process *p, char *err, size_t err_size)
 {
-	const struct port_registry_params params = {
+	struct port_registry_params params = {
 		.telemetry = p->telemetry,
 		.instance_dir = p->arguments.instance_dir,
 		.orphans = p->instance ? port_orphans_collect(p->arguments.instance_dir) : NULL,
@@ -309,6 +310,8 @@ static int ports_prepare(struct process *p, char *err, size_t err_size)
 		.capture_out = p->arguments.replay ? replay_file_out : NULL,
 		.capture_ctx = p,
 	};
+	for (uint32_t i = 0; i < p->cores.count; i++)
+		params.core_node[i] = cpu_node(p->cores.cpu[i]);
 	int rc = port_registry_create(&params, &p->ports);
 
 	if (rc < 0)
@@ -403,6 +406,7 @@ void process_end(struct process *p)
 	flow_store_destroy(p->flow_store);
 	port_registry_destroy(p->ports);
 	server_destroy(p->server);
+	steering_end(p);
 	free(p->config);
 	arena_destroy(p->arena);
 	eal_stop();

@@ -23,24 +23,53 @@ __rte_noinline void stage_hand_to_kernel(
 	(void)rte_ring_sp_enqueue(port->to_kernel, m);
 }
 
+static inline enum parse_verdict parse(struct rte_mbuf *m)
+{
+	return parse_one(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
+		rte_pktmbuf_pkt_len(m), packet_of(m));
+}
+
+/* True when it can be a service's; else it is gone. */
+static inline bool take_out(struct stage_core *c, const struct port *port, struct rte_mbuf *m,
+	enum parse_verdict verdict)
+{
+	if (unlikely(verdict == PARSE_NOT_OURS))
+		stage_pass_to_kernel(c, port, m, WEIR_DROP_NO_SERVICE);
+	else if (unlikely(verdict == PARSE_MALFORMED_L3))
+		stage_pass_to_kernel(c, port, m, WEIR_DROP_MALFORMED);
+	else
+		return true;
+	return false;
+}
+
 uint16_t parse_stage_burst(
 	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t left = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *m = pkts[i];
-		enum parse_verdict verdict;
-
 		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
-		verdict = parse_one(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
-			rte_pktmbuf_pkt_len(m), packet_of(m));
-		if (unlikely(verdict == PARSE_NOT_OURS))
-			stage_pass_to_kernel(c, port, m, WEIR_DROP_NO_SERVICE);
-		else if (unlikely(verdict == PARSE_MALFORMED_L3))
-			stage_pass_to_kernel(c, port, m, WEIR_DROP_MALFORMED);
-		else
-			pkts[left++] = m;
+		if (likely(take_out(c, port, pkts[i], parse(pkts[i]))))
+			pkts[left++] = pkts[i];
 	}
+	return left;
+}
+
+void parse_stage_own(struct stage_core *c, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
+		(void)parse(pkts[i]);
+	}
+}
+
+uint16_t parse_stage_strays(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t left = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		if (take_out(c, port, pkts[i], packet_of(pkts[i])->verdict))
+			pkts[left++] = pkts[i];
 	return left;
 }

@@ -154,6 +154,13 @@ static void foreign(struct stage_core *c, const struct port *port, struct rte_mb
 		stage_pass_to_kernel(c, port, m, WEIR_DROP_NO_SERVICE);
 }
 
+/* Where it goes on: translation chose the port so that a reply finds its flow's bucket. */
+static inline uint8_t bucket_of(const struct packet *p)
+{
+	return p->flags & PACKET_F_FROM_BACKEND ? (uint8_t)(ntohs(p->dport) & 0xff) :
+						  hash_bucket(p->hash);
+}
+
 static_assert(SERVICE_NONE == PACKET_NO_SERVICE, "what lookups return goes into packets as it is");
 
 uint16_t service_stage_burst(struct stage_core *c, const struct service_table *table,
@@ -182,10 +189,41 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 		/* Only a core that works can answer the sender. */
 		if (unlikely(p->ttl <= 1))
 			p->flags |= PACKET_F_ASIDE;
-		/* Translation chose the port so that a reply finds its flow's bucket. */
-		p->bucket = p->flags & PACKET_F_FROM_BACKEND ? (uint8_t)(ntohs(p->dport) & 0xff) :
-							       hash_bucket(p->hash);
+		p->bucket = bucket_of(p);
 		pkts[left++] = pkts[i];
+	}
+	attributed_write(c, &run);
+	return left;
+}
+
+uint16_t service_stage_own(struct stage_core *c, const struct service_table *table,
+	const struct hash_seed *seed, struct service *const *service, uint32_t core,
+	struct rte_mbuf **pkts, uint16_t n, struct strays *ret_strays)
+{
+	struct attributed run = { 0 };
+	uint16_t left = 0;
+
+	ret_strays->count = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packet_of(pkts[i]);
+		const struct service *s;
+
+		stage_fetch_ahead(c, i, STAGE_AHEAD_PACKET);
+		if (likely(p->verdict == PARSE_OK)) {
+			classify(table, seed, packet_at(pkts[i], p->l3_offset), p);
+			s = p->service == PACKET_NO_SERVICE ? NULL : service[p->service];
+			p->bucket = bucket_of(p);
+			if (likely(s && s->worker[s->bucket_worker[p->bucket]]->core == core)) {
+				attribute(c, &run, p);
+				if (unlikely(p->ttl <= 1))
+					p->flags |= PACKET_F_ASIDE;
+				pkts[left++] = pkts[i];
+				continue;
+			}
+			p->service = PACKET_NO_SERVICE;
+			p->flags &= (uint16_t)~PACKET_F_FROM_BACKEND;
+		}
+		ret_strays->pkts[ret_strays->count++] = pkts[i];
 	}
 	attributed_write(c, &run);
 	return left;

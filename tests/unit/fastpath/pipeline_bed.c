@@ -446,6 +446,12 @@ static void send_bytes(
 	__atomic_store_n(&q->tail, q->tail + 1, __ATOMIC_RELEASE);
 }
 
+void bed_send_bytes_on(
+	struct bed *b, uint8_t port, uint16_t queue, const uint8_t *frame, uint32_t length)
+{
+	send_bytes(b, port, queue, frame, length);
+}
+
 void bed_send_bytes(struct bed *b, uint8_t port, const uint8_t *frame, uint32_t length)
 {
 	send_bytes(b, port, 0, frame, length);

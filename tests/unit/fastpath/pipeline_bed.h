@@ -131,6 +131,8 @@ void bed_send(struct bed *b, uint8_t port, const struct bed_packet *p);
 uint32_t bed_frame(
 	const struct bed *b, uint8_t port, const struct bed_packet *p, uint8_t *ret_frame);
 void bed_send_bytes(struct bed *b, uint8_t port, const uint8_t *frame, uint32_t length);
+void bed_send_bytes_on(
+	struct bed *b, uint8_t port, uint16_t queue, const uint8_t *frame, uint32_t length);
 uint32_t bed_receive_bytes(struct bed *b, uint8_t port, uint8_t ret_frame[2048]);
 /* Step every core until none finds work. */
 void bed_run(struct bed *b);

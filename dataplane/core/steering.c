@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Steering by devices, seen from the services: what would help, and how their packets do arrive. Main thread. */
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/steering_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct service *service_named(const struct fastpath *fp, const char *name)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
+			return fp->service[i];
+	return NULL;
+}
+
+uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
+	struct steering_rule *ret_rules, char *ret_why, size_t why_size)
+{
+	const uint32_t count = view->header->service_count;
+	struct steering_workers *workers = calloc(count + 1, sizeof(*workers));
+	uint32_t rules = 0;
+
+	ret_why[0] = '\0';
+	for (uint32_t i = 0; workers && i < count; i++) {
+		const struct service *s = service_named(fp, view->services[i].name);
+
+		for (uint32_t k = 0; s && k < s->worker_count; k++)
+			workers[i].core[workers[i].count++] = s->worker[k]->core;
+	}
+	if (workers)
+		rules = steering_plan(view, workers, ret_rules, ret_why, why_size);
+	free(workers);
+	return rules;
+}
+
+void fastpath_arrivals(
+	const struct fastpath *fp, const char *service, struct arrivals *ret_arrivals)
+{
+	const struct service *s = service_named(fp, service);
+
+	*ret_arrivals = (struct arrivals){ 0 };
+	for (uint32_t i = 0; s && i < fp->core_count; i++) {
+		const struct weir_service_cell *cell = s->cells.cell[i];
+		uint64_t replies = cell ? cell_read(&cell->packets_from_backends) : 0;
+		uint64_t all = cell ? cell_read(&cell->packets_received) : 0;
+
+		ret_arrivals->clients[i != 0] += all > replies ? all - replies : 0;
+		ret_arrivals->replies[i != 0] += replies;
+	}
+}
