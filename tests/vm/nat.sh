@@ -64,7 +64,7 @@ ports_are_pci() {
 	expect_eq "node" "$(port_field front .node)" 0
 	expect_eq "link" "$(port_field front .link)" true
 	expect_eq "steering" "$(port_field front .steering)" dispatcher
-	[[ $(port_field front .steering_reason) = *queue* ]] || fail "no reason for the steering"
+	[[ $(port_field front .steering_reason) = *"one packet core"* ]] || fail "no reason for the steering"
 	expect_eq "MAC address of the twin" "$(ip -n weir -j link show front | jq -r '.[0].address')" \
 		"$(port_field front .mac)"
 }
