@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# nics: igb:0:front igb:0:front virtio-net-pci:0:back virtio-net-pci:0:back
+# nics: igb:0:front igb:0:front igb:0:back igb:0:back
 #
 # Steering by NICs: what they offer is asked for, what they promise is checked, and the outcome is the same. The
-# igb driver takes flow rules; the virtio one takes none.
+# igb driver takes flow rules; the emulated device behind it does not follow them.
 
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,12 +38,8 @@ require wait_for 300 backends_up 2
 says_what_it_does() {
 	ctl port list
 	ctl port show front
-	ctl port show back
 	expect_eq "queues of front" "$(port_field front .queues.receive)" 2
 	expect_eq "steering of front" "$(port_field front .steering)" hardware
-	expect_eq "steering of back" "$(port_field back .steering)" dispatcher
-	[[ $(port_field back .steering_reason) = *"flow rule"* || $(port_field back .steering_reason) = *queue* ]] ||
-		fail "no reason for the steering of back"
 }
 
 fetches() {
@@ -56,11 +52,23 @@ fetches() {
 }
 
 # Packets of clients that came to the worker's core by themselves.
-came_directly() {
-	ctl --json core list | tee /dev/stderr >"$WORLD/cores.json"
+found_out() {
+	[ "$(port_field "$1" .steering)" = dispatcher ] &&
+		[[ $(port_field "$1" .steering_reason) = *"does not follow them"* ]]
+}
+
+says_so() {
+	ctl --json events | jq -e '.. | objects | select(.kind? == "warning") |
+		select(tostring | contains("came to the dispatcher"))'
+}
+
+# The emulated NIC takes rules by address and port, and goes on as before. Nothing was lost by that, as seen above.
+is_not_believed() {
+	expect_within 10 found_out front
+	expect_within 10 found_out back
+	expect_within 10 says_so
 	ctl port show front
-	ctl events
-	expect_number "packets at the worker" "$(jq '.[] | select(.cpu == 1) | .packets' "$WORLD/cores.json")" -gt 50
+	expect_number "packets at the worker" "$(ctl --json core list | jq '.[] | select(.cpu == 1) | .packets')" -gt 100
 }
 
 sums() {
@@ -69,6 +77,7 @@ sums() {
 
 scenario "port show says what each NIC can do" says_what_it_does
 scenario "requests are answered" fetches
-scenario "the worker has its packets" came_directly
+scenario "a NIC that does not do what it was told is found out" is_not_believed
+scenario "requests are answered as before" fetches
 scenario "packet sums balance" sums
 finish
