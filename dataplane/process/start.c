@@ -66,6 +66,18 @@ static bool cpu_in(const struct cpu_list *list, uint32_t cpu)
 	return false;
 }
 
+/* What the main thread makes for all cores lies where it runs: on the first core's node, where it may run there. */
+static void main_cpus_near(struct process *p)
+{
+	struct cpu_list near = { .count = 0 };
+
+	for (uint32_t i = 0; i < p->main_cpus.count; i++)
+		if (cpu_node(p->main_cpus.cpu[i]) == cpu_node(p->cores.cpu[0]))
+			near.cpu[near.count++] = p->main_cpus.cpu[i];
+	if (near.count)
+		p->main_cpus = near;
+}
+
 /* Packet cores as given or by default, and the CPUs left for the main thread. */
 static int cores_choose(struct process *p, char *err, size_t err_size)
 {
@@ -96,6 +108,7 @@ static int cores_choose(struct process *p, char *err, size_t err_size)
 	for (uint32_t i = 0; i < allowed.count; i++)
 		if (!cpu_in(&p->cores, allowed.cpu[i]))
 			p->main_cpus.cpu[p->main_cpus.count++] = allowed.cpu[i];
+	main_cpus_near(p);
 	if (!p->main_cpus.count)
 		p->main_cpus = (struct cpu_list){ .cpu = { p->cores.cpu[0] }, .count = 1 };
 	cpu_list_print(&p->cores, p->cores_text, sizeof(p->cores_text));
