@@ -110,11 +110,11 @@ class Shell:
         """The exit status, and the terminal's settings at the end."""
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
-            settings = termios.tcgetattr(self.fd)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.pid = 0
-                return status, settings
+                # Not before: between the two it may give the terminal back and end.
+                return status, termios.tcgetattr(self.fd)
             self.read(0.02)
         raise AssertionError("it does not end")
 
