@@ -10,6 +10,7 @@
  */
 
 #include "dataplane/port/pci_device.h"
+#include "dataplane/port/pci_queues.h"
 #include "dataplane/port/pci_steering.h"
 #include "dataplane/port/pci_watch.h"
 #include "dataplane/port/port_private.h"
@@ -27,63 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RX_DESCS      2048u
-#define TX_DESCS      1024u
-#define OWN_RX_DESCS  1024u /* of a queue that services are steered to */
-#define MTU_DEFAULT   1500u
-#define MTU_MAX	      2022u /* a frame with two tags fits into one mbuf */
-#define MBUF_BYTES    2560u /* a packet buffer with all that is around it, roughly */
-#define MISSED_POLLS  200u /* polls between two looks at what the device dropped: 10 s */
-#define RETRY_LOOKS   100u /* looks at a device that seems to be back before it is tried again */
-#define RING_DESC_LOW 64u /* a device with fewer is none that we can use */
-
-struct pci_queue {
-	uint16_t device; /* DPDK's number of the ethdev */
-	uint16_t queue;
-};
-
-struct pci {
-	struct rte_mempool *pool; /* owned; of the first queue */
-	struct rte_mempool *own_pool[WEIR_MAX_CORES]; /* owned; of the queues of workers' cores */
-	struct pci_steering *steering; /* owned */
-	char own_queues_why[WEIR_STEERING_WHY_SIZE]; /* none: the reason */
-	struct twin *twin; /* owned; goes over to the port that replaces a lost one */
-	struct rte_device *dev; /* EAL's; NULL: not probed, or let go of */
-	uint16_t device;
-	bool started;
-	bool watched; /* `removed` is written to */
-	bool keeps; /* counted in port_pools_keep() */
-	_Atomic bool removed; /* by EAL's interrupt thread: the kernel wants it back */
-	bool was_gone; /* lost: it was seen to be away */
-	unsigned int looks;
-	unsigned int polls;
-	uint64_t missed;
-	uint16_t queue_count;
-	struct pci_queue *queue; /* owned */
-	struct port_queue *ports; /* owned; the first rx_queue_count also receive */
-};
-
-static uint16_t pci_rx(void *queue, struct rte_mbuf **pkts, uint16_t n)
-{
-	const struct pci_queue *q = queue;
-
-	return rte_eth_rx_burst(q->device, q->queue, pkts, n);
-}
-
-static uint16_t pci_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
-{
-	const struct pci_queue *q = queue;
-
-	return rte_eth_tx_burst(q->device, q->queue, pkts, n);
-}
-
-static void own_pools_drain(struct pci *x)
-{
-	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
-		port_pool_drain(x->own_pool[i]);
-		x->own_pool[i] = NULL;
-	}
-}
+#define MTU_MAX	     2022u /* a frame with two tags fits into one mbuf */
+#define MISSED_POLLS 200u /* polls between two looks at what the device dropped: 10 s */
+#define RETRY_LOOKS  100u /* looks at a device that seems to be back before it is tried again */
 
 /* Everything but the twin and the state itself. */
 static void device_close(struct open_port *p)
@@ -103,9 +50,7 @@ static void device_close(struct open_port *p)
 		(void)rte_dev_remove(x->dev);
 	}
 	x->dev = NULL;
-	port_pool_drain(x->pool);
-	x->pool = NULL;
-	own_pools_drain(x);
+	pci_pools_drain(x);
 	p->pool = NULL;
 	if (x->keeps)
 		port_pools_keep(false);
@@ -118,8 +63,7 @@ static void pci_close(struct open_port *p)
 
 	device_close(p);
 	twin_close(x->twin);
-	free(x->queue);
-	free(x->ports);
+	pci_queues_free(x);
 	free(x);
 	p->state = NULL;
 }
@@ -169,191 +113,6 @@ static int device_probe(struct open_port *p, char *err, size_t err_size)
 	return 0;
 }
 
-static uint32_t pool_size(uint64_t memory_bytes, uint32_t descs)
-{
-	uint64_t share = memory_bytes / 8 / MBUF_BYTES;
-	uint64_t least = descs + 4096;
-	uint64_t most = (uint64_t)descs * 2 + 16384;
-
-	return (uint32_t)(share < least ? least : share > most ? most : share);
-}
-
-/* On the port's node, or where there is memory: that is slower, but works. */
-static int pool_open(struct open_port *p, uint32_t descs, const struct port_registry_params *params,
-	char *err, size_t err_size)
-{
-	static unsigned int serial;
-	struct pci *x = p->state;
-	uint32_t count = pool_size(params->memory_bytes, descs);
-	char name[32], text[256];
-
-	snprintf(name, sizeof(name), "pci%u", serial++);
-	int rc = port_pool_create(name, count, PORT_ROOM_BYTES, p->port.node, &x->pool);
-	if (rc < 0 && p->port.node >= 0) {
-		rc = port_pool_create(name, count, PORT_ROOM_BYTES, SOCKET_ID_ANY, &x->pool);
-		snprintf(text, sizeof(text),
-			"its packet buffers are not on its NUMA node %d, where there is no memory for "
-			"them; a packet core or hugepages on that node would make it faster",
-			p->port.node);
-		if (rc == 0)
-			params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
-	}
-	if (rc < 0)
-		return port_refuse(rc, err, err_size,
-			"port %s: no memory for %u packet buffers (%u MiB); give the data plane more",
-			p->name, count, count / ((1u << 20) / MBUF_BYTES));
-	p->pool = x->pool;
-	return 0;
-}
-
-/* A queue that services are steered to is filled from memory of its own, on the node of its core. */
-static int own_pools_open(struct open_port *p, const struct port_registry_params *params)
-{
-	static unsigned int serial;
-	struct pci *x = p->state;
-	char name[32];
-	int rc = 0;
-
-	for (uint16_t i = 1; rc == 0 && i < p->port.rx_queue_count; i++) {
-		snprintf(name, sizeof(name), "own%u", serial++);
-		rc = port_pool_create(name, pool_size(0, OWN_RX_DESCS), PORT_ROOM_BYTES,
-			params->core_node[i], &x->own_pool[i]);
-		if (rc < 0)
-			rc = port_pool_create(name, pool_size(0, OWN_RX_DESCS), PORT_ROOM_BYTES,
-				SOCKET_ID_ANY, &x->own_pool[i]);
-	}
-	return rc;
-}
-
-static int queues_setup(struct open_port *p, uint16_t rx_descs, uint16_t tx_descs)
-{
-	struct pci *x = p->state;
-	unsigned int node =
-		p->port.node < 0 ? (unsigned int)SOCKET_ID_ANY : (unsigned int)p->port.node;
-	int rc = 0;
-
-	for (uint16_t i = 0; rc == 0 && i < p->port.rx_queue_count; i++)
-		rc = rte_eth_rx_queue_setup(x->device, i,
-			i ? RTE_MIN(rx_descs, OWN_RX_DESCS) : rx_descs, node, NULL,
-			i ? x->own_pool[i] : x->pool);
-	for (uint16_t i = 0; rc == 0 && i < p->port.tx_queue_count; i++)
-		rc = rte_eth_tx_queue_setup(x->device, i, tx_descs, node, NULL);
-	return rc;
-}
-
-static int queues_alloc(struct open_port *p)
-{
-	struct pci *x = p->state;
-
-	x->queue_count = RTE_MAX(p->port.rx_queue_count, p->port.tx_queue_count);
-	x->queue = calloc(x->queue_count, sizeof(*x->queue));
-	x->ports = calloc(x->queue_count, sizeof(*x->ports));
-	if (!x->queue || !x->ports)
-		return -ENOMEM;
-	for (uint16_t i = 0; i < x->queue_count; i++) {
-		x->queue[i] = (struct pci_queue){ .device = x->device, .queue = i };
-		x->ports[i] = (struct port_queue){
-			.rx = pci_rx, .tx = pci_tx, .handle = &x->queue[i], .core = (uint8_t)i
-		};
-	}
-	p->port.rx_queue = x->ports;
-	p->port.tx_queue = x->ports;
-	return 0;
-}
-
-/* Queues to receive: the first, and one for each worker's core where the device may be able to steer to it. */
-static uint16_t rx_queues_wanted(
-	struct open_port *p, const struct port_registry_params *params, uint16_t most)
-{
-	struct pci *x = p->state;
-
-	if (params->core_count == 1)
-		snprintf(x->own_queues_why, sizeof(x->own_queues_why),
-			"there is one packet core, which receives");
-	else if (most < params->core_count)
-		snprintf(x->own_queues_why, sizeof(x->own_queues_why),
-			"the device has %u receive queue%s for %u packet cores", most,
-			most == 1 ? "" : "s", params->core_count);
-	return x->own_queues_why[0] ? 1 : (uint16_t)params->core_count;
-}
-
-/* One queue for each core to send, where the device has so many. */
-static int device_configure(
-	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
-{
-	struct pci *x = p->state;
-	struct rte_eth_conf conf = { .rxmode.mtu = MTU_DEFAULT };
-	struct rte_eth_dev_info info;
-	uint16_t rx_descs = RX_DESCS, tx_descs = TX_DESCS;
-	int rc = rte_eth_dev_info_get(x->device, &info);
-
-	if (rc == 0) {
-		p->port.rx_queue_count = rx_queues_wanted(p, params, info.max_rx_queues);
-		p->port.tx_queue_count = (uint16_t)RTE_MIN(
-			RTE_MIN(params->core_count, WEIR_MAX_CORES), info.max_tx_queues);
-		rc = rte_eth_dev_configure(
-			x->device, p->port.rx_queue_count, p->port.tx_queue_count, &conf);
-	}
-	if (rc == 0)
-		rc = rte_eth_dev_adjust_nb_rx_tx_desc(x->device, &rx_descs, &tx_descs);
-	if (rc == 0 && (rx_descs < RING_DESC_LOW || tx_descs < RING_DESC_LOW))
-		rc = -ERANGE;
-	if (rc == 0)
-		rc = queues_alloc(p);
-	if (rc < 0)
-		return port_refuse(rc, err, err_size, "port %s: PCI device %s cannot be set up: %s",
-			p->name, p->device, strerror(-rc));
-	if (!x->pool)
-		rc = pool_open(p, (uint32_t)rx_descs + tx_descs * p->port.tx_queue_count, params,
-			err, err_size);
-	if (rc < 0)
-		return rc;
-	if (own_pools_open(p, params) < 0)
-		return port_refuse(-ENOMEM, err, err_size,
-			"port %s: no memory for the packet buffers of %u queues; give the data plane more",
-			p->name, p->port.rx_queue_count);
-	rc = queues_setup(p, rx_descs, tx_descs);
-	if (rc < 0)
-		return port_refuse(rc, err, err_size,
-			"port %s: queues of PCI device %s cannot be set up: %s", p->name, p->device,
-			strerror(-rc));
-	return 0;
-}
-
-/*
- * Queues are set up before the device can be asked what it steers. One that has queues and takes no rule may spread
- * packets over them as it likes, so it gets one queue then.
- */
-static int steering_settle(
-	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
-{
-	struct pci *x = p->state;
-	int rc;
-
-	if (p->port.rx_queue_count > 1 &&
-		!pci_steering_is_possible(
-			x->device, x->own_queues_why, sizeof(x->own_queues_why))) {
-		(void)rte_eth_dev_stop(x->device);
-		x->started = false;
-		free(x->queue);
-		free(x->ports);
-		x->queue = NULL;
-		x->ports = NULL;
-		rc = device_configure(p, params, err, err_size);
-		if (rc < 0)
-			return rc;
-		own_pools_drain(x);
-		rc = rte_eth_dev_start(x->device);
-		x->started = rc == 0;
-		if (rc < 0)
-			return port_refuse(rc, err, err_size,
-				"port %s: PCI device %s does not start: %s", p->name, p->device,
-				strerror(-rc));
-	}
-	snprintf(p->steering_why, sizeof(p->steering_why), "%s", x->own_queues_why);
-	return 0;
-}
-
 static void pci_steer(struct open_port *p, const struct steering_rule *rules, uint32_t count,
 	uint32_t services, const char *why)
 {
@@ -379,20 +138,14 @@ static int device_start(
 {
 	struct pci *x = p->state;
 	struct rte_ether_addr mac;
-	uint16_t mtu = MTU_DEFAULT;
-	int rc = rte_eth_dev_start(x->device);
+	uint16_t mtu = PCI_MTU_DEFAULT;
+	int rc = pci_queues_start(p, params, err, err_size);
 
-	x->started = rc == 0;
-	if (rc == 0) {
-		rc = steering_settle(p, params, err, err_size);
-		if (rc < 0)
-			return rc;
-	}
-	if (rc == 0)
-		rc = rte_eth_macaddr_get(x->device, &mac);
 	if (rc < 0)
-		return port_refuse(rc, err, err_size, "port %s: PCI device %s does not start: %s",
-			p->name, p->device, strerror(-rc));
+		return rc;
+	rc = rte_eth_macaddr_get(x->device, &mac);
+	if (rc < 0)
+		return pci_refuse_start(p, rc, err, err_size);
 	/* The kernel's neighbour discovery and routing protocols need groups; more than its own address
 	 * and those is nothing of ours. */
 	(void)rte_eth_allmulticast_enable(x->device);
@@ -465,7 +218,7 @@ static int pci_open(struct open_port *p, struct open_port *heir_of,
 		p->port.node = rte_eth_dev_socket_id(x->device);
 		if (p->port.node < 0)
 			p->port.node = params->default_node;
-		rc = device_configure(p, params, err, err_size);
+		rc = pci_queues_open(p, params, err, err_size);
 	}
 	if (rc == 0)
 		rc = device_start(p, params, err, err_size);
