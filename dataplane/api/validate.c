@@ -2,6 +2,7 @@
 
 #include "dataplane/api/validate.h"
 
+#include "dataplane/api/address.h"
 #include "dataplane/api/validate_private.h"
 
 #include <arpa/inet.h>
@@ -35,20 +36,15 @@ static int too_many(const struct complaint *c, const char *what, uint32_t count,
 	return -E2BIG;
 }
 
-static bool is_ipv4(const uint8_t address[16])
-{
-	return memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0;
-}
-
 static bool is_unspecified(const uint8_t address[16])
 {
-	return is_ipv4(address) ? memcmp(address + 12, no_address, 4) == 0 :
-				  memcmp(address, no_address, 16) == 0;
+	return weir_address_is_v4(address) ? memcmp(address + 12, no_address, 4) == 0 :
+					     memcmp(address, no_address, 16) == 0;
 }
 
 static bool is_multicast(const uint8_t address[16])
 {
-	return is_ipv4(address) ? (address[12] & 0xf0) == 0xe0 : address[0] == 0xff;
+	return weir_address_is_v4(address) ? (address[12] & 0xf0) == 0xe0 : address[0] == 0xff;
 }
 
 /* A name also stands in paths and log lines. */
@@ -196,7 +192,7 @@ static int limits_check(const struct weir_config_service *s, const struct compla
 	if ((s->per_source_packets != WEIR_UNLIMITED ||
 		    s->per_source_connections != WEIR_UNLIMITED) &&
 		(s->per_source_prefix < 1 ||
-			s->per_source_prefix > (is_ipv4(s->address) ? 32 : 128)))
+			s->per_source_prefix > (weir_address_is_v4(s->address) ? 32 : 128)))
 		return complain(c, "service %s: sources by a prefix of %u bits", s->name,
 			s->per_source_prefix);
 	if (s->flow_capacity > MAX_FLOW_CAPACITY)
@@ -213,7 +209,8 @@ static int affinity_check(const struct weir_config_service *s, const struct comp
 		s->affinity_places > WEIR_AFFINITY_MAX_PLACES)
 		return complain(c, "service %s: affinity of %u sources, expected %u to %u", s->name,
 			s->affinity_places, WEIR_AFFINITY_MIN_PLACES, WEIR_AFFINITY_MAX_PLACES);
-	if (s->affinity_prefix < 1 || s->affinity_prefix > (is_ipv4(s->address) ? 32 : 128))
+	if (s->affinity_prefix < 1 ||
+		s->affinity_prefix > (weir_address_is_v4(s->address) ? 32 : 128))
 		return complain(c, "service %s: affinity by %u bits", s->name, s->affinity_prefix);
 	if (s->affinity_timeout_ns > WEIR_AFFINITY_MAX_TIMEOUT_NS)
 		return complain(c, "service %s: affinity for more than 30 days", s->name);
@@ -302,7 +299,7 @@ static int backends_check(const struct weir_config_view *v, const struct weir_co
 	for (uint32_t i = 0; i < s->backend_count; i++) {
 		const struct weir_config_backend *b = &v->backends[s->first_backend + i];
 
-		if (is_ipv4(b->address) != is_ipv4(s->address))
+		if (weir_address_is_v4(b->address) != weir_address_is_v4(s->address))
 			return complain(c, "service %s: backend %u is of the other address family",
 				s->name, i);
 		if (is_unspecified(b->address) || is_multicast(b->address))
@@ -340,7 +337,7 @@ static int sources_check(const struct weir_config_view *v, const struct weir_con
 	for (uint32_t i = 0; i < s->source_count; i++) {
 		const struct weir_config_source *a = &v->sources[s->first_source + i];
 
-		if (is_ipv4(a->address) != is_ipv4(s->address))
+		if (weir_address_is_v4(a->address) != weir_address_is_v4(s->address))
 			return complain(c, "service %s: source address %u is of the other family",
 				s->name, i);
 		if (is_unspecified(a->address) || is_multicast(a->address))

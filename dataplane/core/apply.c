@@ -182,7 +182,7 @@ static int slot_find(const struct fastpath *fp, const struct applying *a)
 static int service_add(struct fastpath *fp, struct applying *a,
 	const struct weir_config_service *config, uint64_t share, struct service **ret_service)
 {
-	bool ipv6 = !service_is_v4(config->address);
+	bool ipv6 = !weir_address_is_v4(config->address);
 	bool nat = config->mode == WEIR_MODE_NAT;
 	uint32_t capacity = service_flow_capacity(share, ipv6, nat, config->flow_capacity);
 	int slot = slot_find(fp, a);
@@ -506,14 +506,6 @@ static int updates_apply(struct fastpath *fp, const struct weir_backend_update *
 	return apply_settings(fp, changed, err, err_size);
 }
 
-static bool service_exists(const struct fastpath *fp, const char *name)
-{
-	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
-			return true;
-	return false;
-}
-
 int fastpath_update_backends(struct fastpath *fp, const struct weir_backend_update *updates,
 	uint32_t count, char *err, size_t err_size)
 {
@@ -521,7 +513,7 @@ int fastpath_update_backends(struct fastpath *fp, const struct weir_backend_upda
 	int ret;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (service_exists(fp, updates[i].service))
+		if (fastpath_service(fp, updates[i].service))
 			continue;
 		snprintf(err, err_size, "there is no service %s", updates[i].service);
 		return -ENOENT;

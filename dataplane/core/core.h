@@ -147,6 +147,9 @@ struct fastpath {
 	} retired_sums;
 };
 
+/* fastpath.c: a service by its name, or NULL. Main thread. */
+struct service *fastpath_service(const struct fastpath *fp, const char *name);
+
 /* pipeline.c: a packet's way. Returns how many packets were found. */
 uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g);
 

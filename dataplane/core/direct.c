@@ -12,18 +12,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define STALE_NS   UINT64_C(1000000000)
 #define EXPIRES_NS UINT64_C(30000000000)
-
-static struct service *service_named(const struct fastpath *fp, const char *name)
-{
-	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
-			return fp->service[i];
-	return NULL;
-}
 
 static bool is_directed(const struct service_directives *d)
 {
@@ -66,7 +57,7 @@ int fastpath_direct(
 	int ret;
 
 	weir_directives_view(directives, &v);
-	s = service_named(fp, v.header->service);
+	s = fastpath_service(fp, v.header->service);
 	if (!s) {
 		snprintf(err, err_size, "there is no service %s", v.header->service);
 		return -ENOENT;

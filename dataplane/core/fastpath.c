@@ -141,6 +141,14 @@ void fastpath_destroy(struct fastpath *fp)
 	rte_free(fp);
 }
 
+struct service *fastpath_service(const struct fastpath *fp, const char *name)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
+		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
+			return fp->service[i];
+	return NULL;
+}
+
 void fastpath_settle(struct fastpath *fp)
 {
 	struct stage_core *c = &fp->core[0]->stage;

@@ -13,14 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct service *service_by_name(const struct fastpath *fp, const char *name)
-{
-	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
-			return fp->service[i];
-	return NULL;
-}
-
 static uint32_t clock_ms(const struct fastpath *fp)
 {
 	const struct stage_core *c = &fp->core[0]->stage;
@@ -53,7 +45,7 @@ static void record_fill(const struct fastpath *fp, const struct service *s,
 int fastpath_flow_list(struct fastpath *fp, const struct weir_flow_query *query,
 	struct weir_flow_record *ret_records, uint32_t *ret_count, char *err, size_t err_size)
 {
-	const struct service *s = service_by_name(fp, query->service);
+	const struct service *s = fastpath_service(fp, query->service);
 	uint32_t count = 0;
 
 	if (!s) {
@@ -93,7 +85,7 @@ static void tuple_make(
 	uint64_t addrs;
 
 	t->ports = ports.both;
-	t->ipv6 = !service_is_v4(query->service_address);
+	t->ipv6 = !weir_address_is_v4(query->service_address);
 	if (t->ipv6) {
 		memcpy(t->addrs, query->client_address, 16);
 		memcpy(t->addrs + 16, query->service_address, 16);
@@ -150,7 +142,8 @@ int fastpath_flow_find(struct fastpath *fp, const struct weir_flow_query *query,
 	struct tuple t;
 	uint16_t slot;
 
-	if (service_is_v4(query->client_address) != service_is_v4(query->service_address)) {
+	if (weir_address_is_v4(query->client_address) !=
+		weir_address_is_v4(query->service_address)) {
 		snprintf(err, err_size, "client and service are of different address families");
 		return -EINVAL;
 	}

@@ -6,15 +6,6 @@
 #include "dataplane/core/steering_plan.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static const struct service *service_named(const struct fastpath *fp, const char *name)
-{
-	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
-			return fp->service[i];
-	return NULL;
-}
 
 uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
 	struct steering_rule *ret_rules, char *ret_why, size_t why_size)
@@ -25,7 +16,7 @@ uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_con
 
 	ret_why[0] = '\0';
 	for (uint32_t i = 0; workers && i < count; i++) {
-		const struct service *s = service_named(fp, view->services[i].name);
+		const struct service *s = fastpath_service(fp, view->services[i].name);
 
 		for (uint32_t k = 0; s && k < s->worker_count; k++)
 			workers[i].core[workers[i].count++] = s->worker[k]->core;
@@ -39,7 +30,7 @@ uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_con
 void fastpath_arrivals(
 	const struct fastpath *fp, const char *service, struct arrivals *ret_arrivals)
 {
-	const struct service *s = service_named(fp, service);
+	const struct service *s = fastpath_service(fp, service);
 
 	*ret_arrivals = (struct arrivals){ 0 };
 	for (uint32_t i = 0; s && i < fp->core_count; i++) {

@@ -63,13 +63,12 @@ static bool blocks_all(const uint8_t *blocks, uint32_t first, uint32_t count)
 	return true;
 }
 
-/* The largest aligned ranges that a set of blocks is made of. Returns how many; beyond the limit, the rest is left out. */
-static uint32_t ranges_add(
-	struct plan *p, const uint8_t *blocks, struct steering_rule *rule, uint32_t first)
+/* The largest aligned ranges that a set of blocks is made of; beyond the limit, the rest is left out. */
+static void ranges_add(struct plan *p, const uint8_t *blocks, struct steering_rule *rule)
 {
 	uint32_t ranges = 0;
 
-	while (first < WEIR_PORT_BLOCKS && ranges < STEERING_RANGES_MAX) {
+	for (uint32_t first = 0; first < WEIR_PORT_BLOCKS && ranges < STEERING_RANGES_MAX;) {
 		uint32_t count = 1;
 
 		if (!blocks_all(blocks, first, 1)) {
@@ -85,7 +84,6 @@ static uint32_t ranges_add(
 		ranges++;
 		first += count;
 	}
-	return ranges;
 }
 
 static void replies_add(struct plan *p, uint32_t index)
@@ -109,7 +107,7 @@ static void replies_add(struct plan *p, uint32_t index)
 			/* The host's own ports on it come along, and go on to the kernel over core 0. */
 			rule_add(p, &rule);
 		} else if (w->count == 1) {
-			(void)ranges_add(p, source->blocks, &rule, 0);
+			ranges_add(p, source->blocks, &rule);
 		} else if (!shared && (w->count & (w->count - 1)) == 0) {
 			rule.port_mask = (uint16_t)(w->count - 1);
 			for (uint8_t k = 0; k < w->count; k++) {

@@ -29,10 +29,9 @@ static void cores_tell(struct fastpath *fp, struct trace *t)
 /* Slot of a service by name; -1: there is none. */
 static int service_slot(const struct fastpath *fp, const char *name)
 {
-	for (int i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (fp->service[i] && strcmp(fp->service[i]->identity.name, name) == 0)
-			return i;
-	return -1;
+	const struct service *s = fastpath_service(fp, name);
+
+	return s ? s->slot : -1;
 }
 
 static int port_index(const struct fastpath *fp, const char *name)

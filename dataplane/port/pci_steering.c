@@ -2,6 +2,8 @@
 
 #include "dataplane/port/pci_steering.h"
 
+#include "dataplane/api/address.h"
+
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 
@@ -31,22 +33,18 @@ struct flow_words {
 	struct rte_flow_action actions[2];
 };
 
-static bool is_ipv4(const uint8_t address[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(address, mapped, sizeof(mapped)) == 0;
-}
-
 static void mask_make(uint8_t *mask, uint32_t bytes, uint32_t bits)
 {
-	for (uint32_t i = 0; i<bytes; i++, bits = bits> 8 ? bits - 8 : 0)
-		mask[i] = (uint8_t)(bits >= 8 ? 0xff : 0xff << (8 - bits));
+	for (uint32_t i = 0; i < bytes; i++) {
+		uint32_t left = bits > i * 8 ? bits - i * 8 : 0;
+
+		mask[i] = left >= 8 ? 0xff : (uint8_t)(0xff00 >> left);
+	}
 }
 
 static void address_say(struct flow_words *w, const struct steering_rule *r)
 {
-	if (is_ipv4(r->address)) {
+	if (weir_address_is_v4(r->address)) {
 		memcpy(&w->ipv4.hdr.dst_addr, r->address + 12, 4);
 		mask_make((uint8_t *)&w->ipv4_mask.hdr.dst_addr, 4, r->prefix_length - 96u);
 		w->ipv4.hdr.next_proto_id = r->protocol;

@@ -52,7 +52,7 @@ static bool state_fits(const struct service *s, uint8_t state)
 static bool client_fits(const struct service *s, const struct hash_seed *seed, struct claim *c)
 {
 	const struct weir_config_service *i = &s->identity;
-	const bool ipv6 = !service_is_v4(i->address);
+	const bool ipv6 = !weir_address_is_v4(i->address);
 	const struct flow_tuple *tuple = &c->saved->tuple[FLOW_SIDE_CLIENT];
 	uint8_t service[16];
 	uint64_t words;

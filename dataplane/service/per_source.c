@@ -47,7 +47,7 @@ static int per_source_create(struct service *s, const struct weir_config_service
 {
 	const struct source_table_params params = {
 		.entries = entries,
-		.ipv6 = !service_is_v4(config->address),
+		.ipv6 = !weir_address_is_v4(config->address),
 		.prefix = config->per_source_prefix,
 		/* Only here does a reply show that the client is where it says. */
 		.by_time = config->mode != WEIR_MODE_NAT || config->protocol != IPPROTO_TCP,

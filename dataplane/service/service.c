@@ -140,7 +140,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 	int bucket_node[FLOW_PARTITIONS];
 	struct flow_table_params table = {
 		.capacity = params->flow_capacity,
-		.ipv6 = !service_is_v4(params->config->address),
+		.ipv6 = !weir_address_is_v4(params->config->address),
 		.nat = nat,
 		.protocol = params->config->protocol,
 		.seed = hash_seed_make(params->seed),

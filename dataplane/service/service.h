@@ -14,6 +14,7 @@
 #ifndef WEIR_SERVICE_SERVICE_H
 #define WEIR_SERVICE_SERVICE_H
 
+#include "dataplane/api/address.h"
 #include "dataplane/api/messages.h"
 #include "dataplane/net/packet.h"
 #include "dataplane/service/policies.h"
@@ -214,13 +215,6 @@ struct service {
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
 	struct service_cells cells;
 };
-
-static inline bool service_is_v4(const uint8_t address[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(address, mapped, sizeof(mapped)) == 0;
-}
 
 /* True when a configured service is this one: its flows, counters and limiters stay. */
 bool service_matches(const struct service *s, const struct weir_config_service *config);

@@ -90,7 +90,7 @@ static struct service_settings *settings_alloc(
 	n->slot = s->slot;
 	n->mode = s->identity.mode;
 	n->protocol = s->identity.protocol;
-	n->ipv6 = !service_is_v4(s->identity.address);
+	n->ipv6 = !weir_address_is_v4(s->identity.address);
 	n->backend_slots = (uint16_t)slots;
 	n->backend = rte_zmalloc("backends",
 		(slots + 1) * (sizeof(n->backend[0]) + sizeof(n->weight_in_force[0])), 64);

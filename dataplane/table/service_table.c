@@ -2,6 +2,8 @@
 
 #include "dataplane/table/service_table.h"
 
+#include "dataplane/api/address.h"
+
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
@@ -64,13 +66,6 @@ struct item {
 	bool any_port;
 	uint16_t value;
 };
-
-static bool is_ipv4(const uint8_t address[16])
-{
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(address, prefix, sizeof(prefix)) == 0;
-}
 
 static void prefix_mask(uint8_t length, uint64_t mask[2])
 {
@@ -321,8 +316,8 @@ static int services_build(struct service_table *t, struct item *items,
 		uint32_t n = 0;
 
 		for (uint32_t i = 0; i < count; i++) {
-			bool ipv4 =
-				services[i].prefix_length >= MAPPED && is_ipv4(services[i].address);
+			bool ipv4 = services[i].prefix_length >= MAPPED &&
+				weir_address_is_v4(services[i].address);
 
 			if (ipv4 == (family == 0))
 				items[n++] = service_item(&services[i]);
@@ -382,7 +377,7 @@ static int sources_build(struct service_table *t, struct item *items,
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct service_table_source *s = &sources[i];
-		int family = is_ipv4(s->address) ? 0 : 1;
+		int family = weir_address_is_v4(s->address) ? 0 : 1;
 		struct item item = {
 			.tail = tail_make(s->protocol, 0), .prefix_length = 128, .any_port = true
 		};

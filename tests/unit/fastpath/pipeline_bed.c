@@ -9,6 +9,7 @@
 
 #include <rte_eal.h>
 #include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include <arpa/inet.h>
 #include <stdalign.h>
@@ -140,6 +141,16 @@ static void memory_port_stop(struct bed_port *p)
 		free(p->in[i].pkts);
 		free(p->out[i].pkts);
 	}
+}
+
+struct rte_ring *bed_kernel_ring(uint32_t slots)
+{
+	struct rte_ring *ring = NULL;
+
+	CU_ASSERT_FATAL(
+		posix_memalign((void **)&ring, 64, (size_t)rte_ring_get_memsize(slots)) == 0);
+	CU_ASSERT_FATAL(rte_ring_init(ring, "kernel", slots, RING_F_SP_ENQ | RING_F_SC_DEQ) == 0);
+	return ring;
 }
 
 /* life of a bed */

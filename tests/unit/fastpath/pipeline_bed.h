@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rte_ring;
+
 #define BED_PORTS    2
 #define BED_QUEUES   4
 #define BED_SERVICES 8
@@ -98,6 +100,8 @@ struct bed_packet {
 };
 
 void bed_address(const char *text, uint8_t ret_address[16]);
+/* To or from the kernel, for a port's to_kernel or from_kernel; free() it. */
+struct rte_ring *bed_kernel_ring(uint32_t slots);
 /* A TCP SYN. */
 struct bed_packet bed_client(const char *from, uint16_t sport, const char *to, uint16_t dport);
 

@@ -16,24 +16,13 @@
 static const char *const client = "198.51.100.7";
 static const char *const service = "203.0.113.10";
 
-static struct rte_ring *ring_make(void)
-{
-	struct rte_ring *ring = NULL;
-
-	CU_ASSERT_FATAL(
-		posix_memalign((void **)&ring, 64, (size_t)rte_ring_get_memsize(RING_SIZE)) == 0);
-	CU_ASSERT_FATAL(
-		rte_ring_init(ring, "kernel", RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ) == 0);
-	return ring;
-}
-
 static void start(struct bed *b, uint32_t cores, uint16_t tx_queues)
 {
 	bed_start(b, cores, tx_queues);
 	for (uint32_t i = 0; i < BED_PORTS; i++) {
 		b->port[i].port.kind = WEIR_PORT_PCI;
-		b->port[i].port.to_kernel = ring_make();
-		b->port[i].port.from_kernel = ring_make();
+		b->port[i].port.to_kernel = bed_kernel_ring(RING_SIZE);
+		b->port[i].port.from_kernel = bed_kernel_ring(RING_SIZE);
 	}
 	bed_add_service(b, "web", WEIR_MODE_NAT, 6, service, 80);
 	bed_add_backend(b, 0, "10.0.0.11", 8080);

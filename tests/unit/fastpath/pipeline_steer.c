@@ -98,11 +98,9 @@ static void foreign_goes_to_the_kernel(void)
 	struct bed b;
 	struct bed_packet p = bed_client(CLIENT, 40000, WEB, 81);
 	const uint8_t arp[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6 };
-	struct rte_ring *ring = NULL;
+	struct rte_ring *ring = bed_kernel_ring(8);
 	void *m;
 
-	CU_ASSERT_FATAL(posix_memalign((void **)&ring, 64, (size_t)rte_ring_get_memsize(8)) == 0);
-	rte_ring_init(ring, "kernel", 8, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	start(&b);
 	b.port[0].port.to_kernel = ring;
 	bed_send_on(&b, 0, 1, &p);
