@@ -14,6 +14,7 @@ struct nat_ports {
 	uint32_t backend_slots; /* rows of the matrix */
 	uint32_t source_slots; /* columns of the matrix */
 	struct nat_chunk **chunk; /* owned; [backend slot * source_slots + source slot] */
+	struct nat_turns **turns; /* owned; [backend slot] */
 };
 
 int nat_ports_create(
@@ -36,7 +37,10 @@ void nat_ports_destroy(struct nat_ports *np)
 		return;
 	for (uint32_t i = 0; i < np->backend_slots * np->source_slots; i++)
 		np->memory.free(np->memory.ctx, np->chunk[i]);
+	for (uint32_t b = 0; b < np->backend_slots; b++)
+		np->memory.free(np->memory.ctx, np->turns[b]);
 	np->memory.free(np->memory.ctx, np->chunk);
+	np->memory.free(np->memory.ctx, np->turns);
 	np->memory.free(np->memory.ctx, np);
 }
 
@@ -118,14 +122,23 @@ static int matrix_grow(struct nat_ports *np, uint32_t backend_slots, uint32_t so
 		source_slots = np->source_slots;
 	struct nat_chunk **grown = np->memory.alloc(np->memory.ctx,
 		((size_t)backend_slots * source_slots + 1) * sizeof(*grown), np->node);
+	struct nat_turns **turns = np->memory.alloc(
+		np->memory.ctx, ((size_t)backend_slots + 1) * sizeof(*turns), np->node);
 
-	if (grown == NULL)
+	if (grown == NULL || turns == NULL) {
+		np->memory.free(np->memory.ctx, grown);
+		np->memory.free(np->memory.ctx, turns);
 		return -ENOMEM;
-	for (uint32_t b = 0; b < np->backend_slots; b++)
+	}
+	for (uint32_t b = 0; b < np->backend_slots; b++) {
+		turns[b] = np->turns[b];
 		for (uint32_t s = 0; s < np->source_slots; s++)
 			grown[b * source_slots + s] = np->chunk[b * np->source_slots + s];
+	}
 	np->memory.free(np->memory.ctx, np->chunk);
+	np->memory.free(np->memory.ctx, np->turns);
 	np->chunk = grown;
+	np->turns = turns;
 	np->backend_slots = backend_slots;
 	np->source_slots = source_slots;
 	return 0;
@@ -170,13 +183,30 @@ static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t
 	return 0;
 }
 
+/* Buckets begin with different sources, so that all of these are in use from the first flows on. */
+static int turns_alloc(
+	struct nat_ports *np, const bool *backend_used, uint32_t backend_slots, uint32_t source_count)
+{
+	for (uint32_t b = 0; b < backend_slots; b++) {
+		if (!backend_used[b] || np->turns[b] != NULL)
+			continue;
+		np->turns[b] = np->memory.alloc(np->memory.ctx, sizeof(*np->turns[b]), np->node);
+		if (np->turns[b] == NULL)
+			return -ENOMEM;
+		for (uint32_t i = 0; source_count != 0 && i < HASH_BUCKET_COUNT; i++)
+			np->turns[b]->source[i] = (uint8_t)((b + i) % source_count);
+	}
+	return 0;
+}
+
 /* A view of all slots there are, with room for its arrays behind it. */
 static int view_create(const struct nat_ports *np, const struct nat_source *source,
 	uint32_t source_count, struct nat_view **ret_view)
 {
 	size_t cells = (size_t)np->backend_slots * source_count;
 	size_t bytes = sizeof(struct nat_view) + source_count * sizeof(*source) +
-		cells * sizeof(struct nat_chunk *);
+		cells * sizeof(struct nat_chunk *) +
+		np->backend_slots * sizeof(struct nat_turns *);
 	struct nat_view *v = np->memory.alloc(np->memory.ctx, bytes, np->node);
 
 	if (v == NULL)
@@ -185,10 +215,13 @@ static int view_create(const struct nat_ports *np, const struct nat_source *sour
 	v->backend_slots = np->backend_slots;
 	v->source = (struct nat_source *)(v + 1);
 	v->chunk = (struct nat_chunk **)(v->source + source_count);
+	v->turns = (struct nat_turns **)(v->chunk + cells);
 	memcpy(v->source, source, source_count * sizeof(*source));
-	for (uint32_t b = 0; b < np->backend_slots; b++)
+	for (uint32_t b = 0; b < np->backend_slots; b++) {
+		v->turns[b] = np->turns[b];
 		for (uint32_t s = 0; s < source_count; s++)
 			v->chunk[b * source_count + s] = np->chunk[b * np->source_slots + s];
+	}
 	*ret_view = v;
 	return 0;
 }
@@ -206,6 +239,8 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 	if (rc == 0)
 		rc = chunks_alloc(np, backend_used, backend_slots, source, count);
 	if (rc == 0)
+		rc = turns_alloc(np, backend_used, backend_slots, count);
+	if (rc == 0)
 		rc = view_create(np, source, count, ret_view);
 	if (rc != 0)
 		return rc;
@@ -219,47 +254,43 @@ void nat_view_destroy(struct nat_ports *np, struct nat_view *view)
 	np->memory.free(np->memory.ctx, view);
 }
 
-/* First set bit of free[] from bit `from` on, going round; -1 when none is set. */
-static inline int first_from(const uint64_t free[4], uint32_t from)
+/* The next free port behind the one taken last; -1: there is none further on. */
+static inline int block_ahead(const struct nat_set *set, const uint64_t usable[4])
 {
+	uint32_t from = (uint8_t)(set->last + 1);
 	uint32_t w = from / 64;
-	uint64_t bits = free[w] & (UINT64_MAX << (from % 64));
+	uint64_t bits = usable[w] & ~set->taken[w] & (UINT64_MAX << (from % 64));
 
-	for (uint32_t i = 0; i < 4; i++) {
-		if (bits != 0)
-			return (int)(w * 64 + (uint32_t)__builtin_ctzll(bits));
-		w = (w + 1) % 4;
-		bits = free[w];
-	}
-	/* Round again in the first word: the bits below `from`. */
+	while (bits == 0 && ++w < 4)
+		bits = usable[w] & ~set->taken[w];
 	return bits != 0 ? (int)(w * 64 + (uint32_t)__builtin_ctzll(bits)) : -1;
 }
 
+/* A source is done when it has nothing further on, and begins anew when its turn comes again: so twice round. */
 bool nat_ports_take_any(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
-	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
+	uint16_t *ret_source_slot, uint16_t *ret_port)
 {
-	uint32_t s = nat_ports_first_source(view, spread);
+	struct nat_turns *turns =
+		backend_slot < view->backend_slots ? view->turns[backend_slot] : NULL;
+	uint32_t s = turns != NULL ? turns->source[bucket] : 0;
 
-	for (uint32_t tried = 0; tried < view->source_count; tried++) {
-		struct nat_set *set = nat_ports_set(view, bucket, backend_slot, (uint16_t)s);
-		const uint64_t *usable = view->source[s].usable;
-
-		if (likely(set != NULL)) {
-			uint64_t free[4];
-
-			for (uint32_t w = 0; w < 4; w++)
-				free[w] = usable[w] & ~set->taken[w];
-			int block = first_from(free, (set->last + 1u) % 256);
-
-			if (likely(block >= 0)) {
-				nat_set_take(set, (uint32_t)block);
-				*ret_source_slot = (uint16_t)s;
-				*ret_port = (uint16_t)(block << 8 | bucket);
-				return true;
-			}
-		}
-		if (++s == view->source_count)
+	for (uint32_t tried = 0; turns != NULL && tried < 2 * view->source_count; tried++, s++) {
+		if (s >= view->source_count)
 			s = 0;
+		struct nat_set *set = nat_ports_set(view, bucket, backend_slot, (uint16_t)s);
+
+		if (unlikely(set == NULL))
+			continue;
+		int block = block_ahead(set, view->source[s].usable);
+
+		if (likely(block >= 0)) {
+			nat_set_take(set, (uint32_t)block);
+			turns->source[bucket] = (uint8_t)s;
+			*ret_source_slot = (uint16_t)s;
+			*ret_port = (uint16_t)(block << 8 | bucket);
+			return true;
+		}
+		set->last = UINT8_MAX;
 	}
 	return false;
 }

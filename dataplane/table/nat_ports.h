@@ -5,12 +5,14 @@
  * are as many ports as a source address has blocks, 256 at most: a bitmap of 32 bytes says exactly
  * which are taken towards one backend. A port may serve several backends at a time, as a reply is
  * told apart by where it comes from. Taking is find-first-set over four words, from just behind the
- * port taken last, so a port that was given back is used again last.
+ * port taken last; when a source address has none further on, the next address has its turn. So a port
+ * that was given back is used again after all others of all addresses, and yet the ports that a bucket
+ * takes towards a backend lie in one set for hundreds of flows.
  *
  * struct nat_ports belongs to a service and lives as long as it does; the control thread fits it to a
  * configuration and gets a struct nat_view, which is immutable and part of the generation. A set
  * (service, backend slot, source slot, bucket) is one cache line and written only by the worker
- * that has the bucket. Memory: 16 KiB for each pair of backend and source slot.
+ * that has the bucket. Memory: 16 KiB for each pair of backend and source slot, 256 bytes for each backend.
  *
  * Source slots are stable: an address keeps its slot as long as flows may use it.
  */
@@ -45,18 +47,26 @@ struct nat_chunk {
 	struct nat_set bucket[HASH_BUCKET_COUNT];
 };
 
+/* By bucket: the source slot that has its turn towards one backend. */
+struct nat_turns {
+	uint8_t source[HASH_BUCKET_COUNT];
+};
+
+static_assert(NAT_MAX_SOURCES <= UINT8_MAX + 1, "a source slot is a byte");
+
 struct nat_source {
 	uint8_t address[16]; /* IPv4 mapped */
 	uint64_t usable[4]; /* blocks that the service may use; none: the address is leaving */
 };
 
-/* Immutable, but for what the chunks hold. */
+/* Immutable, but for what chunks and turns hold. */
 struct nat_view {
 	uint32_t source_count; /* slots */
 	uint32_t backend_slots;
 	struct nat_source *source;
 	struct nat_chunk *
 		*chunk; /* [backend slot * source_count + source slot]; NULL: not in use */
+	struct nat_turns **turns; /* [backend slot]; NULL: not in use */
 };
 
 /*
@@ -101,15 +111,23 @@ static inline struct nat_set *nat_ports_set(
 	return likely(chunk != NULL) ? &chunk->bucket[bucket] : NULL;
 }
 
-/* Which source address is tried first, by any number that varies by flow. */
-static inline uint16_t nat_ports_first_source(const struct nat_view *view, uint32_t spread)
+/* Worker: the set that the next port is most probably taken from; NULL: none. */
+static inline struct nat_set *nat_ports_next_set(
+	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot)
 {
-	return (uint16_t)(((uint64_t)spread * view->source_count) >> 32);
+	const struct nat_turns *turns;
+
+	if (unlikely(backend_slot >= view->backend_slots))
+		return NULL;
+	turns = view->turns[backend_slot];
+	return likely(turns != NULL) ?
+		nat_ports_set(view, bucket, backend_slot, turns->source[bucket]) :
+		NULL;
 }
 
 /* nat_ports_take() when the first word that it looks at has none. */
 bool nat_ports_take_any(const struct nat_view *view, uint8_t bucket, uint16_t backend_slot,
-	uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port);
+	uint16_t *ret_source_slot, uint16_t *ret_port);
 
 static inline void nat_set_take(struct nat_set *set, uint32_t block)
 {
@@ -121,18 +139,16 @@ static inline void nat_set_take(struct nat_set *set, uint32_t block)
  * Take a port for a new flow. Finds one whenever one is free; a source that is full costs one cache
  * line to step over.
  *
- * spread  any number that varies by flow (its hash): which source address is tried first
- *
  * Worker that has the bucket. Returns true with the slot of the source and the port (host order), or
  * false: all are taken, WEIR_DROP_NO_TRANSLATION_PORT.
  */
 static inline bool nat_ports_take(const struct nat_view *view, uint8_t bucket,
-	uint16_t backend_slot, uint32_t spread, uint16_t *ret_source_slot, uint16_t *ret_port)
+	uint16_t backend_slot, uint16_t *ret_source_slot, uint16_t *ret_port)
 {
-	uint16_t source = nat_ports_first_source(view, spread);
-	struct nat_set *set = nat_ports_set(view, bucket, backend_slot, source);
+	struct nat_set *set = nat_ports_next_set(view, bucket, backend_slot);
 
 	if (likely(set != NULL)) {
+		uint8_t source = view->turns[backend_slot]->source[bucket];
 		uint32_t from = (uint8_t)(set->last + 1);
 		uint64_t free = view->source[source].usable[from / 64] & ~set->taken[from / 64] &
 			(UINT64_MAX << (from % 64));
@@ -146,7 +162,7 @@ static inline bool nat_ports_take(const struct nat_view *view, uint8_t bucket,
 			return true;
 		}
 	}
-	return nat_ports_take_any(view, bucket, backend_slot, spread, ret_source_slot, ret_port);
+	return nat_ports_take_any(view, bucket, backend_slot, ret_source_slot, ret_port);
 }
 
 /*

@@ -153,8 +153,8 @@ static __rte_always_inline bool placement_choose(const struct work *w, struct rt
 		load_add(w->worker, to->backend, w->now_ns);
 		return true;
 	}
-	if (unlikely(!nat_ports_take(s->nat, p->bucket, to->backend, (uint32_t)(p->hash >> 16),
-		    &to->source, &to->source_port))) {
+	if (unlikely(!nat_ports_take(
+		    s->nat, p->bucket, to->backend, &to->source, &to->source_port))) {
 		*ret_reason = WEIR_DROP_NO_TRANSLATION_PORT;
 		return false;
 	}
@@ -511,10 +511,8 @@ static __rte_always_inline uint16_t balance_body(
 		flow_insert_prefetch(work_partition(w, p));
 		if (nat && w->settings->maglev)
 			line_add(&all,
-				nat_ports_set(w->settings->nat, p->bucket,
-					maglev_slot(w->settings->maglev, p->hash),
-					nat_ports_first_source(
-						w->settings->nat, (uint32_t)(p->hash >> 16))));
+				nat_ports_next_set(w->settings->nat, p->bucket,
+					maglev_slot(w->settings->maglev, p->hash)));
 	}
 	if (all.count == 0)
 		return n;

@@ -95,7 +95,7 @@ static void does_what_a_table_does(void)
 		uint8_t bu = (uint8_t)random_below(&r, BUCKETS);
 		uint32_t free = free_ports(sources, be, bu);
 
-		if (!nat_ports_take(view, bu, be, (uint32_t)random_next(&r), &source, &port)) {
+		if (!nat_ports_take(view, bu, be, &source, &port)) {
 			CU_ASSERT_EQUAL(free, 0);
 			refused++;
 			/* Mostly full from here on: a few come free at a time. */
@@ -124,25 +124,34 @@ static void does_what_a_table_does(void)
 
 static void a_returned_port_is_used_last(void)
 {
-	struct nat_source_config source;
+	struct nat_source_config sources[SOURCES];
 	struct nat_ports *np;
-	uint16_t s, first, port;
+	bool used[SOURCES][256];
+	uint16_t s, port, from = SOURCES;
 
-	source_make(&source, 1);
-	for (uint32_t b = 100; b < 120; b++)
-		block_add(&source, b);
-	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
-	struct nat_view *view = configure(np, 1, &source, 1);
-
-	CU_ASSERT(nat_ports_take(view, 9, 0, 0, &s, &first));
-	nat_ports_give(view, 9, 0, s, first);
-	for (uint32_t i = 0; i < 19; i++) {
-		CU_ASSERT(nat_ports_take(view, 9, 0, 0, &s, &port));
-		CU_ASSERT_NOT_EQUAL(port, first);
-		nat_ports_give(view, 9, 0, s, port);
+	for (uint32_t i = 0; i < SOURCES; i++) {
+		source_make(&sources[i], (uint8_t)(i + 1));
+		for (uint32_t b = 100; b < 120; b++)
+			block_add(&sources[i], b);
 	}
-	CU_ASSERT(nat_ports_take(view, 9, 0, 0, &s, &port));
-	CU_ASSERT_EQUAL(port, first);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
+	struct nat_view *view = configure(np, 1, sources, SOURCES);
+
+	for (uint32_t round = 0; round < 3; round++) {
+		uint32_t turns = 0;
+
+		memset(used, 0, sizeof(used));
+		for (uint32_t i = 0; i < SOURCES * 20; i++) {
+			CU_ASSERT_FATAL(nat_ports_take(view, 9, 0, &s, &port));
+			CU_ASSERT_FALSE(used[s][port >> 8]);
+			used[s][port >> 8] = true;
+			turns += s != from;
+			from = s;
+			nat_ports_give(view, 9, 0, s, port);
+		}
+		/* And one address after the other, so that few sets are touched at a time. */
+		CU_ASSERT_EQUAL(turns, SOURCES);
+	}
 	nat_view_destroy(np, view);
 	nat_ports_destroy(np);
 }
@@ -151,7 +160,6 @@ static void sources_share_the_load(void)
 {
 	struct nat_source_config sources[4];
 	struct nat_ports *np;
-	struct random r = random_start("nat ports, sources");
 	uint32_t by_source[4] = { 0 };
 
 	for (uint32_t i = 0; i < 4; i++) {
@@ -165,8 +173,7 @@ static void sources_share_the_load(void)
 	for (uint32_t i = 0; i < 4000; i++) {
 		uint16_t s, port;
 
-		CU_ASSERT(
-			nat_ports_take(view, (uint8_t)i, 1, (uint32_t)random_next(&r), &s, &port));
+		CU_ASSERT(nat_ports_take(view, (uint8_t)i, 1, &s, &port));
 		by_source[s]++;
 	}
 	for (uint32_t i = 0; i < 4; i++)
@@ -189,13 +196,13 @@ static void ports_outlive_configurations(void)
 	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *one = configure(np, 1, a, 1);
 
-	CU_ASSERT(nat_ports_take(one, 5, 0, 7, &slot_a, &port_a));
+	CU_ASSERT(nat_ports_take(one, 5, 0, &slot_a, &port_a));
 	CU_ASSERT_EQUAL(port_a, 10 << 8 | 5);
 	/* The source leaves while a flow has a port of it; more backends come. */
 	struct nat_view *two = configure(np, 4, b, 1);
 
 	nat_view_destroy(np, one);
-	CU_ASSERT(nat_ports_take(two, 5, 3, 7, &slot_b, &port));
+	CU_ASSERT(nat_ports_take(two, 5, 3, &slot_b, &port));
 	CU_ASSERT_EQUAL(port, 20 << 8 | 5);
 	CU_ASSERT_NOT_EQUAL(slot_a, slot_b);
 	CU_ASSERT_EQUAL(memcmp(two->source[slot_b].address, b[0].address, 16), 0);
@@ -204,9 +211,9 @@ static void ports_outlive_configurations(void)
 	struct nat_view *three = configure(np, 4, a, 1);
 
 	nat_view_destroy(np, two);
-	CU_ASSERT_FALSE(nat_ports_take(three, 5, 0, 7, &slot, &port));
+	CU_ASSERT_FALSE(nat_ports_take(three, 5, 0, &slot, &port));
 	nat_ports_give(three, 5, 0, slot_a, port_a);
-	CU_ASSERT(nat_ports_take(three, 5, 0, 7, &slot, &port));
+	CU_ASSERT(nat_ports_take(three, 5, 0, &slot, &port));
 	CU_ASSERT_EQUAL(slot, slot_a);
 	nat_ports_give(three, 5, 0, slot, port);
 	nat_ports_give(three, 5, 3, slot_b, 20 << 8 | 5);
@@ -242,7 +249,7 @@ static void rotation_begins_where_told(void)
 		CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, start, &np), 0);
 		struct nat_view *view = configure(np, 1, &source, 1);
 
-		CU_ASSERT_FATAL(nat_ports_take(view, 7, 0, 1, &s, &port));
+		CU_ASSERT_FATAL(nat_ports_take(view, 7, 0, &s, &port));
 		CU_ASSERT_EQUAL(port >> 8, 100 + start % 20);
 		nat_view_destroy(np, view);
 		nat_ports_destroy(np);
@@ -257,7 +264,7 @@ static void nothing_configured_is_exhausted(void)
 	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
 	struct nat_view *view = configure(np, 0, NULL, 0);
 
-	CU_ASSERT_FALSE(nat_ports_take(view, 0, 0, 1, &s, &port));
+	CU_ASSERT_FALSE(nat_ports_take(view, 0, 0, &s, &port));
 	CU_ASSERT_PTR_NULL(nat_ports_set(view, 0, 0, 0));
 	nat_view_destroy(np, view);
 	nat_ports_destroy(np);
@@ -282,14 +289,14 @@ static void running_out_of_memory_changes_nothing(void)
 	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&memory, -1, 0, &np), 0);
 	struct nat_view *first = configure(np, 1, sources, 1);
 
-	CU_ASSERT(nat_ports_take(first, 1, 0, 0, &s, &port));
+	CU_ASSERT(nat_ports_take(first, 1, 0, &s, &port));
 	for (int n = 0; n < 100 && rc != 0; n++) {
 		scarce.left = n;
 		rc = nat_ports_configure(np, used, 4, sources, 3, &view);
 		CU_ASSERT(rc == 0 || (rc == -ENOMEM && view == NULL));
-		CU_ASSERT_FALSE(nat_ports_take(first, 1, 0, 0, &s, &port_again));
+		CU_ASSERT_FALSE(nat_ports_take(first, 1, 0, &s, &port_again));
 		nat_ports_give(first, 1, 0, s, port);
-		CU_ASSERT(nat_ports_take(first, 1, 0, 0, &s, &port));
+		CU_ASSERT(nat_ports_take(first, 1, 0, &s, &port));
 	}
 	CU_ASSERT_EQUAL(rc, 0);
 	CU_ASSERT_EQUAL(nat_ports_taken(view), 1);
