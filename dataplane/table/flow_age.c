@@ -6,11 +6,6 @@
 #include "dataplane/table/flow_private.h"
 #include "dataplane/table/flow_table.h"
 
-/* struct flow's `list`: a wheel slot, or a queue by its state. */
-#define LIST_QUEUE 128u
-
-static_assert(FLOW_WHEEL_SLOTS <= LIST_QUEUE, "wheel slots and queues share a number space");
-
 const struct flow_timeouts flow_timeouts_default = {
 	.ms = {
 		[FLOW_SYN] = 10000,
@@ -22,41 +17,10 @@ const struct flow_timeouts flow_timeouts_default = {
 	},
 };
 
-/* ---- queues and the wheel ---- */
-
-static uint16_t *list_head(struct flow_partition *p, uint8_t list)
-{
-	return list < LIST_QUEUE ? &p->wheel[list] : &p->queue[list - LIST_QUEUE].head;
-}
-
-void flow_list_unlink(struct flow_partition *p, struct flow *f)
-{
-	if (f->prev != FLOW_NIL)
-		flow_at(p, f->prev)->next = f->next;
-	else
-		*list_head(p, f->list) = f->next;
-	if (f->next != FLOW_NIL)
-		flow_at(p, f->next)->prev = f->prev;
-	else if (f->list >= LIST_QUEUE)
-		p->queue[f->list - LIST_QUEUE].tail = f->prev;
-}
-
-static void queue_append(struct flow_partition *p, struct flow *f, uint16_t record)
-{
-	struct flow_list *q = &p->queue[f->state];
-
-	f->list = (uint8_t)(LIST_QUEUE + f->state);
-	f->next = FLOW_NIL;
-	f->prev = q->tail;
-	if (q->tail != FLOW_NIL)
-		flow_at(p, q->tail)->next = record;
-	else
-		q->head = record;
-	q->tail = record;
-}
+/* ---- the wheel ---- */
 
 /* Into the slot that fires at the flow's deadline or next after it, or in the last one there is. */
-static void wheel_hang(struct flow_partition *p, struct flow *f, uint16_t record)
+void flow_wheel_hang(struct flow_partition *p, struct flow *f, uint16_t record)
 {
 	uint32_t deadline = f->last_seen_ms + p->timeouts.ms[f->state];
 	int32_t ahead = (int32_t)(deadline - p->wheel_ms);
@@ -77,20 +41,12 @@ static void wheel_hang(struct flow_partition *p, struct flow *f, uint16_t record
 	*head = record;
 }
 
-void flow_list_add(struct flow_partition *p, struct flow *f, uint16_t record)
-{
-	if (flow_state_transient(f->state))
-		queue_append(p, f, record);
-	else
-		wheel_hang(p, f, record);
-}
-
 void flow_touch_slow(struct flow_partition *part, struct flow *f, uint32_t now_ms)
 {
 	f->last_seen_ms = now_ms;
 	if (flow_state_transient(f->state)) {
 		flow_list_unlink(part, f);
-		queue_append(part, f, flow_index(part, f));
+		flow_queue_append(part, f, flow_index(part, f));
 	}
 }
 
@@ -157,7 +113,7 @@ static uint32_t age_wheel(struct flow_partition *p, uint32_t now_ms, uint32_t bu
 		} else {
 			/* Due after now, so in a later slot than this. */
 			flow_list_unlink(p, f);
-			wheel_hang(p, f, record);
+			flow_wheel_hang(p, f, record);
 		}
 	}
 	return seen;

@@ -200,7 +200,8 @@ static void count_set(struct flow_partition *p, uint32_t count)
 	__atomic_store_n(&p->count, count, __ATOMIC_RELAXED);
 }
 
-void flow_remove(struct flow_partition *part, struct flow *f)
+/* All but the record itself, which still says what the flow was. */
+static __rte_always_inline void flow_end(struct flow_partition *part, struct flow *f)
 {
 	uint16_t record = flow_index(part, f);
 
@@ -213,52 +214,59 @@ void flow_remove(struct flow_partition *part, struct flow *f)
 	flow_list_unlink(part, f);
 	if (part->journal && !flow_state_transient(f->state))
 		flow_journal_clear(part, f);
+	count_set(part, part->count - 1);
+}
+
+/* Of a flow that has ended, or never began. */
+static void record_free(struct flow_partition *p, struct flow *f)
+{
 	identity_begin(f);
 	f->state = FLOW_FREE;
 	identity_end(f);
-	f->next = part->free;
-	part->free = record;
-	count_set(part, part->count - 1);
+	f->next = p->free;
+	p->free = flow_index(p, f);
+}
+
+void flow_remove(struct flow_partition *part, struct flow *f)
+{
+	flow_end(part, f);
+	record_free(part, f);
 }
 
 /* Whose oldest flow is missed least comes first. */
 static const uint8_t evict_order[] = { FLOW_CLOSED, FLOW_SYN, FLOW_UDP_NEW };
 
-/* Make room. False: no flow may be evicted. */
-static bool evict_transient(struct flow_partition *p)
+/* The oldest flow of those that may be evicted, or FLOW_NIL: there is none. */
+static __rte_always_inline uint16_t evict_next(const struct flow_partition *p)
 {
-	for (uint32_t i = 0; i < RTE_DIM(evict_order); i++) {
-		uint16_t head = p->queue[evict_order[i]].head;
-
-		if (head != FLOW_NIL) {
-			p->evicted++;
-			flow_remove(p, flow_at(p, head));
-			return true;
-		}
-	}
-	return false;
+	for (uint32_t i = 0; i < RTE_DIM(evict_order); i++)
+		if (p->queue[evict_order[i]].head != FLOW_NIL)
+			return p->queue[evict_order[i]].head;
+	return FLOW_NIL;
 }
 
-static struct flow *record_take(struct flow_partition *p)
+static __rte_always_inline struct flow *record_take(struct flow_partition *p)
 {
-	if (p->free == FLOW_NIL && p->fresh == p->capacity && !evict_transient(p))
-		return NULL;
-	if (p->free != FLOW_NIL) {
-		struct flow *f = flow_at(p, p->free);
+	struct flow *f;
 
+	if (p->free != FLOW_NIL) {
+		f = flow_at(p, p->free);
 		p->free = f->next;
 		return f;
 	}
-	struct flow *f = flow_at(p, p->fresh);
+	if (p->fresh != p->capacity) {
+		f = flow_at(p, p->fresh);
+		__atomic_store_n(&p->fresh, p->fresh + 1, __ATOMIC_RELEASE);
+		return f;
+	}
+	uint16_t victim = evict_next(p);
 
-	__atomic_store_n(&p->fresh, p->fresh + 1, __ATOMIC_RELEASE);
+	if (victim == FLOW_NIL)
+		return NULL;
+	f = flow_at(p, victim);
+	p->evicted++;
+	flow_end(p, f);
 	return f;
-}
-
-static void record_put_back(struct flow_partition *p, struct flow *f)
-{
-	f->next = p->free;
-	p->free = flow_index(p, f);
 }
 
 /* The record that the next insert will take, or FLOW_NIL: none. */
@@ -270,10 +278,7 @@ static uint16_t record_next(const struct flow_partition *p, bool *ret_evicts)
 	if (p->fresh != p->capacity)
 		return (uint16_t)p->fresh;
 	*ret_evicts = true;
-	for (uint32_t i = 0; i < RTE_DIM(evict_order); i++)
-		if (p->queue[evict_order[i]].head != FLOW_NIL)
-			return p->queue[evict_order[i]].head;
-	return FLOW_NIL;
+	return evict_next(p);
 }
 
 static void record_prefetch(const struct flow_partition *p, uint16_t record)
@@ -354,12 +359,12 @@ static __rte_always_inline struct flow *insert(struct flow_partition *part,
 	uint16_t record = flow_index(part, f);
 
 	if (unlikely(!index_add(part, flow->hash, FLOW_SIDE_CLIENT, record))) {
-		record_put_back(part, f);
+		record_free(part, f);
 		return NULL;
 	}
 	if (nat && unlikely(!index_add(part, other, FLOW_SIDE_BACKEND, record))) {
 		index_remove(part, flow->hash, FLOW_SIDE_CLIENT, record);
-		record_put_back(part, f);
+		record_free(part, f);
 		return NULL;
 	}
 	if (part->count == 0)
