@@ -9,7 +9,7 @@
  * found through an index of cache lines with 15 entries each: 16-bit tags, 16-bit record numbers. An
  * entry is in one of two lines that its hash chooses; nat has two entries per record, client side and
  * backend side. Lines are planned for 8 entries, so a flow costs in all about
- *     dsr 72 bytes (IPv4), 136 bytes (IPv6);    nat 80 bytes (IPv4), 144 bytes (IPv6);
+ *     dsr 73 bytes (IPv4), 137 bytes (IPv6);    nat 82 bytes (IPv4), 146 bytes (IPv6);
  * flow_table_bytes() says it exactly. Untouched records are never written, so they cost no page.
  *
  * Packets in a burst: pass 1 flow_prefetch() for all, pass 2 flow_prefetch_record() for all, pass 3

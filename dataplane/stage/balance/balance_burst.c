@@ -38,7 +38,7 @@ struct placing {
 	struct buckets opened; /* of flows that were opened for this burst */
 	struct pending pending[STAGE_BURST];
 	uint16_t line_count;
-	const void *line[STAGE_BURST]; /* to be asked for */
+	const void *line[2 * STAGE_BURST]; /* to be asked for */
 };
 
 static inline void bucket_add(struct buckets *b, uint8_t bucket)
@@ -471,9 +471,6 @@ static __rte_always_inline void prepare(
 {
 	uint32_t left[] = { all->granted[0], all->granted[1] };
 
-	for (uint16_t i = 0; i < all->count; i++)
-		prefetch_more(w, all, packet_of(all->pkts[all->pending[i].index]), nat);
-	lines_prefetch(all);
 	if (!nat)
 		return;
 	for (uint16_t i = 0; i < all->count; i++) {
@@ -508,7 +505,7 @@ static __rte_always_inline uint16_t balance_body(
 			continue;
 		all.pending[all.count].index = i;
 		all.pending[all.count++].chosen = false;
-		flow_insert_prefetch(work_partition(w, p));
+		prefetch_more(w, &all, p, nat);
 		if (nat && w->settings->maglev)
 			line_add(&all,
 				nat_ports_next_set(w->settings->nat, p->bucket,

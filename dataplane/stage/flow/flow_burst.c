@@ -106,8 +106,10 @@ static __rte_always_inline uint16_t flow_body(
 		} else if (reply) {
 			stage_drop(w->core, pkts[i], WEIR_DROP_NO_FLOW);
 			continue;
-		} else if (w->settings->maglev) {
-			maglev_prefetch(w->settings->maglev, p->hash);
+		} else {
+			flow_insert_prefetch(work_partition(w, p));
+			if (w->settings->maglev)
+				maglev_prefetch(w->settings->maglev, p->hash);
 		}
 		pkts[left++] = pkts[i];
 	}
