@@ -464,7 +464,8 @@ static __rte_always_inline void prefetch_more(
 
 /*
  * An insert touches a dozen cache lines, each of which is found through another. So it is done in
- * passes over all packets that have to be placed, which ask for what the next pass needs.
+ * passes over all packets that have to be placed, which ask for what the next pass needs: the flow stage for
+ * the record, balance_body() for what ending its flow will touch, this for the new flow's other index line.
  */
 static __rte_always_inline void prepare(
 	const struct work *w, struct placing *all, const bool nat, const bool ipv6)
