@@ -22,14 +22,14 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 8u
+#define WEIR_TELEMETRY_VERSION 9u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_MAX_PORTS	       16
 #define WEIR_MAX_SERVICES      1024
 #define WEIR_NAME_SIZE	       64 /* with the final NUL */
 #define WEIR_DEVICE_SIZE       64
-#define WEIR_STEERING_WHY_SIZE 160
+#define WEIR_STEERING_WHY_SIZE 512
 
 #define WEIR_MAX_POLICIES_PER_SERVICE 8
 #define WEIR_POLICY_REASONS	      16 /* counted one by one; the last one is all others */
@@ -95,6 +95,8 @@ struct weir_service_cell {
 	uint64_t offered;
 	uint64_t spilled; /* new flows that went elsewhere than the table says */
 	uint64_t closed_idle; /* idle flows closed as directives said */
+	/* Of packets_received, whole datagrams, by the port they came by: [0] from clients, [1] from backends. */
+	uint64_t arrived[WEIR_MAX_PORTS][2];
 	uint64_t dropped[WEIR_DROP_COUNT];
 	struct weir_histogram residence; /* receive to transmit, every packet transmitted */
 };
@@ -394,7 +396,7 @@ struct weir_telemetry {
 static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
-static_assert(sizeof(struct weir_port_entry) == 368, "port entry layout");
+static_assert(sizeof(struct weir_port_entry) == 720, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
 static_assert(sizeof(struct weir_policy_entry) == 592, "policy entry layout");

@@ -171,8 +171,10 @@ typedef void (*fastpath_memory_fn)(
 void fastpath_memory_each(const struct fastpath *fp, fastpath_memory_fn see, void *ctx);
 
 /*
- * Steering by devices: the rules that would help (steering_plan.h), and how a service's packets have arrived since
- * the start: [0] at core 0, [1] at their worker's core. No such service: zeros.
+ * Steering by devices: the rules that would help (steering_plan.h), and how a service's whole datagrams have arrived
+ * by each port since the start: [0] at core 0, [1] at their worker's core. No such service: zeros.
+ *
+ * ret_arrivals  [WEIR_MAX_PORTS]; by index of the port
  */
 uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
 	struct steering_rule *ret_rules, char *ret_why, size_t why_size);

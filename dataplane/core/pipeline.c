@@ -195,7 +195,7 @@ static void own_burst(const struct fastpath *fp, struct core *c, const struct ge
 	parse_stage_own(&c->stage, pkts, n);
 	lap(laps, WEIR_STAGE_PARSE, n, pkts, n);
 	left = service_stage_own(
-		&c->stage, g->table, &fp->seed, g->service, c->index, pkts, n, &strays);
+		&c->stage, g->table, &fp->seed, g->service, c->index, port, pkts, n, &strays);
 	lap(laps, WEIR_STAGE_SERVICE, n, pkts, left);
 	if (unlikely(strays.count != 0))
 		strays_send(c, port, &strays);

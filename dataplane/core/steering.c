@@ -6,6 +6,7 @@
 #include "dataplane/core/steering_plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
 	struct steering_rule *ret_rules, char *ret_why, size_t why_size)
@@ -32,13 +33,13 @@ void fastpath_arrivals(
 {
 	const struct service *s = fastpath_service(fp, service);
 
-	*ret_arrivals = (struct arrivals){ 0 };
+	memset(ret_arrivals, 0, WEIR_MAX_PORTS * sizeof(*ret_arrivals));
 	for (uint32_t i = 0; s && i < fp->core_count; i++) {
 		const struct weir_service_cell *cell = s->cells.cell[i];
-		uint64_t replies = cell ? cell_read(&cell->packets_from_backends) : 0;
-		uint64_t all = cell ? cell_read(&cell->packets_received) : 0;
 
-		ret_arrivals->clients[i != 0] += all > replies ? all - replies : 0;
-		ret_arrivals->replies[i != 0] += replies;
+		for (uint32_t port = 0; cell && port < WEIR_MAX_PORTS; port++) {
+			ret_arrivals[port].clients[i != 0] += cell_read(&cell->arrived[port][0]);
+			ret_arrivals[port].replies[i != 0] += cell_read(&cell->arrived[port][1]);
+		}
 	}
 }

@@ -2,49 +2,52 @@
 
 #include "dataplane/core/steering_trust.h"
 
-#include <stdio.h>
+#include <string.h>
 
-void steering_trust_begin(struct steering_trust *t, const struct arrivals *now)
+void steering_trial_expect(struct steering_trial *t, bool replies)
+{
+	t->open[replies] = true;
+}
+
+void steering_trial_begin(struct steering_trial *t, const struct arrivals *now)
 {
 	t->since = *now;
 }
 
-void steering_trust_expect(struct steering_trust *t, bool replies)
+static bool direction_look(bool *open, const uint64_t *since, const uint64_t *now)
 {
-	t->expected[replies] = true;
+	bool arrived = now[1] > since[1];
+	bool failed = *open && !arrived && now[0] >= since[0] + STEERING_PROOF;
+
+	*open = *open && !arrived && !failed;
+	return failed;
 }
 
-bool steering_trusts(const struct steering_trust *t, bool replies)
+bool steering_trial_look(struct steering_trial *t, const struct arrivals *now, bool ret_failed[2])
 {
-	return !t->failed[replies];
+	ret_failed[0] = direction_look(&t->open[0], t->since.clients, now->clients);
+	ret_failed[1] = direction_look(&t->open[1], t->since.replies, now->replies);
+	return ret_failed[0] || ret_failed[1];
 }
 
-static bool direction_look(
-	struct steering_trust *t, bool replies, const uint64_t *since, const uint64_t *now)
+void steering_refute(struct steering_refuted *r, const struct steering_rule *rule)
 {
-	if (!t->expected[replies] || t->failed[replies] || t->proved[replies])
-		return false;
-	if (now[1] > since[1])
-		t->proved[replies] = true;
-	else if (now[0] >= since[0] + STEERING_PROOF)
-		t->failed[replies] = true;
-	return t->failed[replies];
+	if (!steering_is_refuted(r, rule))
+		r->rule[r->count++ % STEERING_RULES_MAX] = *rule;
 }
 
-bool steering_trust_look(
-	struct steering_trust *t, const struct arrivals *now, char *ret_text, size_t text_size)
+static bool rules_alike(const struct steering_rule *a, const struct steering_rule *b)
 {
-	bool clients = direction_look(t, false, t->since.clients, now->clients);
-	bool replies = direction_look(t, true, t->since.replies, now->replies);
+	return a->replies == b->replies && a->protocol == b->protocol &&
+		a->prefix_length == b->prefix_length &&
+		memcmp(a->address, b->address, sizeof(a->address)) == 0 &&
+		(a->replies || (a->port == b->port && a->port_mask == b->port_mask));
+}
 
-	if (!clients && !replies)
-		return false;
-	snprintf(ret_text, text_size,
-		"the device was told to send %s to the core of its worker, and %u in a row came to the "
-		"dispatcher: they are dispatched from now on, which costs a hand-over and nothing else",
-		clients && replies ? "its packets and their replies" :
-			clients	   ? "its clients' packets" :
-				     "its backends' replies",
-		STEERING_PROOF);
-	return true;
+bool steering_is_refuted(const struct steering_refuted *r, const struct steering_rule *rule)
+{
+	for (uint32_t i = 0; i < r->count && i < STEERING_RULES_MAX; i++)
+		if (rules_alike(&r->rule[i], rule))
+			return true;
+	return false;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Does a device do with a service's packets what it was told? Judged by where they arrive, per direction. Pure.
+ * Does a device do with services' packets what it was told? Judged by where they arrive, for each service and
+ * direction. What was found out is remembered as long as the device is open. Pure; main thread.
  */
 
 #ifndef WEIR_CORE_STEERING_TRUST_H
 #define WEIR_CORE_STEERING_TRUST_H
 
 #include "dataplane/core/fastpath.h"
+#include "dataplane/port/steering.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,21 +17,30 @@
 #define STEERING_PROOF \
 	64u /* packets that all have to come to the dispatcher before a rule is given up */
 
-struct steering_trust {
-	struct arrivals since; /* what had arrived when judging began */
-	bool expected[2]; /* there is a rule: [0] clients, [1] replies */
-	bool proved[2]; /* some arrived as they should */
-	bool failed[2];
+/* Of one service at one device, since its rules were set. Zeroed: nothing is judged. */
+struct steering_trial {
+	struct arrivals since; /* what had arrived when it began */
+	bool open[2]; /* rules are set, and nothing is known yet: [0] clients, [1] replies */
 };
 
-/* There is a rule. t is zeroed at first. */
-void steering_trust_expect(struct steering_trust *t, bool replies);
-/* The rules are set, and what was under way before has arrived. */
-void steering_trust_begin(struct steering_trust *t, const struct arrivals *now);
-/* Should its rules of this direction be set? */
-bool steering_trusts(const struct steering_trust *t, bool replies);
-/* True when trust was lost with this look: then ret_text says it. */
-bool steering_trust_look(
-	struct steering_trust *t, const struct arrivals *now, char *ret_text, size_t text_size);
+/* The rules of this direction are set, all that there have to be. */
+void steering_trial_expect(struct steering_trial *t, bool replies);
+/* What was under way before the rules has arrived. */
+void steering_trial_begin(struct steering_trial *t, const struct arrivals *now);
+/* True when trust was lost with this look: then ret_failed says in which direction. */
+bool steering_trial_look(struct steering_trial *t, const struct arrivals *now, bool ret_failed[2]);
+
+/* Rules that one device takes and does not follow. Zeroed: none. */
+struct steering_refuted {
+	uint32_t count; /* goes on counting; the oldest make room */
+	struct steering_rule rule[STEERING_RULES_MAX];
+};
+
+void steering_refute(struct steering_refuted *r, const struct steering_rule *rule);
+/*
+ * Would it be the same again? Of clients' rules that is the same address, protocol and port; of replies' the same
+ * address and protocol, as ranges of ports change with every service that comes or goes.
+ */
+bool steering_is_refuted(const struct steering_refuted *r, const struct steering_rule *rule);
 
 #endif

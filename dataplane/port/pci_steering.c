@@ -158,22 +158,25 @@ static bool rule_create(struct pci_steering *s, uint16_t device, const struct st
 }
 
 uint32_t pci_steering_set(struct pci_steering **steering, uint16_t device,
-	const struct steering_rule *rules, uint32_t count, char *ret_why, size_t why_size)
+	const struct steering_rule *rules, uint32_t count, bool *in_force, char *ret_why,
+	size_t why_size)
 {
 	struct pci_steering *s = *steering;
-	uint32_t services = 0;
+	uint32_t services = 0, wanted = 0, refused = 0;
+	char first[80] = "";
 
 	ret_why[0] = '\0';
 	if (!s)
 		s = *steering = calloc(1, sizeof(*s));
 	if (!s) {
 		snprintf(ret_why, why_size, "out of memory for flow rules");
+		memset(in_force, 0, count * sizeof(*in_force));
 		return 0;
 	}
 	for (uint32_t i = 0; i < s->count; i++)
 		s->held[i].wanted = false;
 	for (uint32_t i = 0; i < count; i++) {
-		struct held *held = held_find(s, &rules[i]);
+		struct held *held = in_force[i] ? held_find(s, &rules[i]) : NULL;
 
 		if (held)
 			held->wanted = true;
@@ -181,13 +184,19 @@ uint32_t pci_steering_set(struct pci_steering **steering, uint16_t device,
 	unwanted_remove(s, device);
 	for (uint32_t i = 0; i < count; i++) {
 		struct rte_flow_error error = { .message = NULL };
-		bool has = held_find(s, &rules[i]) || rule_create(s, device, &rules[i], &error);
 
-		services += has && !rules[i].replies;
-		if (!has && !ret_why[0])
-			snprintf(ret_why, why_size, "the device refuses the rule for %s (%.60s)",
+		if (!in_force[i])
+			continue;
+		wanted++;
+		in_force[i] = held_find(s, &rules[i]) || rule_create(s, device, &rules[i], &error);
+		services += in_force[i] && !rules[i].replies;
+		if (!in_force[i] && refused++ == 0)
+			snprintf(first, sizeof(first), "%s: %.60s",
 				rules[i].replies ? "replies" : "clients", reason_of(&error));
 	}
+	if (refused)
+		snprintf(ret_why, why_size, "the device refuses %u of %u rules (%s)", refused,
+			wanted, first);
 	return services;
 }
 

@@ -39,6 +39,7 @@ struct port_queue {
 struct port {
 	uint8_t index; /* of the telemetry entry, and what packets carry; < WEIR_MAX_PORTS */
 	uint8_t kind; /* enum weir_port_kind */
+	uint32_t serial; /* no other port of this process has or had it; from 1 */
 	/*
 	 * The peer may be a veth end that left its TCP or UDP checksum to hardware which is not
 	 * there: a checksum field that equals the bare sum of the pseudo header is completed.

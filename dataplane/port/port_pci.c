@@ -114,23 +114,18 @@ static int device_probe(struct open_port *p, char *err, size_t err_size)
 }
 
 static void pci_steer(struct open_port *p, const struct steering_rule *rules, uint32_t count,
-	uint32_t services, const char *why)
+	bool *in_force, uint32_t services, const char *why)
 {
 	struct pci *x = p->state;
-	char refused[WEIR_STEERING_WHY_SIZE] = "";
-	uint32_t steered;
+	char share[64] = "", refused[128];
+	uint32_t steered = pci_steering_set(
+		&x->steering, x->device, rules, count, in_force, refused, sizeof(refused));
 
-	if (p->port.rx_queue_count == 1)
-		return;
-	steered = pci_steering_set(&x->steering, x->device, rules, count, refused, sizeof(refused));
 	p->steering = steered != 0;
-	if (refused[0])
-		why = refused;
-	if (steered == services || !why[0])
-		snprintf(p->steering_why, sizeof(p->steering_why), "%s", why);
-	else
-		snprintf(p->steering_why, sizeof(p->steering_why), "%u of %u services; %s", steered,
-			services, why);
+	if (steered != services && (refused[0] || why[0]))
+		snprintf(share, sizeof(share), "%u of %u services; ", steered, services);
+	snprintf(p->steering_why, sizeof(p->steering_why), "%s%s%s%s", share, refused,
+		refused[0] && why[0] ? "; " : "", why);
 }
 
 static int device_start(

@@ -32,11 +32,11 @@ struct port_driver {
 	/* A lost port that still holds its device: no core uses it any more, let go. NULL: none does. */
 	void (*release)(struct open_port *p);
 	/*
-	 * Have these rules, of so many services that there are; say in p->steering_why what is not by the device. NULL:
-	 * it can't.
+	 * Have those of these rules that in_force says, of so many services that there are, and say there which of
+	 * them it has; and in p->steering_why what is not by the device. NULL: it can't.
 	 */
 	void (*steer)(struct open_port *p, const struct steering_rule *rules, uint32_t count,
-		uint32_t services, const char *why);
+		bool *in_force, uint32_t services, const char *why);
 	/* The port has p->name now and had another before; NULL: nothing depends on it. */
 	void (*renamed)(struct open_port *p, const struct port_registry_params *params);
 };

@@ -23,6 +23,7 @@ struct port_registry {
 	struct port_registry_params params;
 	struct open_port *port[WEIR_MAX_PORTS]; /* owned; by telemetry index */
 	uint64_t next_poll_ns;
+	uint32_t opened; /* ports so far */
 	bool swept;
 };
 
@@ -182,6 +183,7 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 	p->driver = drivers[c->kind];
 	p->port.index = index;
 	p->port.kind = c->kind;
+	p->port.serial = ++r->opened;
 	p->port.node = -1;
 	p->fresh = true;
 	memcpy(p->name, c->name, sizeof(p->name));
@@ -284,17 +286,17 @@ void port_registry_rollback(struct port_registry *r)
 	}
 }
 
-void port_registry_steer(struct port_registry *r, const struct steering_rule *rules, uint32_t count,
-	uint32_t services, const char *why)
+void port_registry_steer(struct port_registry *r, uint8_t port, const struct steering_rule *rules,
+	uint32_t count, bool *in_force, uint32_t services, const char *why)
 {
-	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
-		struct open_port *p = r->port[i];
+	struct open_port *p = r->port[port];
 
-		if (!p || p->lost || !p->driver->steer)
-			continue;
-		p->driver->steer(p, rules, count, services, why);
-		entry_write(r, p);
+	if (!p || p->lost || !p->driver->steer || p->port.rx_queue_count == 1) {
+		memset(in_force, 0, count * sizeof(*in_force));
+		return;
 	}
+	p->driver->steer(p, rules, count, in_force, services, why);
+	entry_write(r, p);
 }
 
 void port_registry_poll(struct port_registry *r, uint64_t now_ns)

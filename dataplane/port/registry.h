@@ -73,14 +73,16 @@ void port_registry_memory_each(const struct port_registry *r,
 	void *ctx);
 
 /*
- * Have devices steer packets to their cores' queues, as far as they can; where they cannot, nothing changes.
+ * Have a port's device steer packets to their cores' queues, as far as it can; where it cannot, nothing changes.
  *
- * rules     from steering_plan(), without those that were found not to work
+ * port      its index
+ * rules     from steering_plan()
+ * in_force  [count]; which of them are wanted, and when this returns, which of them the device has taken
  * services  that the configuration has
- * why       what the plan leaves to the dispatcher, for people; "" when nothing
+ * why       what is left to the dispatcher, for people; "" when nothing
  */
-void port_registry_steer(struct port_registry *r, const struct steering_rule *rules, uint32_t count,
-	uint32_t services, const char *why);
+void port_registry_steer(struct port_registry *r, uint8_t port, const struct steering_rule *rules,
+	uint32_t count, bool *in_force, uint32_t services, const char *why);
 
 /* Follow links: call it every 10 ms or so. Never blocks. */
 void port_registry_poll(struct port_registry *r, uint64_t now_ns);

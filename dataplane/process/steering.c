@@ -15,6 +15,15 @@
 
 #define LOOK_NS UINT64_C(100000000)
 
+/* A port with several queues, as long as it is open. */
+struct device {
+	uint32_t serial; /* of the port */
+	bool told[2]; /* that it does not follow rules of this direction */
+	struct steering_refuted refuted;
+	bool in_force[STEERING_RULES_MAX]; /* by index of the rule */
+	struct steering_trial *trial; /* owned; of each service of the configuration */
+};
+
 struct steering {
 	uint64_t next_look_ns;
 	bool judging; /* since the first look */
@@ -22,96 +31,228 @@ struct steering {
 	uint32_t rule_count;
 	struct steering_rule rules[STEERING_RULES_MAX]; /* as planned */
 	char why[WEIR_STEERING_WHY_SIZE];
-	struct steering_trust trust[]; /* of each service of the configuration */
+	struct device *device[WEIR_MAX_PORTS]; /* owned; by index of the port */
 };
 
-static void rules_hand_out(struct process *p, const struct steering *s)
+static void device_free(struct device *d)
 {
-	struct steering_rule *rules = calloc(STEERING_RULES_MAX, sizeof(*rules));
-	char why[WEIR_STEERING_WHY_SIZE];
-	uint32_t count = 0;
+	if (d)
+		free(d->trial);
+	free(d);
+}
 
-	if (!rules)
-		return;
-	snprintf(why, sizeof(why), "%s", s->why);
-	for (uint32_t i = 0; i < s->rule_count; i++) {
-		const struct steering_trust *t = &s->trust[s->rules[i].service];
+/* What is known of a port ends with it. */
+static void devices_sort_out(const struct process *p, struct steering *s)
+{
+	struct device *kept[WEIR_MAX_PORTS] = { NULL };
 
-		if (steering_trusts(t, s->rules[i].replies))
-			rules[count++] = s->rules[i];
-		else if (!why[0])
-			snprintf(why, sizeof(why),
-				"the device takes the rules and does not follow them: %s still "
-				"came to the dispatcher",
-				s->rules[i].replies ? "replies" : "clients' packets");
+	for (uint32_t i = 0; i < p->port_count; i++) {
+		const struct port *port = p->port[i];
+		struct device *d;
+
+		if (!port || port->kind != WEIR_PORT_PCI || port->rx_queue_count == 1)
+			continue;
+		d = s->device[port->index];
+		if (d && d->serial == port->serial) {
+			s->device[port->index] = NULL;
+		} else {
+			d = calloc(1, sizeof(*d));
+			if (!d)
+				continue; /* as before: packets reach their workers all the same */
+			d->serial = port->serial;
+		}
+		kept[port->index] = d;
 	}
-	port_registry_steer(p->ports, rules, count, s->service_count, why);
-	free(rules);
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
+		device_free(s->device[i]);
+	memcpy(s->device, kept, sizeof(kept));
+}
+
+/* Services of which one rule in this direction is refuted; each has its rules in a row. */
+static uint32_t refuted_count(const struct steering *s, const struct device *d, bool replies)
+{
+	uint32_t last = UINT32_MAX, count = 0;
+
+	for (uint32_t i = 0; i < s->rule_count; i++) {
+		const struct steering_rule *r = &s->rules[i];
+
+		if (r->replies != replies || r->service == last ||
+			!steering_is_refuted(&d->refuted, r))
+			continue;
+		last = r->service;
+		count++;
+	}
+	return count;
+}
+
+/* What goes over the dispatcher at this port, and why. */
+static void why_make(
+	const struct steering *s, const struct device *d, char *ret_why, size_t why_size)
+{
+	uint32_t clients = refuted_count(s, d, false), replies = refuted_count(s, d, true);
+	size_t used = 0;
+
+	ret_why[0] = '\0';
+	if (clients || replies) {
+		snprintf(ret_why, why_size,
+			"the device takes rules and does not follow them: clients' packets of %u "
+			"services and replies of %u still came to the dispatcher%s",
+			clients, replies, s->why[0] ? "; " : "");
+		used = strlen(ret_why);
+	}
+	snprintf(ret_why + used, why_size - used, "%s", s->why);
+}
+
+static void rules_hand_out(struct process *p, const struct steering *s, uint8_t port)
+{
+	struct device *d = s->device[port];
+	char why[WEIR_STEERING_WHY_SIZE];
+
+	for (uint32_t i = 0; i < s->rule_count; i++)
+		d->in_force[i] = !steering_is_refuted(&d->refuted, &s->rules[i]);
+	why_make(s, d, why, sizeof(why));
+	port_registry_steer(
+		p->ports, port, s->rules, s->rule_count, d->in_force, s->service_count, why);
+}
+
+/* A service is judged in a direction in which the device has all rules of it: no other packet may come elsewhere. */
+static void trials_expect(const struct steering *s, struct device *d)
+{
+	for (uint32_t i = 0, end = 0; i < s->rule_count; i = end) {
+		const struct steering_rule *r = &s->rules[i];
+		bool all = true;
+
+		for (end = i; end < s->rule_count && s->rules[end].service == r->service &&
+			s->rules[end].replies == r->replies;
+			end++)
+			all &= d->in_force[end];
+		if (all)
+			steering_trial_expect(&d->trial[r->service], r->replies);
+	}
 }
 
 void steering_set(struct process *p)
 {
+	struct steering *s = p->steering;
 	struct weir_config_view view;
-	struct steering *s;
 
 	if (p->arguments.replay || p->cores.count == 1 || !p->config)
 		return;
-	weir_config_view(p->config, &view);
-	s = calloc(1, sizeof(*s) + view.header->service_count * sizeof(s->trust[0]));
+	if (!s)
+		s = p->steering = calloc(1, sizeof(*s));
 	if (!s)
 		return; /* as before: packets reach their workers all the same */
+	weir_config_view(p->config, &view);
 	s->service_count = view.header->service_count;
 	s->rule_count =
 		fastpath_steering_plan(p->fastpath, &view, s->rules, s->why, sizeof(s->why));
-	for (uint32_t i = 0; i < s->rule_count; i++)
-		steering_trust_expect(&s->trust[s->rules[i].service], s->rules[i].replies);
-	free(p->steering);
-	p->steering = s;
-	rules_hand_out(p, s);
+	devices_sort_out(p, s);
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		struct device *d = s->device[i];
+
+		if (!d)
+			continue;
+		free(d->trial);
+		d->trial = calloc(s->service_count + 1, sizeof(*d->trial));
+		rules_hand_out(p, s, i);
+		if (d->trial)
+			trials_expect(s, d);
+	}
+	s->judging = false;
 	s->next_look_ns = process_now_ns() + LOOK_NS;
 }
 
-/* Where some ports do not steer, a packet that comes to the dispatcher says nothing about those that do. */
-static bool all_steer(const struct process *p)
+static bool is_on_trial(const struct device *d, uint32_t service)
 {
-	for (uint32_t i = 0; i < p->telemetry->port_count; i++)
-		if (p->telemetry->port[i].used && !p->telemetry->port[i].steering)
-			return false;
+	return d && d->trial && (d->trial[service].open[0] || d->trial[service].open[1]);
+}
+
+static bool anybody_on_trial(const struct steering *s, uint32_t service)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (is_on_trial(s->device[i], service))
+			return true;
+	return false;
+}
+
+static void refute(const struct steering *s, struct device *d, uint32_t service, bool replies)
+{
+	for (uint32_t i = 0; i < s->rule_count; i++)
+		if (s->rules[i].service == service && s->rules[i].replies == replies)
+			steering_refute(&d->refuted, &s->rules[i]);
+}
+
+/* Said once for each direction: a device that does not follow one rule rarely follows others, and `port show` counts. */
+static void failure_tell(
+	struct process *p, struct device *d, uint8_t port, const char *service, bool replies)
+{
+	char text[320];
+
+	if (d->told[replies])
+		return;
+	d->told[replies] = true;
+	snprintf(text, sizeof(text),
+		"the device was told to send %s of %s to the core of its worker, and %u in a row came to "
+		"the dispatcher: they are dispatched until the device is opened anew, which costs a "
+		"hand-over and nothing else; 'weirctl port show' counts services that join it",
+		replies ? "replies" : "clients' packets", service, STEERING_PROOF);
+	process_event(p, WEIR_EVENT_WARNING, p->telemetry->port[port].name, text);
+}
+
+/* Returns true when rules of the service were found not to be followed. */
+static bool service_look(struct process *p, const struct steering *s, uint8_t port,
+	uint32_t service, const char *name, const struct arrivals *now)
+{
+	struct device *d = s->device[port];
+	bool failed[2];
+
+	if (!is_on_trial(d, service))
+		return false;
+	if (!s->judging)
+		steering_trial_begin(&d->trial[service], now);
+	if (!steering_trial_look(&d->trial[service], now, failed))
+		return false;
+	for (int replies = 0; replies < 2; replies++) {
+		if (!failed[replies])
+			continue;
+		refute(s, d, service, replies);
+		failure_tell(p, d, port, name, replies);
+	}
 	return true;
 }
 
 void steering_tick(struct process *p, uint64_t now_ns)
 {
 	struct steering *s = p->steering;
+	bool changed[WEIR_MAX_PORTS] = { false };
+	struct arrivals now[WEIR_MAX_PORTS];
 	struct weir_config_view view;
-	bool changed = false;
 
 	if (!s || now_ns < s->next_look_ns)
 		return;
 	s->next_look_ns = now_ns + LOOK_NS;
-	if (!all_steer(p))
-		return;
 	weir_config_view(p->config, &view);
 	for (uint32_t i = 0; i < s->service_count; i++) {
 		const char *name = view.services[i].name;
-		struct arrivals now;
-		char text[256];
 
-		fastpath_arrivals(p->fastpath, name, &now);
-		if (!s->judging)
-			steering_trust_begin(&s->trust[i], &now);
-		if (!steering_trust_look(&s->trust[i], &now, text, sizeof(text)))
+		if (!anybody_on_trial(s, i))
 			continue;
-		process_event(p, WEIR_EVENT_WARNING, name, text);
-		changed = true;
+		fastpath_arrivals(p->fastpath, name, now);
+		for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++)
+			changed[port] |= service_look(p, s, port, i, name, &now[port]);
 	}
 	s->judging = true;
-	if (changed)
-		rules_hand_out(p, s);
+	for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++)
+		if (changed[port])
+			rules_hand_out(p, s, port);
 }
 
 void steering_end(struct process *p)
 {
-	free(p->steering);
+	struct steering *s = p->steering;
+
+	for (uint32_t i = 0; s && i < WEIR_MAX_PORTS; i++)
+		device_free(s->device[i]);
+	free(s);
 	p->steering = NULL;
 }

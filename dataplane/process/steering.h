@@ -5,8 +5,9 @@
  * they say. Main thread.
  *
  * A device may take a rule and not follow it, or send replies to another queue than the clients' packets. It is
- * believed only what is seen: the first packets of a service that ought to be steered, in each direction. When all
- * of them come to the dispatcher, its rules are taken back, an event says so, and `port show` gives the reason.
+ * believed only what is seen at its port: the first packets of a service that ought to be steered, in each direction.
+ * When all of them come to the dispatcher, its rules are taken back and not set again as long as the port is open,
+ * an event says so, and `port show` gives the reason.
  */
 
 #ifndef WEIR_PROCESS_STEERING_H

@@ -13,9 +13,10 @@ struct attributed {
 	uint32_t from_backends;
 	uint64_t bytes;
 	uint64_t bytes_from_backends;
+	uint32_t whole[2]; /* what devices can steer: [0] from clients, [1] from backends */
 };
 
-static void attributed_write(struct stage_core *c, struct attributed *a)
+static void attributed_write(struct stage_core *c, const struct port *port, struct attributed *a)
 {
 	if (a->packets) {
 		struct weir_service_cell *cell = c->service_cell[a->service];
@@ -26,18 +27,22 @@ static void attributed_write(struct stage_core *c, struct attributed *a)
 			cell_add(&cell->packets_from_backends, a->from_backends);
 			cell_add(&cell->bytes_from_backends, a->bytes_from_backends);
 		}
+		cell_add(&cell->arrived[port->index][0], a->whole[0]);
+		cell_add(&cell->arrived[port->index][1], a->whole[1]);
 	}
 	*a = (struct attributed){ .service = a->service };
 }
 
-static inline void attribute(struct stage_core *c, struct attributed *a, const struct packet *p)
+static inline void attribute(
+	struct stage_core *c, const struct port *port, struct attributed *a, const struct packet *p)
 {
 	if (p->service != a->service) {
-		attributed_write(c, a);
+		attributed_write(c, port, a);
 		a->service = p->service;
 	}
 	a->packets++;
 	a->bytes += p->length;
+	a->whole[(p->flags & PACKET_F_FROM_BACKEND) != 0] += p->verdict == PARSE_OK;
 	if (p->flags & PACKET_F_FROM_BACKEND) {
 		a->from_backends++;
 		a->bytes_from_backends += p->length;
@@ -181,7 +186,7 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 			foreign(c, port, pkts[i]);
 			continue;
 		}
-		attribute(c, &run, p);
+		attribute(c, port, &run, p);
 		if (unlikely(p->drop != 0)) {
 			stage_drop(c, pkts[i], p->drop - 1);
 			continue;
@@ -192,13 +197,13 @@ uint16_t service_stage_burst(struct stage_core *c, const struct service_table *t
 		p->bucket = bucket_of(p);
 		pkts[left++] = pkts[i];
 	}
-	attributed_write(c, &run);
+	attributed_write(c, port, &run);
 	return left;
 }
 
 uint16_t service_stage_own(struct stage_core *c, const struct service_table *table,
 	const struct hash_seed *seed, struct service *const *service, uint32_t core,
-	struct rte_mbuf **pkts, uint16_t n, struct strays *ret_strays)
+	const struct port *port, struct rte_mbuf **pkts, uint16_t n, struct strays *ret_strays)
 {
 	struct attributed run = { 0 };
 	uint16_t left = 0;
@@ -214,7 +219,7 @@ uint16_t service_stage_own(struct stage_core *c, const struct service_table *tab
 			s = p->service == PACKET_NO_SERVICE ? NULL : service[p->service];
 			p->bucket = bucket_of(p);
 			if (likely(s && s->worker[s->bucket_worker[p->bucket]]->core == core)) {
-				attribute(c, &run, p);
+				attribute(c, port, &run, p);
 				if (unlikely(p->ttl <= 1))
 					p->flags |= PACKET_F_ASIDE;
 				pkts[left++] = pkts[i];
@@ -225,6 +230,6 @@ uint16_t service_stage_own(struct stage_core *c, const struct service_table *tab
 		}
 		ret_strays->pkts[ret_strays->count++] = pkts[i];
 	}
-	attributed_write(c, &run);
+	attributed_write(c, port, &run);
 	return left;
 }

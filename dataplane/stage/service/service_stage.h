@@ -35,7 +35,7 @@ struct strays {
  */
 uint16_t service_stage_own(struct stage_core *c, const struct service_table *table,
 	const struct hash_seed *seed, struct service *const *service, uint32_t core,
-	struct rte_mbuf **pkts, uint16_t n, struct strays *ret_strays);
+	const struct port *port, struct rte_mbuf **pkts, uint16_t n, struct strays *ret_strays);
 
 /* Held fragments whose first one has come meanwhile, as if they came now; room for STAGE_BURST. */
 uint16_t service_stage_ready(struct stage_core *c, const struct service_table *table,

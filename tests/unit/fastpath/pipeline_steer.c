@@ -92,6 +92,42 @@ static void others_hand_on(void)
 	bed_stop(&b);
 }
 
+/* Devices are judged by this: at which core, by which port, from which end. */
+static void arrivals_are_by_port(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(CLIENT, 40000, WEB, 80), to;
+	struct arrivals now[WEIR_MAX_PORTS];
+
+	start(&b);
+	bed_send_on(&b, 0, 1, &p);
+	bed_send_on(&b, 0, 0, &p);
+	bed_send_on(&b, 0, 2, &p); /* wrongly: as if it had come to core 0 */
+	bed_run(&b);
+	CU_ASSERT_FATAL(bed_receive(&b, 1, &to));
+	p = bed_reply(&to, BED_SYN | BED_ACK, 0);
+	bed_send_on(&b, 1, 0, &p);
+	bed_run(&b);
+	fastpath_arrivals(b.fp, "web", now);
+	CU_ASSERT_EQUAL(now[0].clients[0], 2);
+	CU_ASSERT_EQUAL(now[0].clients[1], 1);
+	CU_ASSERT_EQUAL(now[0].replies[0], 0);
+	CU_ASSERT_EQUAL(now[1].clients[0], 0);
+	CU_ASSERT_EQUAL(now[1].replies[0], 1);
+	CU_ASSERT_EQUAL(now[1].replies[1], 0);
+	/* What no device could steer is no sign of anything. */
+	p = bed_client(CLIENT, 40000, WEB, 80);
+	p.broken = true;
+	bed_send_on(&b, 0, 0, &p);
+	bed_run(&b);
+	fastpath_arrivals(b.fp, "web", now);
+	CU_ASSERT_EQUAL(now[0].clients[0], 2);
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, packets_received), 5);
+	fastpath_arrivals(b.fp, "nobody", now);
+	CU_ASSERT_EQUAL(now[0].clients[0], 0);
+	bed_stop(&b);
+}
+
 /* What is no service's is the kernel's, whose ring only core 0 may fill. */
 static void foreign_goes_to_the_kernel(void)
 {
@@ -261,6 +297,7 @@ static void ways_are_equal(void)
 static const struct tap_case cases[] = {
 	{ "a queue of the worker's core needs nobody else", owner_receives },
 	{ "a packet that was steered wrongly is handed on, and counted", others_hand_on },
+	{ "arrivals are counted by port, end and core", arrivals_are_by_port },
 	{ "what is no service's goes to the kernel by core 0", foreign_goes_to_the_kernel },
 	{ "a full way to core 0 is a reason to drop", a_full_way_is_a_reason },
 	{ "queues can be taken away", queues_go },
