@@ -21,6 +21,7 @@
 struct arena;
 struct fastpath;
 struct port;
+struct steering_left;
 struct steering_rule;
 struct weir_config_view;
 
@@ -177,7 +178,8 @@ void fastpath_memory_each(const struct fastpath *fp, fastpath_memory_fn see, voi
  * ret_arrivals  [WEIR_MAX_PORTS]; by index of the port
  */
 uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
-	struct steering_rule *ret_rules, char *ret_why, size_t why_size);
+	struct steering_rule *ret_rules, struct steering_left *ret_left, char *ret_why,
+	size_t why_size);
 
 struct arrivals {
 	uint64_t clients[2];

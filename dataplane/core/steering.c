@@ -9,13 +9,15 @@
 #include <string.h>
 
 uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_config_view *view,
-	struct steering_rule *ret_rules, char *ret_why, size_t why_size)
+	struct steering_rule *ret_rules, struct steering_left *ret_left, char *ret_why,
+	size_t why_size)
 {
 	const uint32_t count = view->header->service_count;
 	struct steering_workers *workers = calloc(count + 1, sizeof(*workers));
 	uint32_t rules = 0;
 
 	ret_why[0] = '\0';
+	*ret_left = (struct steering_left){ 0 };
 	for (uint32_t i = 0; workers && i < count; i++) {
 		const struct service *s = fastpath_service(fp, view->services[i].name);
 
@@ -23,7 +25,7 @@ uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_con
 			workers[i].core[workers[i].count++] = s->worker[k]->core;
 	}
 	if (workers)
-		rules = steering_plan(view, workers, ret_rules, ret_why, why_size);
+		rules = steering_plan(view, workers, ret_rules, ret_left, ret_why, why_size);
 	free(workers);
 	return rules;
 }

@@ -21,6 +21,13 @@
 /* Ranges of ports that one source address of one service is asked for, at most. */
 #define STEERING_RANGES_MAX 32u
 
+/* Rules for replies beyond what fits: those replies are dispatched. */
+struct steering_left {
+	uint32_t rules; /* left out */
+	uint32_t of; /* so many that would help */
+	uint32_t services; /* that have some of them */
+};
+
 struct steering_workers {
 	uint8_t count;
 	uint8_t core[WEIR_MAX_CORES]; /* by number of the worker: bucket b is worker b % count's */
@@ -29,11 +36,13 @@ struct steering_workers {
 /*
  * workers    of each service of the configuration, by its order
  * ret_rules  [STEERING_RULES_MAX]; those of clients come first
- * ret_why    which services' clients have no rule, and why; "" when all have one
+ * ret_left   how many rules for replies there are not, for want of room
+ * ret_why    which services' clients have no rule, and why, and how many replies'; "" when all have theirs
  *
  * Returns how many rules there are.
  */
 uint32_t steering_plan(const struct weir_config_view *view, const struct steering_workers *workers,
-	struct steering_rule *ret_rules, char *ret_why, size_t why_size);
+	struct steering_rule *ret_rules, struct steering_left *ret_left, char *ret_why,
+	size_t why_size);
 
 #endif

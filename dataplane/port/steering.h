@@ -22,6 +22,7 @@ struct steering_rule {
 	uint8_t protocol; /* 6 or 17 */
 	uint8_t core; /* index of the packet core: 1 or more */
 	bool replies; /* from backends to a translation source, else from clients to the service */
+	bool partial; /* some of the service's replies have no rule */
 	uint16_t port; /* destination, host order, under the mask */
 	uint16_t port_mask; /* 0: any port */
 	uint16_t service; /* index in the configuration */

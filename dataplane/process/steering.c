@@ -4,6 +4,7 @@
 
 #include "dataplane/api/validate.h"
 #include "dataplane/core/fastpath.h"
+#include "dataplane/core/steering_plan.h"
 #include "dataplane/core/steering_trust.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/port/steering.h"
@@ -30,6 +31,8 @@ struct steering {
 	uint32_t service_count;
 	uint32_t rule_count;
 	struct steering_rule rules[STEERING_RULES_MAX]; /* as planned */
+	struct steering_left left; /* by the plan */
+	struct steering_left left_told;
 	char why[WEIR_STEERING_WHY_SIZE];
 	struct device *device[WEIR_MAX_PORTS]; /* owned; by index of the port */
 };
@@ -120,7 +123,7 @@ static void trials_expect(const struct steering *s, struct device *d)
 {
 	for (uint32_t i = 0, end = 0; i < s->rule_count; i = end) {
 		const struct steering_rule *r = &s->rules[i];
-		bool all = true;
+		bool all = !r->partial;
 
 		for (end = i; end < s->rule_count && s->rules[end].service == r->service &&
 			s->rules[end].replies == r->replies;
@@ -129,6 +132,33 @@ static void trials_expect(const struct steering *s, struct device *d)
 		if (all)
 			steering_trial_expect(&d->trial[r->service], r->replies);
 	}
+}
+
+static bool some_steer(const struct process *p)
+{
+	for (uint32_t i = 0; i < p->telemetry->port_count; i++)
+		if (p->telemetry->port[i].steering)
+			return true;
+	return false;
+}
+
+/* Said again when it is not as it was. */
+static void left_tell(struct process *p, struct steering *s)
+{
+	char text[384];
+
+	if (!some_steer(p) || memcmp(&s->left, &s->left_told, sizeof(s->left)) == 0)
+		return;
+	s->left_told = s->left;
+	if (s->left.rules == 0)
+		return;
+	snprintf(text, sizeof(text),
+		"%u of %u flow rules for replies, of %u services, are left out (at most %u for a source "
+		"address of a service, %u in all): those replies are dispatched, which costs a hand-over "
+		"and nothing else; a service with source addresses of its own needs one rule for each",
+		s->left.rules, s->left.of, s->left.services, STEERING_RANGES_MAX,
+		STEERING_RULES_MAX);
+	process_event(p, WEIR_EVENT_WARNING, "ports", text);
 }
 
 void steering_set(struct process *p)
@@ -144,8 +174,8 @@ void steering_set(struct process *p)
 		return; /* as before: packets reach their workers all the same */
 	weir_config_view(p->config, &view);
 	s->service_count = view.header->service_count;
-	s->rule_count =
-		fastpath_steering_plan(p->fastpath, &view, s->rules, s->why, sizeof(s->why));
+	s->rule_count = fastpath_steering_plan(
+		p->fastpath, &view, s->rules, &s->left, s->why, sizeof(s->why));
 	devices_sort_out(p, s);
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
 		struct device *d = s->device[i];
@@ -158,6 +188,7 @@ void steering_set(struct process *p)
 		if (d->trial)
 			trials_expect(s, d);
 	}
+	left_tell(p, s);
 	s->judging = false;
 	s->next_look_ns = process_now_ns() + LOOK_NS;
 }

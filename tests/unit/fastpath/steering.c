@@ -8,15 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SERVICES 4u
+#define SERVICES 40u
+#define SOURCES	 (SERVICES * 32u)
 
 static struct steering_rule rules[STEERING_RULES_MAX];
-static char why[160];
+static struct steering_left left;
+static char why[512];
 
 static struct {
 	struct weir_config header;
 	struct weir_config_service services[SERVICES];
-	struct weir_config_source sources[SERVICES];
+	struct weir_config_source sources[SOURCES];
 	struct steering_workers workers[SERVICES];
 } world;
 
@@ -68,7 +70,7 @@ static uint32_t plan(void)
 	};
 
 	memset(rules, 0, sizeof(rules));
-	return steering_plan(&view, world.workers, rules, why, sizeof(why));
+	return steering_plan(&view, world.workers, rules, &left, why, sizeof(why));
 }
 
 static void clear(void)
@@ -167,6 +169,59 @@ static void scattered_blocks(void)
 	for (uint32_t i = 0; i < count; i++)
 		replies += rules[i].replies;
 	CU_ASSERT_EQUAL(replies, 2 * STEERING_RANGES_MAX);
+	/* What has no rule is said. */
+	CU_ASSERT_EQUAL(left.rules, 2 * (128 - STEERING_RANGES_MAX));
+	CU_ASSERT_EQUAL(left.of, 2 * 128);
+	CU_ASSERT_EQUAL(left.services, 2);
+	CU_ASSERT_STRING_EQUAL(why,
+		"192 of 256 rules for replies of 2 services are left out (at most 32 for a source "
+		"address, 1024 in all)");
+	CU_ASSERT(rules[2].partial);
+	CU_ASSERT(rules[count - 1].partial);
+	CU_ASSERT_FALSE(rules[0].partial);
+	/* A service that has all of its own is not part of it. */
+	world.services[1].protocol = 17;
+	count = plan();
+	CU_ASSERT_EQUAL_FATAL(count, 4);
+	CU_ASSERT_EQUAL(left.rules, 0);
+	CU_ASSERT_EQUAL(left.of, 2);
+	CU_ASSERT_STRING_EQUAL(why, "");
+	CU_ASSERT_FALSE(rules[2].partial);
+}
+
+/* More sources than there are rules: 40 services that share 32 of them by single blocks. */
+static void more_than_fit(void)
+{
+	const uint32_t services = 40, sources = 32;
+	uint32_t count, clients = 0;
+
+	clear();
+	for (uint32_t i = 0; i < services; i++) {
+		char at[32];
+
+		snprintf(at, sizeof(at), "203.0.113.%u", i);
+		service_add("web", at, 80, "10.0.0.1", 0, 0);
+		workers_set(i, 1, (uint8_t)(1 + i % 2));
+		world.services[i].first_source = i * sources;
+		world.services[i].source_count = sources;
+		for (uint32_t k = 0; k < sources; k++) {
+			struct weir_config_source *source = &world.sources[i * sources + k];
+
+			snprintf(at, sizeof(at), "10.0.1.%u", k);
+			address(at, source->address);
+			source->blocks[(4 + i) / 8] = (uint8_t)(1u << (4 + i) % 8);
+		}
+	}
+	count = plan();
+	CU_ASSERT_EQUAL(count, STEERING_RULES_MAX);
+	for (uint32_t i = 0; i < count; i++)
+		clients += !rules[i].replies;
+	CU_ASSERT_EQUAL(clients, services);
+	CU_ASSERT_EQUAL(left.of, services * sources);
+	CU_ASSERT_EQUAL(left.rules, services * sources + services - STEERING_RULES_MAX);
+	CU_ASSERT_EQUAL(left.services, 10);
+	CU_ASSERT_FALSE(rules[count - sources].partial);
+	CU_ASSERT(rules[count - 1].partial);
 }
 
 static void several_workers(void)
@@ -188,6 +243,7 @@ static void several_workers(void)
 		/* bucket: the low byte; its worker: bucket modulo four */
 		CU_ASSERT(replies_go(count, "10.0.0.1", (uint16_t)port, (uint8_t)(1 + port % 4)));
 	CU_ASSERT_FALSE(replies_go(count, "10.0.0.2", 5000, 1));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "replies of 1 services have no rule"));
 }
 
 static void no_core_of_its_own(void)
@@ -282,6 +338,7 @@ static const struct tap_case cases[] = {
 	{ "a service with a worker of its own", one_worker },
 	{ "a source address of two services is told apart by ports", shared_source },
 	{ "blocks that lie scattered get so many rules and no more", scattered_blocks },
+	{ "rules for replies that do not fit are counted", more_than_fit },
 	{ "of a service with several workers, replies can be steered", several_workers },
 	{ "a core that receives needs no rule", no_core_of_its_own },
 	{ "a device is judged by where packets arrive", trial },
