@@ -10,10 +10,14 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #define RESET_TTL 64u
+
+static_assert(RESET_PROBE_BYTES == sizeof(struct rte_ipv6_hdr) + sizeof(struct rte_tcp_hdr),
+	"a probe's bytes");
 
 bool reset_allowed(struct rte_mbuf *m)
 {
@@ -102,24 +106,16 @@ void reset_make(struct rte_mbuf *m, const uint8_t mac[6])
 	p->l3_offset = (uint16_t)link_bytes;
 }
 
-void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, bool ipv6)
+uint32_t reset_probe_write(uint8_t *l3, const uint8_t *addrs, uint32_t ports, bool ipv6)
 {
 	const uint32_t l3_bytes = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
-	const uint32_t bytes = RTE_ETHER_HDR_LEN + l3_bytes + sizeof(struct rte_tcp_hdr);
-	struct packet *p = packet_of(m);
 	struct rte_tcp_hdr tcp = {
 		.data_off = sizeof(tcp) / 4 << 4,
 		.tcp_flags = RTE_TCP_ACK_FLAG,
 		.rx_win = htons(UINT16_MAX),
 	};
-	const uint16_t type = htons(ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
-	uint8_t *frame = packet_at(m, 0);
-	uint8_t *l3 = frame + RTE_ETHER_HDR_LEN;
 	uint16_t check;
 
-	m->data_len = (uint16_t)bytes;
-	m->pkt_len = bytes;
-	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, &type, sizeof(type));
 	if (ipv6)
 		make_ipv6(l3, addrs);
 	else
@@ -132,6 +128,20 @@ void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, 
 	memcpy(l3 + l3_bytes, &tcp, sizeof(tcp));
 	check = checksum_l4(l3, l3 + l3_bytes, IPPROTO_TCP, sizeof(tcp));
 	memcpy(l3 + l3_bytes + REWRITE_TCP_CHECKSUM, &check, sizeof(check));
+	return l3_bytes + (uint32_t)sizeof(tcp);
+}
+
+void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, bool ipv6)
+{
+	const uint16_t type = htons(ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
+	struct packet *p = packet_of(m);
+	uint8_t *frame = packet_at(m, 0);
+	const uint32_t bytes = RTE_ETHER_HDR_LEN +
+		reset_probe_write(frame + RTE_ETHER_HDR_LEN, addrs, ports, ipv6);
+
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, &type, sizeof(type));
 	packet_reset(p, 0, 0, bytes);
 	p->flags = PACKET_F_ORIGINATED;
 	p->l3_offset = RTE_ETHER_HDR_LEN;

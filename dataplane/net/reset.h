@@ -37,4 +37,9 @@ void reset_make(struct rte_mbuf *m, const uint8_t mac[6]);
  */
 void reset_probe_make(struct rte_mbuf *m, const uint8_t *addrs, uint32_t ports, bool ipv6);
 
+#define RESET_PROBE_BYTES 60u /* of it from its IP header on, at most */
+
+/* The same from its IP header on. Returns its bytes. Any thread. */
+uint32_t reset_probe_write(uint8_t *l3, const uint8_t *addrs, uint32_t ports, bool ipv6);
+
 #endif

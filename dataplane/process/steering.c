@@ -9,12 +9,15 @@
 #include "dataplane/port/registry.h"
 #include "dataplane/port/steering.h"
 #include "dataplane/process/process.h"
+#include "dataplane/process/steering_probe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_NS UINT64_C(100000000)
+#define LOOK_NS	      UINT64_C(100000000)
+#define PROBES	      (2 * STEERING_PROOF) /* of a service, and of all with one look, roughly */
+#define PROBE_PORTION 8u /* of a service with one look */
 
 /* A port with several queues, as long as it is open. */
 struct device {
@@ -35,6 +38,9 @@ struct steering {
 	struct steering_left left_told;
 	char why[WEIR_STEERING_WHY_SIZE];
 	struct device *device[WEIR_MAX_PORTS]; /* owned; by index of the port */
+	struct steering_probe *probe; /* owned; of the return path; NULL: cannot */
+	uint16_t *probed; /* owned; how often, for each service of the configuration */
+	bool unanswered_told;
 };
 
 static void device_free(struct device *d)
@@ -145,7 +151,7 @@ static bool some_steer(const struct process *p)
 /* Said again when it is not as it was. */
 static void left_tell(struct process *p, struct steering *s)
 {
-	char text[384];
+	char text[256];
 
 	if (!some_steer(p) || memcmp(&s->left, &s->left_told, sizeof(s->left)) == 0)
 		return;
@@ -154,8 +160,8 @@ static void left_tell(struct process *p, struct steering *s)
 		return;
 	snprintf(text, sizeof(text),
 		"%u of %u flow rules for replies, of %u services, are left out (at most %u for a source "
-		"address of a service, %u in all): those replies are dispatched, which costs a hand-over "
-		"and nothing else; a service with source addresses of its own needs one rule for each",
+		"address, %u in all): those replies are dispatched, at the price of a hand-over; source "
+		"addresses of a service's own need one rule each",
 		s->left.rules, s->left.of, s->left.services, STEERING_RANGES_MAX,
 		STEERING_RULES_MAX);
 	process_event(p, WEIR_EVENT_WARNING, "ports", text);
@@ -168,15 +174,19 @@ void steering_set(struct process *p)
 
 	if (p->arguments.replay || p->cores.count == 1 || !p->config)
 		return;
-	if (!s)
+	if (!s) {
 		s = p->steering = calloc(1, sizeof(*s));
-	if (!s)
-		return; /* as before: packets reach their workers all the same */
+		if (!s)
+			return; /* as before: packets reach their workers all the same */
+		(void)steering_probe_open(&s->probe); /* without it, the first replies will do */
+	}
 	weir_config_view(p->config, &view);
 	s->service_count = view.header->service_count;
 	s->rule_count = fastpath_steering_plan(
 		p->fastpath, &view, s->rules, &s->left, s->why, sizeof(s->why));
 	devices_sort_out(p, s);
+	free(s->probed);
+	s->probed = calloc(s->service_count + 1, sizeof(*s->probed));
 	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
 		struct device *d = s->device[i];
 
@@ -217,17 +227,75 @@ static void refute(const struct steering *s, struct device *d, uint32_t service,
 static void failure_tell(
 	struct process *p, struct device *d, uint8_t port, const char *service, bool replies)
 {
-	char text[320];
+	char text[256];
 
 	if (d->told[replies])
 		return;
 	d->told[replies] = true;
 	snprintf(text, sizeof(text),
-		"the device was told to send %s of %s to the core of its worker, and %u in a row came to "
-		"the dispatcher: they are dispatched until the device is opened anew, which costs a "
-		"hand-over and nothing else; 'weirctl port show' counts services that join it",
+		"the device was told to send %s of %s to its worker's core, and %u in a row came to the "
+		"dispatcher: they are dispatched until it is opened anew, at the price of a hand-over",
 		replies ? "replies" : "clients' packets", service, STEERING_PROOF);
 	process_event(p, WEIR_EVENT_WARNING, p->telemetry->port[port].name, text);
+}
+
+/* Replies of the service are on trial at some port, and none has arrived anywhere. */
+static bool waits_for_replies(
+	const struct steering *s, uint32_t service, const struct arrivals *now)
+{
+	bool waits = false;
+
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		const struct device *d = s->device[i];
+		const struct steering_trial *t = d && d->trial ? &d->trial[service] : NULL;
+
+		if (!t)
+			continue;
+		if (now[i].replies[1] > t->since.replies[1])
+			return false;
+		waits |= t->open[1];
+	}
+	return waits;
+}
+
+static bool replies_came(const struct steering *s, uint32_t service, const struct arrivals *now)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (s->device[i] && s->device[i]->trial &&
+			now[i].replies[0] > s->device[i]->trial[service].since.replies[0])
+			return true;
+	return false;
+}
+
+/*
+ * Replies do not have to wait for clients: backends are asked for some, in small portions, until it is known where
+ * those arrive. Returns how many were.
+ */
+static uint32_t service_probe(struct process *p, struct steering *s,
+	const struct weir_config_view *view, uint32_t service, const struct arrivals *now)
+{
+	const struct weir_config_service *c = &view->services[service];
+	uint32_t sent = 0;
+	char text[256];
+
+	if (!s->probe || !s->probed || !waits_for_replies(s, service, now))
+		return 0;
+	while (sent < PROBE_PORTION && s->probed[service] < PROBES &&
+		steering_probe_send(s->probe, view, c, s->probed[service])) {
+		s->probed[service]++;
+		sent++;
+	}
+	if (s->probed[service] < PROBES || sent || s->unanswered_told ||
+		replies_came(s, service, now))
+		return sent;
+	s->unanswered_told = true;
+	snprintf(text, sizeof(text),
+		"none of %u probes of the return path was answered by a backend (they are TCP segments of "
+		"no connection, from a source address): whether its replies are steered will show with "
+		"the first ones",
+		PROBES);
+	process_event(p, WEIR_EVENT_WARNING, c->name, text);
+	return sent;
 }
 
 /* Returns true when rules of the service were found not to be followed. */
@@ -258,6 +326,7 @@ void steering_tick(struct process *p, uint64_t now_ns)
 	bool changed[WEIR_MAX_PORTS] = { false };
 	struct arrivals now[WEIR_MAX_PORTS];
 	struct weir_config_view view;
+	uint32_t probes = 0;
 
 	if (!s || now_ns < s->next_look_ns)
 		return;
@@ -271,6 +340,8 @@ void steering_tick(struct process *p, uint64_t now_ns)
 		fastpath_arrivals(p->fastpath, name, now);
 		for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++)
 			changed[port] |= service_look(p, s, port, i, name, &now[port]);
+		if (s->judging && probes < PROBES)
+			probes += service_probe(p, s, &view, i, now);
 	}
 	s->judging = true;
 	for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++)
@@ -284,6 +355,10 @@ void steering_end(struct process *p)
 
 	for (uint32_t i = 0; s && i < WEIR_MAX_PORTS; i++)
 		device_free(s->device[i]);
+	if (s) {
+		steering_probe_close(s->probe);
+		free(s->probed);
+	}
 	free(s);
 	p->steering = NULL;
 }
