@@ -16,7 +16,12 @@
  * of answers and requests, as a step of the load is no queue until the answers lag behind it. In flight
  * is a count at one moment and so it scatters like one: only what exceeds rate x latency by three
  * standard deviations is taken for a wait, which makes a calm pool give no waits at all, while a stalled
- * backend with 200 requests a second shows within a tick.
+ * backend with 200 requests a second shows within a tick. The rate there is the highest that requests came at
+ * within about one latency, and nobody is said to wait for longer than we have watched.
+ *
+ * A tick in which nobody asks and nobody answers, though by the rates three of them were due, is silent: a
+ * machine, a link or the clients stood still, and the wait of those in flight says nothing of their
+ * backend. Rates and waits stay as they are until somebody is heard again.
  *
  * The pool's reference is the median by configured weight over the backends that serve, so that neither
  * a few slow ones nor their number of requests move it.
@@ -38,6 +43,7 @@
 #define KEEP_SHARE    0.05
 #define LEAST_SAMPLES 8
 #define SURE	      3 /* standard deviations */
+#define SILENT_DUE    3 /* answers */
 #define NORMAL	      1.5 /* times the pool's latency: above, a backend's tail is its own */
 #define MEDIAN_MAX    WEIR_MAX_BACKENDS_PER_SERVICE
 
@@ -122,12 +128,17 @@ static void wait_step(
 	double tick_s = t->tick_s;
 	double answered = (double)s->answered / tick_s;
 	double asked = (double)(s->requests > s->new_flows ? s->requests : s->new_flows) / tick_s;
-	b->rate += t->rate * (answered - b->rate);
+	b->watched_s += tick_s;
+	/* The plain mean, until there is something to smooth. */
+	b->rate += fmax(t->rate, tick_s / b->watched_s) * (answered - b->rate);
 	b->in_flight += t->in_flight * (s->in_flight - b->in_flight);
 	double rate = fmax(fmax(b->rate, asked), 0.3 / tick_s);
-	double expected = isnan(b->latency) ? 0 : fmax(b->rate, asked) * b->latency;
+	/* What came at once a while ago is not late before its time is over. */
+	double fade = b->latency > 0 ? exp(-tick_s / b->latency) : 0;
+	b->asked = fmax(asked, b->asked * fade);
+	double expected = isnan(b->latency) ? 0 : fmax(b->rate, b->asked) * b->latency;
 	double now = fmin(s->in_flight, b->in_flight);
-	b->wait = now > expected + SURE * sqrt(expected + 1) ? now / rate : NAN;
+	b->wait = now > expected + SURE * sqrt(expected + 1) ? fmin(now / rate, b->watched_s) : NAN;
 }
 
 /* What the backend does without a queue; both figures fade, so that an old best does not stand forever. */
@@ -230,6 +241,19 @@ static void tail_step(struct estimate_service *e, const struct adapt_signals *s,
 	e->spread += adapt_share(settings->gains.tail, ticks) * (spread - e->spread);
 }
 
+static bool is_silent(
+	const struct estimate_backend *of, const struct adapt_signals *s, double tick_s)
+{
+	double due = 0;
+	for (size_t i = 0; i < s->backend_count; i++) {
+		const struct adapt_backend_signals *b = &s->backends[i];
+		if (b->answered > 0 || b->requests > 0 || b->new_flows > 0)
+			return false;
+		due += of[i].rate * tick_s;
+	}
+	return due >= SILENT_DUE && s->offered == 0;
+}
+
 void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 	const struct adapt_signals *s, const struct adapt_settings *settings)
 {
@@ -240,7 +264,8 @@ void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 		.keep_few = 1 - adapt_share(KEEP_SHARE, ticks),
 		.rate = adapt_share(settings->gains.rate, ticks),
 		.in_flight = adapt_share(0.5, ticks) };
-	for (size_t i = 0; i < s->backend_count; i++) {
+	e->silent = is_silent(of, s, shares.tick_s);
+	for (size_t i = 0; !e->silent && i < s->backend_count; i++) {
 		struct estimate_backend *b = &of[i];
 		latency_step(b, &s->backends[i], &shares);
 		wait_step(b, &s->backends[i], &shares);

@@ -14,7 +14,9 @@ struct estimate_backend {
 	double latency; /* smoothed first byte, seconds; NAN before the first answer */
 	double samples; /* how many answers that stands for */
 	double rate; /* smoothed answers per second */
+	double asked; /* requests per second, at most, within about one latency */
 	double in_flight; /* smoothed over two ticks */
+	double watched_s; /* since its first tick, silence left out */
 	double wait; /* expected wait by Little's law, seconds; NAN: nothing waits but by chance */
 	double slow; /* max(latency, wait); NAN: unknown */
 	double least; /* least latency seen lately */
@@ -39,6 +41,7 @@ struct estimate_service {
 	double p99; /* of the last second, without outliers; NAN: too few answers */
 	double mean; /* the same */
 	double spread; /* learned p99 - mean, seconds; 0: not yet */
+	bool silent; /* nobody asked and nobody answered in this tick, though many were due */
 	bool over; /* sheds, or the pool as a whole is over the objective */
 	struct estimate_slice slices[ESTIMATE_WINDOW];
 	unsigned int next;

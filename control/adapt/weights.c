@@ -212,7 +212,7 @@ void weights_step(struct weights_backend *of, const struct estimate_backend *b,
 		struct weights_backend *w = &of[i];
 		if (!s->backends[i].usable || b[i].out)
 			continue;
-		bool news = s->backends[i].answered > 0 || !isnan(b[i].wait);
+		bool news = !e->silent && (s->backends[i].answered > 0 || !isnan(b[i].wait));
 		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks, least);
 		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g, to->headroom));
 		if (w->factor >= BACK)

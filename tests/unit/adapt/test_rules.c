@@ -105,6 +105,58 @@ static void a_stall_is_seen_before_any_answer(void)
 	adapt_service_destroy(a);
 }
 
+/* The whole machine stands still: its slowest backend is not to blame. What piles up then comes at once. */
+static void a_silence_is_nobodys_wait(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	settings.objective_s = 2;
+	adapt_gain_set(&settings.gains, "weights.out", 100);
+	adapt_gain_set(&settings.gains, "weights.band", 100);
+	for (int i = 0; i < 60; i++) {
+		struct adapt_backend_signals *slow = &backends[2];
+		bool still = i >= 20 && i < 40;
+		calm_tick();
+		/* A request a tick, each of 200 ms. */
+		slow->requests = slow->answered = slow->new_flows = slow->syn_sent = 1;
+		slow->answered_s = 0.2;
+		slow->in_flight = still ? 5 : 2;
+		if (i == 40)
+			slow->requests = slow->new_flows = slow->in_flight = 45;
+		if (i == 41) {
+			slow->answered = 0;
+			slow->in_flight = 46;
+		}
+		for (size_t j = 0; still && j < BACKENDS; j++)
+			backends[j].requests = backends[j].answered = backends[j].new_flows =
+				backends[j].syn_sent = backends[j].syn_answered = 0;
+		signals.offered = still ? 0 : signals.offered;
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+		CU_ASSERT_EQUAL(d->backends[2].factor, 1);
+	}
+	CU_ASSERT_EQUAL(decided, 0);
+	adapt_service_destroy(a);
+}
+
+static void a_wait_is_not_longer_than_the_watch(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	begin();
+	adapt_gain_set(&settings.gains, "weights.out", 100);
+	adapt_gain_set(&settings.gains, "weights.band", 100);
+	for (int i = 1; i <= 40; i++) {
+		calm_tick();
+		backends[2].requests = backends[2].answered = backends[2].new_flows = 0;
+		backends[2].in_flight = 20;
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+		/* A hundred times 10 ms are a second, and it takes two ticks in a row. */
+		CU_ASSERT_EQUAL(d->backends[2].factor == 1, i < 12);
+	}
+	adapt_service_destroy(a);
+}
+
 static void old_signals_are_not_acted_on(void)
 {
 	struct adapt_service *a = adapt_service_create();
@@ -351,6 +403,8 @@ static void decisions_read_as_sentences(void)
 static const struct tap_case cases[] = {
 	{ "an outlier is cut at once, the others are not", an_outlier_is_cut_at_once },
 	{ "a backend that stalls is seen before it answers", a_stall_is_seen_before_any_answer },
+	{ "a silence of all is nobody's wait", a_silence_is_nobodys_wait },
+	{ "a wait is not longer than it was watched for", a_wait_is_not_longer_than_the_watch },
 	{ "old signals are not acted on", old_signals_are_not_acted_on },
 	{ "a service whose replies are not seen is left alone", dsr_is_left_alone },
 	{ "backends are followed by address when the pool changes", pools_change },
