@@ -7,12 +7,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *file_path(const struct revision_store *s, uint64_t number, char *buf)
@@ -122,29 +120,12 @@ void revision_store_close(struct revision_store *s)
 /* On the disk before the one that it may take the place of goes. */
 static int file_write(const struct revision_store *s, const struct revision *r)
 {
-	char path[PATH_MAX], temporary[PATH_MAX + 8];
+	char path[PATH_MAX];
 	char *bytes = revision_print(r);
 
-	snprintf(temporary, sizeof(temporary), "%s.new", file_path(s, r->number, path));
-	int fd = bytes ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-	int rc = !bytes ? -ENOMEM : fd < 0 ? -errno : 0;
+	file_path(s, r->number, path);
+	int rc = bytes ? file_replace(path, bytes, strlen(bytes), true) : -ENOMEM;
 
-	for (size_t done = 0, length = bytes ? strlen(bytes) : 0; !rc && done < length;) {
-		ssize_t n = write(fd, bytes + done, length - done);
-
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno != EINTR)
-			rc = -errno;
-	}
-	if (!rc && fsync(fd))
-		rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (!rc && rename(temporary, path))
-		rc = -errno;
-	if (rc && bytes)
-		unlink(temporary);
 	free(bytes);
 	if (rc)
 		log_error("%s cannot be written: %s", path, strerror(-rc));

@@ -132,12 +132,10 @@ static int write_all(int fd, const char *text, size_t length)
 	return 0;
 }
 
-int rundir_write(const struct rundir *r, const char *name, const char *text, size_t length)
+int file_replace(const char *path, const char *text, size_t length, bool durable)
 {
-	char path[PATH_MAX];
 	char temporary[PATH_MAX + 8];
 
-	rundir_path(r, name, path);
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -145,6 +143,8 @@ int rundir_write(const struct rundir *r, const char *name, const char *text, siz
 		return -errno;
 	int rc = write_all(fd, text, length);
 
+	if (!rc && durable && fsync(fd))
+		rc = -errno;
 	if (close(fd) && !rc)
 		rc = -errno;
 	if (!rc && rename(temporary, path))
@@ -152,6 +152,13 @@ int rundir_write(const struct rundir *r, const char *name, const char *text, siz
 	if (rc)
 		unlink(temporary);
 	return rc;
+}
+
+int rundir_write(const struct rundir *r, const char *name, const char *text, size_t length)
+{
+	char path[PATH_MAX];
+
+	return file_replace(rundir_path(r, name, path), text, length, false);
 }
 
 void rundir_unlink(const struct rundir *r, const char *name)

@@ -9,6 +9,7 @@
 #define WEIR_DAEMON_RUNDIR_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -41,6 +42,11 @@ void rundir_unlink(const struct rundir *r, const char *name);
  * Returns 0 or -errno.
  */
 int folder_make(const char *path, mode_t mode);
+
+/*
+ * Replace a file's content as one step (0600); durable: it is on the disk before. Returns 0 or -errno.
+ */
+int file_replace(const char *path, const char *text, size_t length, bool durable);
 
 /*
  * Read a whole file. ret_text is malloc'ed, with a NUL behind ret_length bytes.
