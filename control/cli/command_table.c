@@ -326,11 +326,12 @@ const struct command command_table[] = {
 		command_adapt_status, COMMAND_F_WATCH, NULL },
 	{ "adapt set", "SERVICE CONTROLLER MODE", "switch a controller until the next apply",
 		"CONTROLLER is weights, shed, sources or forecast; MODE is on, observe (decide and "
-		"explain, change nothing) or off. What it has in force ends at once. Not kept over a "
-		"restart of weir-controld.",
+		"explain, change nothing) or off. What it has in force ends at once. A restart of "
+		"weir-controld does not undo it.",
 		command_adapt_set, 0, NULL },
 	{ "adapt pause", "[SERVICE]", "go back to what is configured, observe only",
-		"Until \"adapt resume\", of one service or of all.", command_adapt_pause, 0, NULL },
+		"Until \"adapt resume\", of one service or of all, also over a restart of weir-controld.",
+		command_adapt_pause, 0, NULL },
 	{ "adapt resume", "[SERVICE]", "end a pause", NULL, command_adapt_resume, 0, NULL },
 	{ "adapt record", "SERVICE", "write the signals of a service to a file",
 		"What the controllers see, ten times a second, as lines of JSON; at most 256 MiB. The "

@@ -56,7 +56,7 @@ struct adapted *adapted_of(struct adaptation *a, const char *service)
 	}
 	found->of = a;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
-		found->set[i] = NOT_SET;
+		found->set[i] = KEPT_MODE_NOT_SET;
 	for (int i = 0; i < ADAPT_RESOURCE_COUNT; i++)
 		found->source_rate[i] = INFINITY;
 	strcpy(found->service, service);
@@ -70,6 +70,14 @@ bool adapted_is_off(const struct adapted *a)
 		if (a->settings.mode[i] != ADAPT_OFF)
 			return false;
 	return true;
+}
+
+static bool is_by_hand(const struct adapted *a)
+{
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
+		if (a->set[i] != KEPT_MODE_NOT_SET)
+			return true;
+	return a->paused;
 }
 
 static enum adapt_mode mode_of(enum model_adapt_mode m)
@@ -92,14 +100,15 @@ static void settings_fill(struct adapted *a, const struct model_service *s)
 	a->settings.is_tcp = s->protocol == MODEL_TCP;
 	a->settings.gains = adapt_gains_preset;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
-		a->settings.mode[i] =
-			a->set[i] == NOT_SET ? mode_of(modes[i]) : (enum adapt_mode)a->set[i];
+		a->settings.mode[i] = a->set[i] == KEPT_MODE_NOT_SET ? mode_of(modes[i]) :
+								       (enum adapt_mode)a->set[i];
 }
 
 /* Follow the model: who wants to be adapted, and who is not there any more. */
 static void services_follow(struct adaptation *a)
 {
 	const struct model *m = a->d->model;
+	bool lost = false;
 
 	for (size_t i = 0; i < a->count; i++)
 		a->items[i]->wanted = false;
@@ -121,9 +130,12 @@ static void services_follow(struct adaptation *a)
 			i++;
 			continue;
 		}
+		lost |= is_by_hand(a->items[i]);
 		adapted_destroy(a->items[i]);
 		memmove(&a->items[i], &a->items[i + 1], (--a->count - i) * sizeof(*a->items));
 	}
+	if (lost)
+		adaptation_save(a);
 }
 
 /* What is seldom read is read of another fifth of the services in each tick. */
@@ -283,6 +295,9 @@ int adaptation_start(struct daemon *d, struct adaptation **ret_adaptation)
 		adaptation_stop(a);
 		return -ENOMEM;
 	}
+	adaptation_continue(a);
+	/* Who asks before the first tick is told what there will be. */
+	services_follow(a);
 	*ret_adaptation = a;
 	return 0;
 }
@@ -311,9 +326,15 @@ void adaptation_forget_told(struct adaptation *a)
 
 void adaptation_model_changed(struct adaptation *a)
 {
+	bool changed = false;
+
 	for (size_t i = 0; a && i < a->count; i++)
-		for (int j = 0; j < ADAPT_CONTROLLER_COUNT; j++)
-			a->items[i]->set[j] = NOT_SET;
+		for (int j = 0; j < ADAPT_CONTROLLER_COUNT; j++) {
+			changed |= a->items[i]->set[j] != KEPT_MODE_NOT_SET;
+			a->items[i]->set[j] = KEPT_MODE_NOT_SET;
+		}
+	if (changed)
+		adaptation_save(a);
 }
 
 double adaptation_source_rate(

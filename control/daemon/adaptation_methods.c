@@ -190,6 +190,8 @@ struct metrics_adapt *adaptation_metrics(
 
 void adaptation_warn(const struct adaptation *a, json_t *warnings)
 {
+	if (a && *a->untrue)
+		json_array_append_new(warnings, json_string(a->untrue));
 	if (a && a->paused)
 		json_array_append_new(warnings,
 			json_string("adaptation is paused: all is as configured until "
@@ -203,7 +205,7 @@ void adaptation_warn(const struct adaptation *a, json_t *warnings)
 					     "adapt resume %s`",
 					of->service, of->service));
 		for (int j = 0; j < ADAPT_CONTROLLER_COUNT; j++)
-			if (of->set[j] != NOT_SET)
+			if (of->set[j] != KEPT_MODE_NOT_SET)
 				json_array_append_new(warnings,
 					json_sprintf("service %s: adapt.%s is %s, set by hand; "
 						     "the next `weirctl config apply` takes it "
@@ -249,6 +251,18 @@ static bool choice_param(
 	return false;
 }
 
+const char *adaptation_mode_refusal(
+	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode)
+{
+	if (mode == ADAPT_OFF || (controller != ADAPT_WEIGHTS && controller != ADAPT_SHED))
+		return NULL;
+	if (s->mode != MODEL_NAT)
+		return "goes by the replies, which a dsr service's data plane does not see";
+	return controller == ADAPT_SHED && !s->objective.p99_ns ?
+		"needs an objective, which it does not have" :
+		NULL;
+}
+
 void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_service *s)
 {
 	static const char *const controllers[] = {
@@ -263,14 +277,12 @@ void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_
 	if (!choice_param(call, "controller", controllers, ADAPT_CONTROLLER_COUNT, &controller) ||
 		!choice_param(call, "mode", modes, 3, &mode))
 		return;
-	bool blind =
-		s->mode != MODEL_NAT && (controller == ADAPT_WEIGHTS || controller == ADAPT_SHED);
+	const char *refusal = adaptation_mode_refusal(
+		s, (enum adapt_controller)controller, (enum adapt_mode)mode);
 
-	if (mode != ADAPT_OFF && (blind || (controller == ADAPT_SHED && !s->objective.p99_ns))) {
-		rpc_call_error(call, RPC_REFUSED, NULL,
-			blind ? "service %s is dsr, which does not see the replies that %s goes by" :
-				"service %s has no objective, which %s needs",
-			s->name, controllers[controller]);
+	if (refusal) {
+		rpc_call_error(call, RPC_REFUSED, NULL, "service %s: %s %s", s->name,
+			controllers[controller], refusal);
 		return;
 	}
 	struct adapted *a = adapted_of(d->adaptation, s->name);
@@ -281,6 +293,7 @@ void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_
 	}
 	a->set[controller] = mode;
 	a->settings.mode[controller] = (enum adapt_mode)mode;
+	adaptation_save(d->adaptation);
 	snprintf(what, sizeof(what), "adapt.%s is %s until the next apply", controllers[controller],
 		modes[mode]);
 	change_emit(call, s->name, what);
@@ -305,6 +318,7 @@ void adaptation_pause(
 		all->paused = pause;
 	for (size_t i = 0; !pause && !s && i < all->count; i++)
 		all->items[i]->paused = false;
+	adaptation_save(all);
 	change_emit(call, s ? s->name : "", pause ? "paused: all is as configured" : "resumed");
 	adaptation_status(d, call, s);
 }

@@ -9,12 +9,12 @@
 #include "control/adapt/service.h"
 #include "control/adapt/signals.h"
 #include "control/daemon/adaptation.h"
+#include "control/daemon/adaptation_kept.h"
 
 #include <event2/event.h>
 
 #define DECISIONS   256
 #define RECORD_LAST 64 /* ticks that a recorder may be late */
-#define NOT_SET	    (-1)
 
 struct kept_decision {
 	double time_s; /* since 1970 */
@@ -29,7 +29,7 @@ struct adapted {
 	struct adapt_service *controllers; /* owned */
 	struct adapt_settings settings; /* of the last tick */
 	struct signals_past past;
-	int set[ADAPT_CONTROLLER_COUNT]; /* enum adapt_mode by hand; NOT_SET */
+	int set[ADAPT_CONTROLLER_COUNT]; /* enum adapt_mode by hand; KEPT_MODE_NOT_SET */
 	bool paused;
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
@@ -60,6 +60,7 @@ struct adaptation {
 	uint64_t cost_ns; /* of all ticks */
 	uint64_t started_ns;
 	bool paused; /* all services */
+	char untrue[320]; /* what is wrong with the file of what was set by hand; "": nothing */
 };
 
 struct adapted *adapted_find(const struct adaptation *a, const char *service, size_t guess);
@@ -67,6 +68,17 @@ struct adapted *adapted_find(const struct adaptation *a, const char *service, si
 struct adapted *adapted_of(struct adaptation *a, const char *service);
 void adapted_destroy(struct adapted *a);
 bool adapted_is_off(const struct adapted *a);
+
+/* Why a controller cannot be in that mode, after its name; NULL: it can. */
+const char *adaptation_mode_refusal(
+	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode);
+
+/* adaptation_store.c */
+
+/* At the start: what the daemon before us had set by hand is in force again. */
+void adaptation_continue(struct adaptation *a);
+/* Note what is set by hand now, for the daemon that comes next. */
+void adaptation_save(struct adaptation *a);
 
 /* adaptation_tell.c */
 

@@ -136,14 +136,66 @@ dead_one_is_ejected() {
 daemon_dies() {
 	local before
 	before=$(dataplane_pid)
-	kill -KILL "${weir_pid[default]}"
-	wait "${weir_pid[default]}" 2>/dev/null
+	weir_dies
 	cp "$WORLD/other.yaml" "$WORLD/default.yaml"
 	expect weir_start
 	expect_eq "pid of the data plane" "$(dataplane_pid)" "$before"
 	expect_within 30 weight_is 2 '. < 30'
 	load_stop load
 	expect_within 20 sums_balance
+}
+
+by_hand() { # what is in force: modes of weights and shed, paused
+	status_of '[.modes.weights, .modes.shed, (.paused | tostring)] | join(" ")'
+}
+
+weir_dies() {
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}" 2>/dev/null
+}
+
+# What operators have set stays until they undo it, whatever becomes of the daemon.
+by_hand_stays() {
+	local file=$RUN/default/history/adapt.json
+	expect ctl adapt set web weights observe
+	expect ctl adapt set web shed on
+	expect ctl adapt pause web
+	weir_dies
+	expect weir_start
+	expect_eq "after SIGKILL" "$(by_hand)" "observe on true"
+	expect_eq "warnings" "$(ctl --json status | jq '[.warnings[] | select(contains("adaptation is paused") or
+		contains("adapt.weights is observe, set by hand"))] | length')" 2
+	expect ctl adapt resume web
+	expect weir_stop
+	expect weir_start
+	expect_within 20 weight_is 2 '. == 100'
+	expect_eq "after a restart" "$(by_hand)" "observe on false"
+	expect ctl adapt pause
+	weir_dies
+	expect weir_start
+	expect_eq "all are paused" "$(by_hand)" "observe on true"
+	# Another configuration takes modes back, as an apply does; a pause is not of the configuration.
+	weir_dies
+	config "forecast: off" >"$WORLD/default.yaml"
+	expect weir_start
+	expect_eq "with an edited file" "$(by_hand)" "on on true"
+	expect ctl adapt resume
+	expect_not test -e "$file"
+}
+
+bad_file_is_refused() {
+	local file=$RUN/default/history/adapt.json
+	expect ctl adapt pause
+	weir_dies
+	sed -i 's/"paused": true/"paused": "yes"/' "$file"
+	expect weir_start
+	expect_eq "as configured" "$(by_hand)" "on on false"
+	expect_eq "warning" "$(ctl --json status | jq 'any(.warnings[]; contains("adapt.json is not used"))')" true
+	expect ctl adapt set web shed observe
+	expect_eq "warning" "$(ctl --json status | jq 'any(.warnings[]; contains("adapt.json is not used"))')" false
+	weir_dies
+	expect weir_start
+	expect_eq "written anew" "$(by_hand)" "on observe false"
 }
 
 scenario "an objective switches adaptation on, and nothing is decided without need" is_on
@@ -153,4 +205,6 @@ scenario "controllers are switched by hand, until the next apply" modes_by_hand
 scenario "signals are recorded, and decided upon again with other constants" recordings
 scenario "a backend that answers nothing is ejected before its health check knows" dead_one_is_ejected
 scenario "the daemon dies and comes back: adaptation goes on" daemon_dies
+scenario "what is set by hand outlives the daemon, until it is undone" by_hand_stays
+scenario "a file of it that is wrong is refused, and all is as configured" bad_file_is_refused
 finish
