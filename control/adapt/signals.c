@@ -81,11 +81,12 @@ static void tail_fill(struct adapt_histogram *to, const struct reading_tail *now
 		*to = (struct adapt_histogram){ 0 };
 		return;
 	}
-	to->count = 0;
+	uint64_t count = 0;
 	for (size_t i = 0; i < ADAPT_HIST_BUCKETS; i++) {
-		to->bucket[i] = (uint32_t)since(now->bucket[i], before->bucket[i]);
-		to->count += to->bucket[i];
+		to->bucket[i] = now->bucket[i] - before->bucket[i];
+		count += to->bucket[i];
 	}
+	to->count = count;
 }
 
 /* Differences of the tails; what is there now is taken over for the next time. */

@@ -60,9 +60,11 @@ static void add_tail(struct reading_tail *to, const struct weir_histogram *from)
 	if (count == 0)
 		return;
 	to->count += count;
-	for (uint32_t i = 0; i < WEIR_HIST_BUCKETS; i++)
-		to->bucket[i >> READING_TAIL_SHIFT] += load64(&from->bucket[i]);
+	for (uint32_t i = 0; i < WEIR_HIST_BUCKETS / 2; i++)
+		to->bucket[i] +=
+			(uint32_t)(load64(&from->bucket[2 * i]) + load64(&from->bucket[2 * i + 1]));
 }
+static_assert(READING_TAIL_SHIFT == 1 && WEIR_HIST_BUCKETS % 2 == 0, "buckets in pairs");
 
 static void add_cell(struct reading_backend *b, const struct weir_backend_cell *c)
 {

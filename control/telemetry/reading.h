@@ -21,7 +21,7 @@
 
 struct reading_tail {
 	uint64_t count;
-	uint64_t bucket[READING_TAIL_BUCKETS];
+	uint32_t bucket[READING_TAIL_BUCKETS]; /* they wrap, which differences do not see */
 };
 
 /* Summed over cores, cumulative but for in_flight and its peak. */

@@ -3,8 +3,16 @@
 /*
  * What adaptation costs the control daemon: readings of a telemetry region of many services, their signals,
  * and a step of all controllers, ten times for each second of a made-up clock. Every counter moves in every
- * tick and every source table is full, so that nothing is cheaper than in a busy data plane. One JSON
- * object: the share of one core at ten ticks a second.
+ * tick and every source table is full, so that nothing is cheaper than in a busy data plane. Two cases:
+ *
+ *   calm      all keep their objective
+ *   overload  all are asked for five times what they can do, shed and police, so that their source tables are
+ *             read in every tick, and two backends of each are slow
+ *
+ *	weir-adapt-bench [--json]
+ *
+ * A JSON object a case on standard output: the median and the longest tick, and the share of one core at ten
+ * ticks a second. For people, unless --json, the same on standard error.
  */
 
 #include "control/adapt/service.h"
@@ -19,7 +27,8 @@
 
 #define SERVICES 100
 #define BACKENDS 20
-#define TICKS	 100
+#define LEARN	 200 /* ticks before those that are measured: also the sources' habits */
+#define TICKS	 200
 #define SELDOM	 5
 #define LATENCY	 10000000 /* ns */
 
@@ -33,12 +42,14 @@ struct bench {
 };
 
 static unsigned int ticks;
+static bool polices[SERVICES];
 
+/* As the daemon does: another fifth of the services in each tick, and who polices in all of them. */
 static unsigned int wish(void *ctx, const char *service)
 {
 	unsigned int number = (unsigned int)strtoul(service + 1, NULL, 10);
-	return (ticks + number) % SELDOM == 0 ? READING_COUNTERS | READING_TAILS | READING_HEAVY :
-						READING_COUNTERS;
+	unsigned int what = polices[number] ? READING_COUNTERS | READING_HEAVY : READING_COUNTERS;
+	return (ticks + number) % SELDOM == 0 ? what | READING_TAILS | READING_HEAVY : what;
 }
 
 static void heavy_fill(struct weir_heavy *h)
@@ -84,29 +95,37 @@ static struct bench *bench_create(void)
 	return b;
 }
 
-static void traffic(struct bench *b)
+static void backend_traffic(struct weir_backend_cell *c, uint64_t latency_ns)
 {
-	uint32_t bucket = weir_histogram_index(LATENCY);
+	c->requests += 10;
+	c->new_flows += 10;
+	c->syn_sent += 10;
+	c->connect.count += 10;
+	c->first_byte.count += 10;
+	c->first_byte.sum_ns += UINT64_C(10) * latency_ns;
+	c->first_byte.bucket[weir_histogram_index(latency_ns)] += 10;
+	c->in_flight = latency_ns / (LATENCY / 2);
+	c->in_flight_peak = 2 * c->in_flight;
+}
+
+/* What two cores and more would add is the same again: the sum of their cells. */
+static void traffic(struct bench *b, bool overload)
+{
+	uint32_t more = overload ? 5 : 1;
+	uint64_t latency = overload ? 8 * LATENCY : LATENCY;
 	for (uint32_t i = 0; i < SERVICES; i++) {
-		b->service[i].offered += 10 * BACKENDS;
-		b->service[i].new_flows += 10 * BACKENDS;
-		b->service[i].packets_received += 100 * BACKENDS;
-		for (uint32_t j = 0; j < BACKENDS; j++) {
-			struct weir_backend_cell *c = &b->cell[i][j];
-			c->requests += 10;
-			c->new_flows += 10;
-			c->syn_sent += 10;
-			c->connect.count += 10;
-			c->first_byte.count += 10;
-			c->first_byte.sum_ns += UINT64_C(10) * LATENCY;
-			c->first_byte.bucket[bucket] += 10;
-			c->in_flight = 1;
-		}
+		struct weir_service_cell *s = &b->service[i];
+		s->offered += more * 10 * BACKENDS;
+		s->new_flows += 10 * BACKENDS;
+		s->dropped[WEIR_DROP_SHED] += (more - 1) * 10 * BACKENDS;
+		s->packets_received += more * 100 * BACKENDS;
+		for (uint32_t j = 0; j < BACKENDS; j++)
+			backend_traffic(&b->cell[i][j], overload && j < 2 ? 4 * latency : latency);
 		for (uint32_t j = 0; j < WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS; j++) {
 			struct weir_heavy_entry *e =
 				&b->heavy[i].set[j / WEIR_HEAVY_WAYS].entry[j % WEIR_HEAVY_WAYS];
-			e->flows++;
-			e->packets += 10;
+			e->flows += more * (1 + j % 3);
+			e->packets += more * 10 * (1 + j % 3);
 		}
 	}
 }
@@ -130,14 +149,43 @@ static void tick(struct bench *b, struct reading **before, struct adapt_service 
 		struct adapt_signals s;
 		if (signals_between(*before, now, &now->services[i], &past[i], &s) != 0)
 			continue;
-		adapt_service_step(of[i], &s, settings, false, NULL);
+		const struct adapt_directive *d =
+			adapt_service_step(of[i], &s, settings, false, NULL);
+		polices[i] = d != NULL && d->policing != NULL && d->policing->on;
 		signals_free(&s);
 	}
 	reading_destroy(*before);
 	*before = now;
 }
 
-int main(void)
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static void result_print(const char *name, double spent[TICKS], bool json)
+{
+	double sum = 0;
+	unsigned int policing = 0;
+	for (int i = 0; i < TICKS; i++)
+		sum += spent[i];
+	for (int i = 0; i < SERVICES; i++)
+		policing += polices[i];
+	qsort(spent, TICKS, sizeof(spent[0]), compare);
+	printf("{\"bench\": \"adaptation-%s\", \"services\": %d, \"backends\": %d, "
+	       "\"policing\": %u, \"ms_per_tick\": %.3f, \"median\": %.3f, \"max\": %.3f, "
+	       "\"share_of_core\": %.4f}\n",
+		name, SERVICES, BACKENDS, policing, sum / TICKS * 1e3, spent[TICKS / 2] * 1e3,
+		spent[TICKS - 1] * 1e3, sum / TICKS * 10);
+	if (!json)
+		fprintf(stderr,
+			"adaptation, %-8s %8.2f ms a tick, %.2f %% of a core (%d services of %d "
+			"backends)\n",
+			name, sum / TICKS * 1e3, sum / TICKS * 1e3, SERVICES, BACKENDS);
+}
+
+static void case_run(const char *name, bool overload, bool json)
 {
 	struct adapt_service *of[SERVICES];
 	struct signals_past past[SERVICES] = { 0 };
@@ -148,26 +196,37 @@ int main(void)
 		.gains = adapt_gains_preset };
 	struct reading *before = NULL;
 	struct bench *b = bench_create();
-	double spent = 0;
+	double spent[TICKS];
+	memset(polices, 0, sizeof(polices));
 	for (size_t i = 0; i < SERVICES; i++) {
 		of[i] = adapt_service_create();
 		if (of[i] == NULL)
 			errx(1, "out of memory");
 	}
-	for (int i = 0; i < TICKS; i++) {
-		traffic(b);
+	for (int i = -LEARN; i < TICKS; i++) {
+		traffic(b, overload && i >= -LEARN / 4);
 		double begun = cpu_s();
 		tick(b, &before, of, past, &settings);
-		spent += cpu_s() - begun;
+		if (i >= 0)
+			spent[i] = cpu_s() - begun;
 	}
-	printf("{\"bench\": \"adaptation\", \"services\": %d, \"backends\": %d, \"ms_per_tick\": %.3f, "
-	       "\"share_of_core\": %.4f}\n",
-		SERVICES, BACKENDS, spent / TICKS * 1e3, spent / TICKS * 10);
+	result_print(name, spent, json);
 	for (size_t i = 0; i < SERVICES; i++) {
 		adapt_service_destroy(of[i]);
 		signals_past_clear(&past[i]);
 	}
 	reading_destroy(before);
 	free(b);
+}
+
+int main(int argc, char **argv)
+{
+	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+	if (argc > 2 || (argc == 2 && !json)) {
+		fprintf(stderr, "usage: weir-adapt-bench [--json]\n");
+		return 2;
+	}
+	case_run("calm", false, json);
+	case_run("overload", true, json);
 	return 0;
 }

@@ -6,7 +6,8 @@
 #   tests/bench/run.sh [-b BUILD_FOLDER] [weir-bench's options: --quick --json ...]
 #
 # DPDK's testpmd forwards by swapping link addresses between two null devices first (a floor that is
-# not ours), then weir-bench runs, then weir-policy-bench, then afxdp.sh unless it has to be --quick.
+# not ours), then weir-bench runs, then weir-policy-bench and weir-adapt-bench, then afxdp.sh unless it has to be
+# --quick.
 set -u -o pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -61,7 +62,9 @@ status=$?
 
 # Policies have no cases to choose from: they are measured when all is.
 options=()
+json=
 for option in "$@"; do
+	[ "$option" != --json ] || json=$option
 	case $option in
 	--quick | --json) options+=("$option") ;;
 	*) exit "$status" ;;
@@ -69,6 +72,8 @@ for option in "$@"; do
 done
 "$build/tests/bench/weir-bench" --policy "$build/tests/bench/empty.o" --mode nat --flows 10000 "${options[@]}" ||
 	status=1
+# What control pays for adaptation.
+"$build/tests/bench/weir-adapt-bench" ${json:+"$json"} || status=1
 if [ "$(id -u)" -ne 0 ]; then
 	echo "run.sh: no figures of policies (the kernel's verifier is asked, which takes root)" >&2
 	exit "$status"
