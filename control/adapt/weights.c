@@ -22,8 +22,9 @@
  * Only the ratios of weights count, so when no factor is 1 they are scaled until the largest is: the pool as
  * a whole cannot sink.
  *
- * An outlier that falls again within 20 s of having come back is held at the bottom for 1 s, then 2, 4, up
- * to 60: one that flaps does not take the pool's tail with it each time. A calm minute forgives.
+ * One that falls again within 20 s of having come back, or on its way back, is held at the bottom for 1 s,
+ * then 2, 4, up to 60: one that flaps does not take the pool's tail with it each time, and one that is slower
+ * for good is not tried out again and again. A calm minute forgives.
  *
  * New flows follow the weight; kept-alive ones do not. So while a backend has been three times slower than
  * its pool for 300 ms, and slow in the terms of the objective as well, a third of its idle flows is closed
@@ -45,6 +46,7 @@
 #define IDLE_SHARE   0.3
 #define TELL	     1.5 /* a factor that changed by this is news */
 #define BACK	     0.9 /* it has come back, and may relapse */
+#define ON_ITS_WAY   2 /* times the lowest: more than chance would have given it back */
 #define ALMOST	     0.02 /* of 1: is 1 */
 #define AFTER_RETURN 0.1 /* the factor of one that comes back from an ejection */
 #define FASTER_STEP  1.02
@@ -56,17 +58,26 @@ void weights_backend_init(struct weights_backend *w)
 	*w = (struct weights_backend){ .factor = 1, .told = 1 };
 }
 
-/* It was cut: a relapse when it had only just come back. */
-static void cut_note(struct weights_backend *w, uint64_t now_ns, const struct adapt_gains *g)
+/* It is cut, to `next`: a relapse when it had only just come back, or was on its way. */
+static void cut_note(
+	struct weights_backend *w, double next, uint64_t now_ns, const struct adapt_gains *g)
 {
-	if (!w->down && w->cut_ns != 0 && now_ns - w->cut_ns < RELAPSE_NS) {
+	bool relapse = w->down ? w->factor > ON_ITS_WAY * w->low :
+				 w->cut_ns != 0 && now_ns - w->cut_ns < RELAPSE_NS;
+	if (relapse) {
 		double hold = fmin(HOLD_MOST, g->weights_hold * exp2(fmin(w->relapses, 8)));
 		w->relapses++;
 		w->hold_until_ns = now_ns + (uint64_t)(hold * 1e9);
 	}
 	/* Of a backend that stays slow the last cut is what counts. */
 	w->cut_ns = now_ns;
+	w->low = w->down && !relapse ? fmin(w->low, next) : next;
 	w->down = true;
+}
+
+static uint64_t held_until(const struct weights_backend *w)
+{
+	return w->hold_until_ns > w->cut_ns ? w->hold_until_ns : w->cut_ns;
 }
 
 static double factor_back(struct weights_backend *w, double factor, double ratio, double unsure,
@@ -122,10 +133,12 @@ static double factor_next(struct weights_backend *w, const struct estimate_backe
 	bool is_out = news && w->out_ticks > 0;
 	bool is_slow = news && w->slow_ticks > SLOW_TICKS;
 	if (is_out && (w->out_ticks > OUT_TICKS || b->ratio > 2 * g->weights_out)) {
-		factor *= fmax(g->weights_cut, 1 / b->ratio);
-		cut_note(w, now_ns, g);
+		factor = fmax(least, factor * fmax(g->weights_cut, 1 / b->ratio));
+		cut_note(w, factor, now_ns, g);
 	} else if (is_slow && !over) {
 		factor *= fmax(g->weights_down, pow(b->ratio, -g->weights_power));
+		factor = fmax(least, factor);
+		cut_note(w, factor, now_ns, g);
 	} else if (b->ratio < 1 + g->weights_band / 2 + unsure / 2) {
 		factor = factor_back(w, factor, b->ratio, unsure, now_ns, g, ticks);
 	}
@@ -217,7 +230,7 @@ void weights_step(struct weights_backend *of, const struct estimate_backend *b,
 		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g, to->headroom));
 		if (w->factor >= BACK)
 			w->down = false;
-		if (w->cut_ns != 0 && s->now_ns - w->cut_ns > FORGIVE_NS)
+		if (w->cut_ns != 0 && s->now_ns > FORGIVE_NS + held_until(w))
 			w->relapses = 0;
 	}
 	factors_scale(of, b, s, least);

@@ -13,11 +13,12 @@ struct weights_backend {
 	uint64_t cut_ns; /* when it was last taken down; 0: never */
 	uint64_t hold_until_ns; /* no way back before */
 	uint64_t ramp_ns; /* slow start since an ejection began then; 0: none */
-	unsigned int relapses; /* times that it fell again soon after it had come back */
+	unsigned int relapses; /* times that it fell again on its way back, or soon after */
 	double out_ticks; /* in a row an outlier */
 	double slow_ticks; /* in a row slow, or an outlier */
 	double far_ticks; /* in a row so slow that idle flows are closed */
 	bool down; /* it was cut, and has not come back yet */
+	double low; /* least factor since it was cut, while down */
 };
 
 void weights_backend_init(struct weights_backend *w);
