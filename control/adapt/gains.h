@@ -37,7 +37,7 @@
 	X(eject_ramp, "eject.ramp", 5, 0, 600, "seconds of the slow start of one that returns")    \
 	X(shed_target, "shed.target", 0.9, 0.1, 1, "share of the objective that caps aim at")      \
 	X(shed_start, "shed.start", 10, 1, 4096, "least cap before overload has ever been seen")   \
-	X(shed_head, "shed.head", 2, 1, 100, "until then: so many times the peak served well")     \
+	X(shed_head, "shed.head", 1.6, 1, 100, "until then: so many times the peak served well")   \
 	X(shed_cut_least, "shed.cut-least", 0.95, 0.1, 1, "a cut leaves at most this of a cap")    \
 	X(shed_cut_most, "shed.cut-most", 0.5, 0.1, 1, "a cut leaves at least this")               \
 	X(shed_up, "shed.up", 0.05, 0.001, 4, "growth of a cap that is used and keeps time")       \

@@ -20,7 +20,7 @@
  *   and the cap is used     cap grows by 5 %
  *
  * Before the first cut, and again 30 s after the last, nothing is known of what the backend can do, and a cap must not refuse what could
- * have been served: it is the largest of 10, twice the peak that was served well, and Little's law;
+ * have been served: it is the largest of 10, 1.6 times the peak that was served well, and Little's law;
  * it grows by 25 % while used, more when the forecast says that more is coming. In calm weather it only
  * bounds what a sudden crowd can pile up within one tick.
  *
