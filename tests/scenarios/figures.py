@@ -345,8 +345,8 @@ def judge_brief(_, off, on):
     ]
 
 
-JUDGES = {"brief": judge_brief, "steady": judge_steady, "slow": judge_slow, "dead": judge_dead, "flash": judge_flash,
-          "attack": judge_attack, "attack-each": judge_attack, "ramp": judge_ramp}
+JUDGES = {"brief": judge_brief, "steady": judge_steady, "steady-long": judge_steady, "slow": judge_slow,
+          "dead": judge_dead, "flash": judge_flash, "attack": judge_attack, "attack-each": judge_attack, "ramp": judge_ramp}
 
 
 def judge(scenario, off, on):

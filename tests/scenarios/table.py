@@ -32,6 +32,7 @@ class Scenario:
     timeout: float = 2.5
     attack_timeout: float = 0.5  # they do not wait long
     only: str = ""  # of the controllers: compare this one on with it off, the others on
+    alone: bool = False  # on only: there is nothing to compare with
 
     @property
     def capacity(self):
@@ -108,5 +109,8 @@ SCENARIOS = [
 BRIEF = Scenario("brief", "one backend ten times slower, then a crowd", 12, (4, 11), ((0, 0.6),),
                  crowd=((8, 2.4), (11, 0.0)), changes=((4, 3, 3, "slow=10"),))
 
-BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF)}
+# By name only: too long for all the others to wait for.
+STEADY_LONG = Scenario("steady-long", "steady load for ten minutes", 603, (3, 603), ((0, 0.6),), alone=True)
+
+BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF, STEADY_LONG)}
 CONTROLLERS = ("weights", "shed", "sources", "forecast")

@@ -8,7 +8,7 @@ import sys
 import figures
 import plot
 from figures import Request
-from table import SCENARIOS, Scenario
+from table import BY_NAME, Scenario
 
 failed = 0
 count = 0
@@ -84,7 +84,7 @@ ramp = Scenario("ramp", "", 30, (0, 1), ((0, 0.2), (10, 0.8, 10.0), (20, 0.2)), 
 loads = [round(ramp.load_at(t)) for t in (5, 15, 19.9, 20, 25)]
 case("loads step, ramp and add up", loads == [200, 1500, 1794, 1200, 1200], loads)
 
-for scenario in SCENARIOS:
+for scenario in BY_NAME.values():
     ends = [at for at, *_ in scenario.loads + scenario.attack + scenario.crowd + scenario.changes + scenario.daemon]
     if max(ends) > scenario.seconds or scenario.event[1] > scenario.seconds:
         case(f"{scenario.name} ends after all that happens in it", False)
