@@ -23,7 +23,7 @@
 		"an outlier keeps at least this of its weight")                                    \
 	X(weights_down, "weights.down", 0.5, 0.01, 1, "a slow one keeps at least this")            \
 	X(weights_power, "weights.power", 0.5, 0.05, 1, "a slow one: (pool / own) to this power")  \
-	X(weights_up, "weights.up", 1.15, 1.001, 4, "factor by which a weight comes back")         \
+	X(weights_up, "weights.up", 1.2, 1.001, 4, "factor by which a weight comes back")          \
 	X(weights_floor, "weights.floor", 0.005, 0.0001, 1,                                        \
 		"least share of the configured weight")                                            \
 	X(weights_ceiling, "weights.ceiling", 2, 1, 2, "most times the configured weight")         \

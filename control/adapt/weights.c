@@ -9,15 +9,16 @@
  *
  *   above 3      an outlier: factor x max(0.1, 1 / ratio), at once (below 6 when it is one two ticks in
  *                a row, as a short queue is not)
- *   above 1.3    for two seconds, slow: factor x max(0.5, 1 / sqrt(ratio)), unless the pool as a whole is
- *                overloaded, when moving load from one to the others helps nobody
- *   below 1.15   factor x 1.15 up to 1; a little above 1 while it is clearly faster than the others
+ *   above 1.3    for a second, slow: factor x max(0.5, 1 / sqrt(ratio)), unless the pool as a whole is
+ *                overloaded, when moving load from one to the others helps nobody; then again after
+ *                another second, as what was queued before has to be answered first
+ *   below 1.15   factor x 1.2 up to 1; a little above 1 while it is clearly faster than the others
  *
  * Between 1.15 and 1.3 nothing happens: that is the hysteresis. What is measured from few answers may be
- * chance, so the bands widen with 3 / sqrt(answers); a pool of equal backends under steady load is left
- * alone whatever its rate. A factor never leaves 0.005..2, so that a slow backend keeps getting the few
- * requests that show when it is well again: one a second where that is no more than 0.4 % of what its pool
- * gets, which leaves the pool's p99 alone.
+ * chance, so the bands widen with 3 / sqrt(answers), the way back with a quarter of that; a pool of equal
+ * backends under steady load is left alone whatever its rate. A factor never leaves 0.005..2, so that a
+ * slow backend keeps getting the few requests that show when it is well again: one a second where that is
+ * no more than 0.4 % of what its pool gets, which leaves the pool's p99 alone.
  *
  * Only the ratios of weights count, so when no factor is 1 they are scaled until the largest is: the pool as
  * a whole cannot sink.
@@ -41,7 +42,7 @@
 #define FORGIVE_NS   UINT64_C(60000000000)
 #define HOLD_MOST    60.0
 #define OUT_TICKS    1.5
-#define SLOW_TICKS   4.5
+#define SLOW_TICKS   9.5
 #define IDLE_TICKS   3
 #define IDLE_SHARE   0.3
 #define TELL	     1.5 /* a factor that changed by this is news */
@@ -139,7 +140,9 @@ static double factor_next(struct weights_backend *w, const struct estimate_backe
 		factor *= fmax(g->weights_down, pow(b->ratio, -g->weights_power));
 		factor = fmax(least, factor);
 		cut_note(w, factor, now_ns, g);
-	} else if (b->ratio < 1 + g->weights_band / 2 + unsure / 2) {
+		/* What was queued before the cut has to be answered before another one. */
+		w->slow_ticks = 0;
+	} else if (b->ratio < 1 + g->weights_band / 2 + unsure / 4) {
 		factor = factor_back(w, factor, b->ratio, unsure, now_ns, g, ticks);
 	}
 	return fmin(g->weights_ceiling, fmax(least, factor));

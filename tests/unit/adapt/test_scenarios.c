@@ -215,7 +215,7 @@ static void unequal(void)
 	turns_count(&turns, l, 0, 40);
 	CU_ASSERT(share(l->good, l->asked_for) > 0.98);
 	/* Tried out again ever more seldom. */
-	CU_ASSERT(turns.count <= 6);
+	CU_ASSERT(turns.count <= 4);
 	loop_destroy(l);
 }
 
