@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/cli/command.h"
+#include "control/cli/config_policies.h"
 #include "control/cli/format.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
@@ -33,38 +34,47 @@ static json_t *complaints(const char *file, const struct model_errors *errors)
 	return list;
 }
 
-static void print_verdict(struct cli *cli, const char *file, const struct model *m, json_t *errors)
+/* errors and warnings are stolen. */
+static int print_verdict(
+	struct cli *cli, const char *file, const struct model *m, json_t *errors, json_t *warnings)
 {
+	bool valid = json_array_size(errors) == 0;
 	size_t backends = 0;
-	for (size_t i = 0; m != NULL && i < m->service_count; i++)
+	for (size_t i = 0; valid && i < m->service_count; i++)
 		backends += model_backend_total(&m->services[i]);
-	json_t *o = json_pack("{s:s, s:b, s:o}", "file", file, "valid", m != NULL, "errors",
-		errors != NULL ? errors : json_array());
-	if (!printer_json(cli, o) && m != NULL)
+	json_t *o = json_pack("{s:s, s:b, s:o, s:o}", "file", file, "valid", valid, "errors",
+		errors, "warnings", warnings);
+	if (!printer_json(cli, o) && valid)
 		fprintf(cli->out, "%s: valid: %zu port%s, %zu service%s, %zu backend%s\n", file,
 			m->port_count, m->port_count == 1 ? "" : "s", m->service_count,
 			m->service_count == 1 ? "" : "s", backends, backends == 1 ? "" : "s");
 	json_decref(o);
+	return valid ? CLI_DONE : CLI_FAILED;
+}
+
+static void print_lines(struct cli *cli, const json_t *list)
+{
+	const json_t *line;
+	size_t i;
+	json_array_foreach(list, i, line) fprintf(cli->err, "%s\n", json_string_value(line));
 }
 
 /* What only shows when everything is put together, such as too many services for a source address. */
-static int check_plan(struct cli *cli, const char *file, const struct model *m)
+static void check_plan(const char *file, const struct model *m, json_t *errors)
 {
 	static const struct plan_world nothing_known;
 	char err[512] = "";
 	void *body = NULL;
 	size_t length = 0;
 	struct plan_ports *ports = plan_ports_create();
-	if (ports == NULL)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	int status = plan_build(m, &nothing_known, ports, false, &body, &length, err, sizeof(err));
+	int status = ports == NULL ?
+		-ENOMEM :
+		plan_build(m, &nothing_known, ports, false, &body, &length, err, sizeof(err));
 	plan_ports_destroy(ports);
 	free(body);
-	if (status == 0)
-		return CLI_DONE;
-	fprintf(cli->err, "%s: %s\n", file, err[0] != '\0' ? err : strerror(-status));
-	print_verdict(cli, file, NULL, json_pack("[o]", json_sprintf("%s: %s", file, err)));
-	return CLI_FAILED;
+	if (status != 0)
+		json_array_append_new(errors,
+			json_sprintf("%s: %s", file, err[0] != '\0' ? err : strerror(-status)));
 }
 
 int command_config_check(struct cli *cli)
@@ -81,15 +91,24 @@ int command_config_check(struct cli *cli)
 	free(text);
 	if (err == -EINVAL) {
 		model_errors_print(cli->err, file, &errors);
-		print_verdict(cli, file, NULL, complaints(file, &errors));
+		print_verdict(cli, file, NULL, complaints(file, &errors), json_array());
 		model_errors_fini(&errors);
 		return CLI_FAILED;
 	}
-	if (err != 0)
-		return cli_fail(cli, CLI_FAILED, "cannot check %s: %s", file, strerror(-err));
-	status = check_plan(cli, file, m);
-	if (status == CLI_DONE)
-		print_verdict(cli, file, m, NULL);
+	json_t *wrong = json_array(), *warnings = json_array();
+	if (err == 0) {
+		check_plan(file, m, wrong);
+		err = config_policies_check(file, m, wrong, warnings);
+	}
+	if (err != 0) {
+		json_decref(wrong);
+		json_decref(warnings);
+		status = cli_fail(cli, CLI_FAILED, "cannot check %s: %s", file, strerror(-err));
+	} else {
+		print_lines(cli, wrong);
+		print_lines(cli, warnings);
+		status = print_verdict(cli, file, m, wrong, warnings);
+	}
 	model_destroy(m);
 	return status;
 }

@@ -197,7 +197,9 @@ const struct command command_table[] = {
 	{ "config check", "FILE", "check a configuration file, without a daemon",
 		"Prints every error of the file in one run, one line each: "
 		"FILE:LINE:COLUMN: key: what is wrong, what is expected. FILE may be - for standard "
-		"input.",
+		"input. The policies that it names are read and judged as \"policy check\" does; the "
+		"kernel's verifier is asked as root, and without that a line says what is not "
+		"verified.",
 		command_config_check, COMMAND_F_NO_DAEMON, NULL },
 	{ "config diff", "FILE", "show what applying a file would change",
 		"Lines begin with + (new), - (gone) or ~ (changed). Nothing is changed.",

@@ -15,18 +15,6 @@
 
 #define STAGE_TIMEOUT_MS 10000
 
-/* Relative to the folder of the configuration. */
-static void object_path(const struct cli *cli, const char *object, char path[PATH_MAX])
-{
-	const char *file = cli->arguments[0];
-	const char *slash = strrchr(file, '/');
-
-	if (*object == '/' || slash == NULL)
-		snprintf(path, PATH_MAX, "%s", object);
-	else
-		snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - file), file, object);
-}
-
 /* An image as a file that nobody can change any more; or -1. */
 static int image_fd(const struct policy_image *image)
 {
@@ -86,7 +74,7 @@ static int policy_stage(
 	struct policy_admission a;
 	int status;
 
-	object_path(cli, p->object, path);
+	model_object_path(cli->arguments[0], p->object, path);
 	if (policy_admit(path, &options, &a) != 0)
 		return cli_fail(cli, CLI_FAILED, "%s: out of memory", path);
 	if (a.outcome == POLICY_REFUSED) {

@@ -5,7 +5,10 @@
 #include "control/config/bind.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void policies_free(struct model_policy *policies, size_t count)
 {
@@ -36,6 +39,16 @@ struct model_policy *model_policy_next(const struct model *m, struct model_polic
 		return s != NULL ? &s->policies[*ret_position] : &m->policies[*ret_position];
 	}
 	return NULL;
+}
+
+void model_object_path(const char *file, const char *object, char *path)
+{
+	const char *slash = strrchr(file, '/');
+
+	if (*object == '/' || slash == NULL)
+		snprintf(path, PATH_MAX, "%s", object);
+	else
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - file), file, object);
 }
 
 void model_destroy(struct model *m)

@@ -317,6 +317,9 @@ struct model_policy_cursor {
 struct model_policy *model_policy_next(const struct model *m, struct model_policy_cursor *c,
 	const struct model_service **ret_service, size_t *ret_position);
 
+/* Where an object lies that a configuration names, which is the file `file` itself; path of PATH_MAX. */
+void model_object_path(const char *file, const char *object, char *path);
+
 /* One complaint. line and column count from 1; key is a path such as services[0].backends[1].port. */
 struct model_error {
 	unsigned int line;

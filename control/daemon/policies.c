@@ -18,16 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void policy_path(const char *file, const char *object, char ret_path[PATH_MAX])
-{
-	const char *slash = strrchr(file, '/');
-
-	if (*object == '/' || !slash)
-		snprintf(ret_path, PATH_MAX, "%s", object);
-	else
-		snprintf(ret_path, PATH_MAX, "%.*s/%s", (int)(slash - file), file, object);
-}
-
 bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp)
 {
 	struct stat s;
@@ -157,7 +147,7 @@ bool policies_resolve_one(struct daemon *d, struct model_policy *p, const char *
 {
 	char path[PATH_MAX];
 
-	policy_path(file, p->object, path);
+	model_object_path(file, p->object, path);
 	const struct policy_kept *k = kept_of(d, p, path, reread);
 
 	p->id = k ? k->id : 0;

@@ -63,9 +63,6 @@ struct policies {
 void policies_init(struct daemon *d);
 void policies_fini(struct daemon *d);
 
-/* Where an object lies that a configuration names, which is the file `file` itself. */
-void policy_path(const char *file, const char *object, char ret_path[PATH_MAX]);
-
 /* What is kept of an image, by its id; NULL: nothing. */
 const struct policy_kept *policies_find(const struct daemon *d, uint64_t id);
 

@@ -96,7 +96,7 @@ static void judged(void *ctx, const struct policy_answer *a)
 	char path[PATH_MAX];
 
 	b->job = NULL;
-	policy_path(b->file, p->object, path);
+	model_object_path(b->file, p->object, path);
 	if (!a->admitted) {
 		if (!json_array_size(b->errors))
 			snprintf(b->source, sizeof(b->source), "%s", a->line);
@@ -132,7 +132,7 @@ static bool batch_step(struct policy_batch *b)
 	while ((b->policy = model_policy_next(b->m, &b->at, &b->service, &b->position))) {
 		if (b->policy->id || known_by_now(b))
 			continue;
-		policy_path(b->file, b->policy->object, path);
+		model_object_path(b->file, b->policy->object, path);
 		/* Before it is read: what changes later is noticed the next time. */
 		policy_stamp_read(path, &b->stamp);
 		int rc = policy_job_start(b->d->base, path, b->policy->sets, b->policy->set_count,

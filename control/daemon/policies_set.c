@@ -48,7 +48,7 @@ static json_t *policy_document(const char *file, const struct model_policy *p)
 	json_t *sets = json_array();
 	char path[PATH_MAX];
 
-	policy_path(file, p->object, path);
+	model_object_path(file, p->object, path);
 	for (size_t i = 0; i < p->set_count; i++)
 		json_array_append_new(sets, json_string(p->sets[i]));
 	return json_pack("{s:s, s:s, s:s, s:o, s:i, s:o}", "object", path, "mode",

@@ -266,7 +266,9 @@ configuration_is_refused_whole() {
 	build_policy "$TOP/tests/bpf/policies/bad/unchecked_value.c" "$WORLD/bad.o"
 	number=$(ctl --json status | jq .configuration.number)
 	config "policy: {object: bad.o}" | sed 's/packets: 0/packets: 5/' >"$WORLD/next.yaml"
+	expect_not ctl config check "$WORLD/next.yaml" 2>"$WORLD/check"
 	expect_not ctl config apply "$WORLD/next.yaml" 2>"$WORLD/refusal"
+	expect grep -qxFf "$WORLD/check" "$WORLD/refusal"
 	grep -qE "^$WORLD/next.yaml:[0-9]+:[0-9]+: services.web.policy.1: bad.o: refused by the kernel's verifier: unchecked_value.c:14: " \
 		"$WORLD/refusal" || fail "$(cat "$WORLD/refusal")"
 	expect_eq "configuration" "$(ctl --json status | jq .configuration.number)" "$number"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run the built weirctl against a made-up daemon, and see what it prints and how it ends.
 
-usage: test_weirctl.py WEIRCTL FAKE_DATAPLANE REFERENCE.md
+usage: test_weirctl.py WEIRCTL FAKE_DATAPLANE REFERENCE.md POLICIES
 """
 
 import json
@@ -17,6 +17,7 @@ import threading
 WEIRCTL = os.path.abspath(sys.argv[1])
 FAKE = os.path.abspath(sys.argv[2])
 REFERENCE = sys.argv[3]
+POLICIES = os.path.abspath(sys.argv[4])
 
 SERVICE = {
     "name": "web", "address": "203.0.113.10", "port": 80, "protocol": "tcp", "mode": "nat",
@@ -278,6 +279,44 @@ def _():
     assert status == 0 and err == "", err
     assert out == "<stdin>: valid: 1 port, 1 service, 1 backend\n", out
     assert json.loads(run("config", "check", "-", "--json", stdin=good)[1])["valid"] is True
+
+
+@case("check judges the policies that a configuration names, and says where it names them")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(POLICIES + "/ipv6_headers.o", folder + "/good.o")
+        with open(folder + "/garbage.o", "w") as f:
+            f.write("no object\n")
+
+        def check(first, outside):
+            path = folder + "/a.yaml"
+            with open(path, "w") as f:
+                f.write("version: 1\nports:\n  - {name: front, device: eth1}\nservices:\n"
+                        "  - {name: web, address: 203.0.113.10, port: 80, protocol: tcp, mode: nat,\n"
+                        "     source-addresses: [10.0.0.1], backends: [{address: 10.0.0.2, port: 80}],\n"
+                        "     policy: %s}\npolicy: {object: %s, budget: 1000000000}\n" % (first, outside))
+            status, out, err = run("config", "check", path, "--json")
+            found = json.loads(out)
+            assert found["errors"] + found["warnings"] == err.splitlines(), (found, err)
+            assert found["valid"] == (status == 0), found
+            return status, [line[len(path) + 1:] for line in found["errors"]], found["warnings"]
+
+        good = "{object: good.o, budget: 1000000000}"
+        status, errors, warnings = check(good, "good.o")
+        assert (status, errors) == (0, []), errors
+        # Who may not ask the kernel is told so, for each place.
+        assert len(warnings) in (0, 2), warnings
+        assert all("good.o: cannot be verified here: " in line for line in warnings), warnings
+        status, errors, _ = check("{object: garbage.o}", "none.o")
+        assert (status, len(errors)) == (1, 2), errors
+        assert errors[0].startswith("7:23: services.web.policy.1: garbage.o: refused: "), errors
+        assert errors[1] == "8:18: policy.1: none.o: refused: No such file or directory", errors
+        errors = check("[%s, %s]" % (good, good), "good.o")[1]
+        assert len(errors) == 1 and errors[0].startswith("7:62: services.web.policy.2: good.o: stands"), errors
+        errors = check("{object: good.o, set: {nothing: 1}}", "good.o")[1]
+        assert len(errors) == 1 and "refused by --set: " in errors[0], errors
+        status, errors, _ = check("{object: %s/good.o, budget: 1}" % folder, "good.o")
+        assert status == 1 and "the budget is 1" in errors[0], errors
 
 
 @case("without a daemon the status is 3, with the socket and what to do")
