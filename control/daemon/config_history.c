@@ -6,6 +6,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
+#include "control/daemon/object_store.h"
 #include "control/daemon/startup.h"
 
 #include <event2/event.h>
@@ -117,9 +118,12 @@ void config_note(struct daemon *d, const struct config_change *c, uint32_t chang
 			.until = until(c->confirm_ms),
 			.file = d->file,
 			.text = d->text,
-			.length = d->text_length };
+			.length = d->text_length,
+			.objects = d->policies.objects };
 
+		policies_objects_keep(d);
 		revision_store_add(&d->revisions, &r);
+		object_store_prune(&d->revisions);
 	} else if (config_waits(d) && c->confirm_ms) {
 		struct boot_time later = until(c->confirm_ms);
 
@@ -129,6 +133,17 @@ void config_note(struct daemon *d, const struct config_change *c, uint32_t chang
 		config_emit(d->file, c, "confirmed", config_number(d), "");
 	}
 	config_arm(d);
+}
+
+void config_note_objects(struct daemon *d)
+{
+	if (d->policies.objects)
+		return;
+	d->policies.objects = policies_objects(d, d->model);
+	if (!json_array_size(d->policies.objects))
+		return;
+	policies_objects_keep(d);
+	revision_store_objects(&d->revisions, d->policies.objects);
 }
 
 void config_arm(struct daemon *d)
@@ -172,6 +187,7 @@ static bool apply_entry(struct daemon *d, int index, struct config_change *c, st
 		return false;
 	}
 	c->of = original(&r);
+	c->objects = r.objects;
 	daemon_apply(d, r.file, r.text, r.length, c, call);
 	revision_fini(&r);
 	return true;
@@ -267,13 +283,14 @@ void config_history_list(struct daemon *d, struct rpc_call *call)
 		json_t *file = json_string(r->file);
 
 		json_array_append_new(list,
-			json_pack("{s:I, s:f, s:s, s:o, s:o, s:o, s:I, s:s, s:o}", "number",
+			json_pack("{s:I, s:f, s:s, s:o, s:o, s:o, s:I, s:s, s:o, s:O?}", "number",
 				(json_int_t)r->number, "time", (double)r->time_ms / 1000, "how",
 				revision_how_name(r->how), "by", who_document(&r->who), "file",
 				file ? file : json_string("?"), "of",
 				r->of ? json_integer((json_int_t)r->of) : json_null(), "changes",
 				(json_int_t)r->changes, "state", state_name(r, i == 0),
-				"confirm_within", i ? json_null() : config_confirm_within(d)));
+				"confirm_within", i ? json_null() : config_confirm_within(d),
+				"objects", r->objects));
 	}
 	rpc_call_result(call, list);
 }

@@ -21,6 +21,7 @@ struct config_change {
 	const char *
 		label; /* what complaints call the file; borrowed for the call; NULL: the file itself */
 	uint64_t confirm_ms; /* goes back by itself after this; 0: for good */
+	json_t *objects; /* what its policies have to be made of; borrowed for the call; NULL: the files */
 };
 
 struct boot_time boot_time_now(void);
@@ -33,6 +34,9 @@ void config_history_open(struct daemon *d);
  * else nothing is noted, but a plain apply of what waits for its confirmation is one.
  */
 void config_note(struct daemon *d, const struct config_change *c, uint32_t changes, bool differs);
+
+/* What the policies in force are made of is known now: the newest entry says it, when it did not. */
+void config_note_objects(struct daemon *d);
 
 /* Tell of it: what is "applied", "refused", "confirmed", "undone" or "rolled back". */
 void config_emit(const char *file, const struct config_change *c, const char *what, uint64_t number,

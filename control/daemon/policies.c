@@ -5,6 +5,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
+#include "control/daemon/object_store.h"
 #include "control/daemon/policy_admit.h"
 #include "control/daemon/who.h"
 
@@ -53,6 +54,8 @@ static void kept_free(struct policy_kept *k)
 		munmap((void *)(uintptr_t)k->image, k->image_size);
 	if (k->image_fd >= 0)
 		close(k->image_fd);
+	if (k->object_fd >= 0)
+		close(k->object_fd);
 	for (size_t i = 0; i < k->set_count; i++)
 		free(k->sets[i]);
 	free(k->sets);
@@ -72,17 +75,36 @@ static int sets_copy(struct policy_kept *k, const struct model_policy *p)
 	return k->sets ? 0 : -ENOMEM;
 }
 
+static bool object_mark(int fd, char ret_text[SHA256_TEXT_SIZE])
+{
+	struct stat info;
+
+	if (fstat(fd, &info))
+		return false;
+	void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (bytes == MAP_FAILED)
+		return false;
+	sha256_text(bytes, (size_t)info.st_size, ret_text);
+	munmap(bytes, (size_t)info.st_size);
+	return true;
+}
+
 struct policy_kept *policies_keep(struct daemon *d, const char *path, const struct model_policy *p,
 	const struct policy_stamp *stamp, const struct policy_answer *a)
 {
 	struct policy_kept *k = calloc(1, sizeof(*k));
+	char object[SHA256_TEXT_SIZE] = "";
 	void *image = mmap(NULL, a->image_size, PROT_READ, MAP_SHARED, a->image_fd, 0);
 
-	if (!k || image == MAP_FAILED || policy_image_check(image, a->image_size, NULL, 0)) {
+	if (!k || image == MAP_FAILED || policy_image_check(image, a->image_size, NULL, 0) ||
+		(a->object_fd >= 0 && !object_mark(a->object_fd, object))) {
 		if (image != MAP_FAILED)
 			munmap(image, a->image_size);
 		free(k);
 		close(a->image_fd);
+		if (a->object_fd >= 0)
+			close(a->object_fd);
 		return NULL;
 	}
 	*k = (struct policy_kept){
@@ -92,10 +114,12 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 		.stamp = *stamp,
 		.image_fd = a->image_fd,
 		.image_size = a->image_size,
+		.object_fd = a->object_fd,
 		.image = image,
 		.cycles_median = a->cycles_median,
 		.cycles_p99 = a->cycles_p99,
 	};
+	memcpy(k->object, object, sizeof(object));
 	if (!k->path || sets_copy(k, p)) {
 		kept_free(k);
 		return NULL;
@@ -124,38 +148,45 @@ static bool is_of(const struct policy_kept *k, const char *path, const struct mo
 	return same;
 }
 
-static const struct policy_kept *kept_of(
-	struct daemon *d, const struct model_policy *p, const char *path, bool reread)
+const char *policy_wanted(
+	const struct policy_source *from, const struct model_policy *p, const char *path)
+{
+	/* What is loaded by hand is no configuration's. */
+	return p->load ? NULL : revision_object(from->objects, path);
+}
+
+static bool is_current(
+	const struct policy_kept *k, const char *path, bool reread, const char *wanted)
 {
 	struct policy_stamp stamp;
 
-	for (const struct policy_kept *k = d->policies.kept; k; k = k->next) {
-		/* One that takes longer than it may now is judged again, which says so. */
-		if (!is_of(k, path, p) || k->cycles_median > p->budget)
-			continue;
-		if (reread && policy_stamp_read(path, &stamp) &&
-			memcmp(&stamp, &k->stamp, sizeof(stamp)) != 0)
-			continue;
-		if (reread && !stamp.size)
-			continue;
-		return k;
-	}
-	return NULL;
+	if (wanted)
+		return !strcmp(k->object, wanted);
+	return !reread ||
+		(policy_stamp_read(path, &stamp) && stamp.size &&
+			!memcmp(&stamp, &k->stamp, sizeof(stamp)));
 }
 
-bool policies_resolve_one(struct daemon *d, struct model_policy *p, const char *file, bool reread)
+bool policies_resolve_one(
+	struct daemon *d, struct model_policy *p, const struct policy_source *from)
 {
+	const struct policy_kept *k = d->policies.kept;
 	char path[PATH_MAX];
 
-	model_object_path(file, p->object, path);
-	const struct policy_kept *k = kept_of(d, p, path, reread);
+	model_object_path(from->file, p->object, path);
+	const char *wanted = policy_wanted(from, p, path);
 
+	/* One that takes longer than it may now is judged again, which says so. */
+	while (k &&
+		(!is_of(k, path, p) || k->cycles_median > p->budget ||
+			!is_current(k, path, from->reread, wanted)))
+		k = k->next;
 	p->id = k ? k->id : 0;
 	snprintf(p->name, sizeof(p->name), "%.63s", k ? k->image->name : "");
 	return k != NULL;
 }
 
-size_t policies_resolve(struct daemon *d, struct model *m, const char *file, bool reread)
+size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_source *from)
 {
 	struct model_policy_cursor c = { 0 };
 	const struct model_service *s;
@@ -163,8 +194,39 @@ size_t policies_resolve(struct daemon *d, struct model *m, const char *file, boo
 	size_t position, missing = 0;
 
 	while ((p = model_policy_next(m, &c, &s, &position)))
-		missing += !policies_resolve_one(d, p, file, reread);
+		missing += !policies_resolve_one(d, p, from);
 	return missing;
+}
+
+json_t *policies_objects(const struct daemon *d, const struct model *m)
+{
+	struct model_policy_cursor c = { 0 };
+	const struct model_service *s;
+	const struct model_policy *p;
+	json_t *list = json_array();
+	size_t position;
+
+	while ((p = model_policy_next(m, &c, &s, &position))) {
+		const struct policy_kept *k = p->load ? NULL : policies_find(d, p->id);
+
+		if (k && k->object[0] && !revision_object(list, k->path))
+			json_array_append_new(list,
+				json_pack("{s:s, s:s}", "path", k->path, "sha256", k->object));
+	}
+	return list;
+}
+
+void policies_objects_keep(struct daemon *d)
+{
+	for (struct policy_kept *k = d->policies.kept; k; k = k->next) {
+		const char *now = revision_object(d->policies.objects, k->path);
+
+		if (k->object_fd < 0 || !now || strcmp(now, k->object) ||
+			object_store_put(&d->revisions, k->object, k->object_fd))
+			continue;
+		close(k->object_fd);
+		k->object_fd = -1;
+	}
 }
 
 bool policies_twice(const struct model *m, char *err, size_t err_size)
@@ -239,6 +301,7 @@ void policies_fini(struct daemon *d)
 {
 	policies_sweep(d, NULL, NULL);
 	json_decref(d->policies.set);
+	json_decref(d->policies.objects);
 	json_decref(d->policies.failed);
 }
 

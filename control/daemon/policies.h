@@ -12,6 +12,7 @@
 #define WEIR_DAEMON_POLICIES_H
 
 #include "control/config/model.h"
+#include "control/daemon/sha256.h"
 #include "ebpf/engine/image.h"
 #include "ebpf/engine/verify.h"
 
@@ -36,6 +37,16 @@ struct policy_stamp {
 	uint64_t changed_ns;
 };
 
+/* Where the policies of a model come from. */
+struct policy_source {
+	const char *file; /* of the configuration: objects lie relative to its folder */
+	const char *label; /* what complaints call it */
+	bool reread; /* objects that have changed on disk since do not count as kept */
+	/* What the objects were, as in struct revision; NULL, or one not named in it: as the file is. */
+	json_t *objects;
+	bool strict; /* refuse what cannot be had as it was; else the file as it is takes its place */
+};
+
 /* An image that has been admitted. */
 struct policy_kept {
 	struct policy_kept *next; /* owned */
@@ -47,6 +58,8 @@ struct policy_kept {
 	struct policy_stamp stamp;
 	int image_fd; /* owned; nobody can write it any more */
 	size_t image_size;
+	char object[SHA256_TEXT_SIZE]; /* of the object that it was made of; "": not known */
+	int object_fd; /* owned; its bytes, until the history has a copy; -1: has been let go */
 	const struct policy_image *image; /* owned mapping */
 	uint32_t cycles_median; /* of its trial; 0: it was not compiled */
 	uint32_t cycles_p99;
@@ -56,6 +69,8 @@ struct policy_kept {
 struct policies {
 	struct policy_kept *kept; /* owned */
 	json_t *set; /* owned; policies_set.h */
+	/* Owned; objects of the configuration in force, as in struct revision; NULL: not known yet. */
+	json_t *objects;
 	json_t *failed; /* owned; texts: what does not run although the configuration has it */
 	struct policy_canary canaries[POLICY_CANARY_COUNT];
 };
@@ -66,16 +81,14 @@ void policies_fini(struct daemon *d);
 /* What is kept of an image, by its id; NULL: nothing. */
 const struct policy_kept *policies_find(const struct daemon *d, uint64_t id);
 
-/*
- * Give the policies of a model the ids and names of images that are kept.
- *
- * file    of the configuration
- * reread  objects that have changed on disk since do not count as kept
- * Returns how many have none.
- */
-size_t policies_resolve(struct daemon *d, struct model *m, const char *file, bool reread);
+/* Give the policies of a model the ids and names of images that are kept. Returns how many have none. */
+size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_source *from);
 
-bool policies_resolve_one(struct daemon *d, struct model_policy *p, const char *file, bool reread);
+bool policies_resolve_one(
+	struct daemon *d, struct model_policy *p, const struct policy_source *from);
+/* What the object of a policy has to be; NULL: whatever the file is. */
+const char *policy_wanted(
+	const struct policy_source *from, const struct model_policy *p, const char *path);
 /* Does one service have the same image twice? Then err says where. */
 bool policies_twice(const struct model *m, char *err, size_t err_size);
 
@@ -88,13 +101,18 @@ bool policies_twice(const struct model *m, char *err, size_t err_size);
  * Returns 0 or -ENOMEM: then done is not called.
  */
 typedef void (*policies_judged_cb)(void *ctx, json_t *errors, const char *source);
-int policies_judge(struct daemon *d, struct model *m, const char *file, const char *label,
-	bool reread, policies_judged_cb done, void *ctx, struct policy_batch **ret_batch);
+int policies_judge(struct daemon *d, struct model *m, const struct policy_source *from,
+	policies_judged_cb done, void *ctx, struct policy_batch **ret_batch);
 void policies_judge_cancel(struct policy_batch *b); /* NULL is fine */
 
-/* Keep an image that has been admitted; takes its descriptor. Returns NULL when out of memory. */
+/* Keep an image that has been admitted; takes its descriptors. Returns NULL when out of memory. */
 struct policy_kept *policies_keep(struct daemon *d, const char *path, const struct model_policy *p,
 	const struct policy_stamp *stamp, const struct policy_answer *a);
+/* Of the policies that the configuration itself has, as in struct revision; a new reference. */
+json_t *policies_objects(const struct daemon *d, const struct model *m);
+/* Copies of what those in force were made of, for the history. */
+void policies_objects_keep(struct daemon *d);
+
 /* Returns false when there is no such file. */
 bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp);
 

@@ -3,6 +3,8 @@
 /* Judging all policies of a model that have no image yet, one after another. */
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/log.h"
+#include "control/daemon/object_store.h"
 #include "control/daemon/policies.h"
 #include "control/daemon/policy_admit.h"
 
@@ -17,9 +19,9 @@
 struct policy_batch {
 	struct daemon *d;
 	struct model *m; /* borrowed */
-	char *file; /* owned; where objects are looked for */
-	char *label; /* owned; what complaints call it */
-	bool reread;
+	struct policy_source from; /* of its own */
+	char *file; /* owned, as the next; from's texts */
+	char *label;
 	struct model_policy_cursor at; /* the next one to look at */
 	/* The one that is being judged. */
 	struct model_policy *policy;
@@ -40,6 +42,7 @@ static void batch_free(struct policy_batch *b)
 	if (b->end)
 		event_free(b->end);
 	json_decref(b->errors);
+	json_decref(b->from.objects);
 	free(b->file);
 	free(b->label);
 	free(b);
@@ -119,9 +122,41 @@ static bool known_by_now(struct policy_batch *b)
 {
 	const struct policy_kept *k;
 
-	policies_resolve_one(b->d, b->policy, b->file, b->reread);
+	policies_resolve_one(b->d, b->policy, &b->from);
 	k = b->policy->id ? policies_find(b->d, b->policy->id) : NULL;
 	return k != NULL;
+}
+
+/*
+ * Where the object of the policy is to be read: the file, or the copy of what it was, in ret_path. Returns
+ * false when it cannot be had, of which has been complained.
+ */
+static bool place_find(struct policy_batch *b, char ret_path[PATH_MAX])
+{
+	const struct model_policy *p = b->policy;
+	char path[PATH_MAX];
+
+	model_object_path(b->file, p->object, path);
+	const char *wanted = policy_wanted(&b->from, p, path);
+
+	/* Of a copy the file's stamp says nothing: the next apply reads the file. */
+	b->stamp = (struct policy_stamp){ 0 };
+	if (wanted && object_store_find(&b->d->revisions, wanted, ret_path))
+		return true;
+	if (wanted && b->from.strict) {
+		complain(b,
+			"the history has no whole copy of what it was then; to use it as it is "
+			"now, apply the file itself");
+		return false;
+	}
+	if (wanted)
+		log_warning("the history has no whole copy of %s as it was (SHA-256 %s): it is "
+			    "read as it is now",
+			path, wanted);
+	/* Before it is read: what changes later is noticed the next time. */
+	policy_stamp_read(path, &b->stamp);
+	memcpy(ret_path, path, sizeof(path));
+	return true;
 }
 
 /* Begin with the next one. Returns false when there is none. */
@@ -130,11 +165,8 @@ static bool batch_step(struct policy_batch *b)
 	char path[PATH_MAX];
 
 	while ((b->policy = model_policy_next(b->m, &b->at, &b->service, &b->position))) {
-		if (b->policy->id || known_by_now(b))
+		if (b->policy->id || known_by_now(b) || !place_find(b, path))
 			continue;
-		model_object_path(b->file, b->policy->object, path);
-		/* Before it is read: what changes later is noticed the next time. */
-		policy_stamp_read(path, &b->stamp);
 		int rc = policy_job_start(b->d->base, path, b->policy->sets, b->policy->set_count,
 			b->policy->budget, judged, b, &b->job);
 
@@ -145,8 +177,8 @@ static bool batch_step(struct policy_batch *b)
 	return false;
 }
 
-int policies_judge(struct daemon *d, struct model *m, const char *file, const char *label,
-	bool reread, policies_judged_cb done, void *ctx, struct policy_batch **ret_batch)
+int policies_judge(struct daemon *d, struct model *m, const struct policy_source *from,
+	policies_judged_cb done, void *ctx, struct policy_batch **ret_batch)
 {
 	struct policy_batch *b = calloc(1, sizeof(*b));
 
@@ -154,12 +186,15 @@ int policies_judge(struct daemon *d, struct model *m, const char *file, const ch
 		return -ENOMEM;
 	*b = (struct policy_batch){ .d = d,
 		.m = m,
-		.file = strdup(file),
-		.label = strdup(label),
-		.reread = reread,
+		.from = *from,
+		.file = strdup(from->file),
+		.label = strdup(from->label),
 		.errors = json_array(),
 		.done = done,
 		.ctx = ctx };
+	b->from.file = b->file;
+	b->from.label = b->label;
+	json_incref(b->from.objects);
 	b->end = evtimer_new(d->base, end_due, b);
 	if (!b->file || !b->label || !b->errors || !b->end) {
 		batch_free(b);

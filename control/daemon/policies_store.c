@@ -50,12 +50,12 @@ static json_t *kept_document(const struct policy_kept *k)
 
 	for (size_t i = 0; i < k->set_count; i++)
 		json_array_append_new(sets, json_string(k->sets[i]));
-	return json_pack("{s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "id",
-		number_json(k->id), "path", k->path, "set", sets, "load", number_json(k->load),
-		"cycles_median", (int)k->cycles_median, "cycles_p99", (int)k->cycles_p99, "device",
-		number_json(k->stamp.device), "inode", number_json(k->stamp.inode), "size",
-		number_json(k->stamp.size), "modified", number_json(k->stamp.modified_ns),
-		"changed", number_json(k->stamp.changed_ns));
+	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "id",
+		number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
+		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
+		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
+		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",
+		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns));
 }
 
 /* Files of images that are not kept any more. */
@@ -147,7 +147,9 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 	const struct policy_stamp stamp = { number_at(document, "device"),
 		number_at(document, "inode"), number_at(document, "size"),
 		number_at(document, "modified"), number_at(document, "changed") };
+	const char *object = json_string_value(json_object_get(document, "object"));
 	struct policy_answer a = { .admitted = true,
+		.object_fd = -1,
 		.cycles_median =
 			(uint32_t)json_integer_value(json_object_get(document, "cycles_median")),
 		.cycles_p99 =
@@ -164,8 +166,10 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 	a.image_fd = image_open(d, id, &a.image_size);
 	if (a.image_fd < 0)
 		goto bad;
-	const struct policy_kept *k = policies_keep(d, path, &p, &stamp, &a);
+	struct policy_kept *k = policies_keep(d, path, &p, &stamp, &a);
 
+	if (k && object)
+		snprintf(k->object, sizeof(k->object), "%s", object);
 	free(p.sets);
 	/* Its content says what it is called: a file that somebody has changed is not that. */
 	return k && k->id == id;

@@ -5,6 +5,7 @@
 #include "control/daemon/clock.h"
 #include "control/daemon/dataplane_private.h"
 #include "ebpf/engine/admit.h"
+#include "ebpf/engine/object.h"
 
 #include <event2/event.h>
 
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@
 #define CPU_SECONDS 25
 #define ROOM_BYTES  (UINT64_C(6) << 30) /* a trial makes the policy's maps, which have up to 4 GiB */
 #define IMAGE_FD    3
+#define OBJECT_FD   4
+#define OBJECT_PATH "/proc/self/fd/4"
 
 static_assert(POLICY_ANSWER_TEXT == POLICY_SENTENCE_SIZE, "a refusal fits into an answer");
 
@@ -32,14 +36,15 @@ struct policy_job {
 	pid_t pid;
 	int pidfd;
 	int image_fd; /* owned */
+	int object_fd; /* owned */
 	struct policy_answer *answer; /* owned; shared with the child */
 	struct event *ended; /* owned */
 	policy_answer_cb cb;
 	void *ctx;
 };
 
-/* In the child: nothing of the daemon's but the image, and an end that comes for certain. */
-static void confine(int image_fd)
+/* In the child: nothing of the daemon's but what it is to write, and an end that comes for certain. */
+static void confine(const struct policy_job *job)
 {
 	const struct rlimit cpu = { CPU_SECONDS, CPU_SECONDS };
 	const struct rlimit room = { ROOM_BYTES, ROOM_BYTES };
@@ -52,8 +57,11 @@ static void confine(int image_fd)
 	sigfillset(&all);
 	sigprocmask(SIG_UNBLOCK, &all, NULL);
 	/* Also the sockets and the lock of the instance: they end with the daemon, not with us. */
-	dup2(image_fd, IMAGE_FD);
-	close_range(IMAGE_FD + 1, ~0u, 0);
+	int object_fd = fcntl(job->object_fd, F_DUPFD, OBJECT_FD + 1);
+
+	dup2(job->image_fd, IMAGE_FD);
+	dup2(object_fd, OBJECT_FD);
+	close_range(OBJECT_FD + 1, ~0u, 0);
 	setrlimit(RLIMIT_CPU, &cpu);
 #if !defined(__SANITIZE_ADDRESS__)
 	setrlimit(RLIMIT_AS, &room);
@@ -77,6 +85,27 @@ static int image_write(const struct policy_image *image)
 	return 0;
 }
 
+/*
+ * What is judged is what is kept, whatever becomes of the file meanwhile. Returns false when the file is
+ * not one that a policy can be in, of which policy_admit() says why.
+ */
+static bool object_copy(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t size = 0;
+	struct stat info;
+	char bytes[65536];
+	ssize_t n = -1;
+
+	if (fd < 0 || fstat(fd, &info) || !S_ISREG(info.st_mode))
+		return false;
+	while (size <= POLICY_MAX_OBJECT && (n = read(fd, bytes, sizeof(bytes))) > 0 &&
+		write(OBJECT_FD, bytes, (size_t)n) == n)
+		size += (size_t)n;
+	close(fd);
+	return n == 0;
+}
+
 static void child_run(struct policy_job *job, const char *path,
 	const struct policy_admit_options *options) __attribute__((noreturn));
 
@@ -88,8 +117,10 @@ static void child_run(
 	const char *file, *text;
 	struct policy_admission a;
 
-	confine(job->image_fd);
-	if (policy_admit(path, options, &a)) {
+	confine(job);
+	bool copied = object_copy(path);
+
+	if (policy_admit(copied ? OBJECT_PATH : path, options, &a)) {
 		snprintf(to->text, sizeof(to->text), "cannot be judged: out of memory");
 		_exit(0);
 	}
@@ -105,7 +136,7 @@ static void child_run(
 	to->image_size = a.image->size;
 	if (a.outcome == POLICY_UNVERIFIED)
 		snprintf(to->text, sizeof(to->text), "cannot be verified: %s", a.reason);
-	else if (image_write(a.image))
+	else if (!copied || image_write(a.image))
 		snprintf(to->text, sizeof(to->text), "cannot be kept: out of memory");
 	else
 		to->admitted = true;
@@ -120,6 +151,8 @@ static void job_free(struct policy_job *job)
 		close(job->pidfd);
 	if (job->image_fd >= 0)
 		close(job->image_fd);
+	if (job->object_fd >= 0)
+		close(job->object_fd);
 	if (job->answer)
 		munmap(job->answer, sizeof(*job->answer));
 	free(job);
@@ -151,9 +184,12 @@ static void answer_check(struct policy_job *job, bool late)
 
 	a->text[sizeof(a->text) - 1] = 0;
 	a->line[sizeof(a->line) - 1] = 0;
-	if (a->admitted && fcntl(job->image_fd, F_ADD_SEALS, seals) == 0) {
+	if (a->admitted && fcntl(job->image_fd, F_ADD_SEALS, seals) == 0 &&
+		fcntl(job->object_fd, F_ADD_SEALS, seals) == 0) {
 		a->image_fd = job->image_fd;
+		a->object_fd = job->object_fd;
 		job->image_fd = -1;
+		job->object_fd = -1;
 		return;
 	}
 	a->admitted = false;
@@ -201,7 +237,9 @@ int policy_job_start(struct event_base *base, const char *path, char *const *set
 
 	if (!job)
 		return rc;
-	*job = (struct policy_job){ .pidfd = -1, .image_fd = -1, .cb = cb, .ctx = ctx };
+	*job = (struct policy_job){
+		.pidfd = -1, .image_fd = -1, .object_fd = -1, .cb = cb, .ctx = ctx
+	};
 	job->answer = mmap(NULL, sizeof(*job->answer), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job->answer == MAP_FAILED) {
@@ -209,7 +247,8 @@ int policy_job_start(struct event_base *base, const char *path, char *const *set
 		goto fail;
 	}
 	job->image_fd = memfd_create("weir policy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (job->image_fd < 0)
+	job->object_fd = memfd_create("weir policy object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (job->image_fd < 0 || job->object_fd < 0)
 		goto fail;
 	rc = job_fork(job, path, &options);
 	if (rc)

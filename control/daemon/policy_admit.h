@@ -29,6 +29,7 @@ struct policy_answer {
 	/* When it is admitted: a memfd that nobody can change any more; the callback's to close. */
 	int image_fd;
 	size_t image_size;
+	int object_fd; /* the object that it was made of, likewise */
 };
 
 /* Called once, from the loop. */

@@ -25,6 +25,7 @@ void revision_fini(struct revision *r)
 {
 	free(r->file);
 	free(r->text);
+	json_decref(r->objects);
 	*r = (struct revision){ 0 };
 }
 
@@ -54,11 +55,12 @@ char *revision_print(const struct revision *r)
 	char *bytes = NULL;
 
 	snprintf(mark, sizeof(mark), "%016" PRIx64, r->start_mark);
-	json_t *document = json_pack("{s:i, s:I, s:I, s:s, s:o, s:I, s:i, s:s, s:o, s:s, s:s%}",
-		"format", FORMAT, "number", (json_int_t)r->number, "time_ms",
-		(json_int_t)r->time_ms, "how", how_names[r->how], "by", who_document(&r->who), "of",
-		(json_int_t)r->of, "changes", (int)r->changes, "start_mark", mark, "confirm_until",
-		until_document(r), "file", r->file, "text", r->text, r->length);
+	json_t *document = json_pack(
+		"{s:i, s:I, s:I, s:s, s:o, s:I, s:i, s:s, s:o, s:s, s:s%, s:O*}", "format", FORMAT,
+		"number", (json_int_t)r->number, "time_ms", (json_int_t)r->time_ms, "how",
+		how_names[r->how], "by", who_document(&r->who), "of", (json_int_t)r->of, "changes",
+		(int)r->changes, "start_mark", mark, "confirm_until", until_document(r), "file",
+		r->file, "text", r->text, r->length, "objects", r->objects);
 
 	if (document && document_check(document, check) &&
 		!json_object_set_new(document, "check", json_string(check)))
@@ -111,6 +113,40 @@ static bool mark_read(const json_t *document, uint64_t *ret)
 	return mark && end != mark && !*end;
 }
 
+static bool is_sha256(const char *text)
+{
+	return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+const char *revision_object(const json_t *objects, const char *path)
+{
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(objects, i, object)
+	{
+		if (!strcmp(json_string_value(json_object_get(object, "path")), path))
+			return json_string_value(json_object_get(object, "sha256"));
+	}
+	return NULL;
+}
+
+static bool objects_are_good(const json_t *objects)
+{
+	const json_t *object;
+	size_t i;
+
+	if (objects && !json_is_array(objects))
+		return false;
+	json_array_foreach(objects, i, object)
+	{
+		if (!json_is_string(json_object_get(object, "path")) ||
+			!is_sha256(json_string_value(json_object_get(object, "sha256"))))
+			return false;
+	}
+	return true;
+}
+
 /* What the check sum cannot tell: written by another version, or by hand. Texts are still borrowed. */
 static const char *fields_read(const json_t *document, struct revision *r)
 {
@@ -137,6 +173,8 @@ static const char *fields_read(const json_t *document, struct revision *r)
 		return "file";
 	if (!json_is_string(json_object_get(document, "text")))
 		return "text";
+	if (!objects_are_good(json_object_get(document, "objects")))
+		return "objects";
 	return NULL;
 }
 
@@ -175,6 +213,7 @@ static int document_read(json_t *document, struct revision *ret, char *err, size
 		return -ENOMEM;
 	}
 	memcpy(r.text, json_string_value(content), r.length + 1);
+	r.objects = json_incref(json_object_get(document, "objects"));
 	*ret = r;
 	return 0;
 }

@@ -47,7 +47,15 @@ struct revision {
 	char *file; /* owned; where the operator had it */
 	char *text; /* owned; NULL in lists */
 	size_t length; /* of text */
+	/*
+	 * Owned; which objects its policies were made of: [{path, sha256}], a path once. NULL: not known, as
+	 * before it has been judged.
+	 */
+	json_t *objects;
 };
+
+/* What an object was, by its path; NULL: not known. objects may be NULL. */
+const char *revision_object(const json_t *objects, const char *path);
 
 const char *revision_how_name(enum revision_how how);
 void revision_fini(struct revision *r);

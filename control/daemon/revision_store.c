@@ -186,6 +186,7 @@ int revision_store_add(struct revision_store *s, const struct revision *r)
 	}
 	s->last++;
 	kept.text = NULL;
+	kept.objects = json_incref(r->objects);
 	memmove(&s->list[1], &s->list[0], s->count * sizeof(s->list[0]));
 	s->list[0] = kept;
 	s->count++;
@@ -193,7 +194,8 @@ int revision_store_add(struct revision_store *s, const struct revision *r)
 	return 0;
 }
 
-static int newest_rewrite(struct revision_store *s, bool confirmed, const struct boot_time *until)
+static int newest_rewrite(
+	struct revision_store *s, bool confirmed, const struct boot_time *until, json_t *objects)
 {
 	struct revision r;
 	char err[256];
@@ -209,10 +211,16 @@ static int newest_rewrite(struct revision_store *s, bool confirmed, const struct
 	r.confirmed = confirmed;
 	if (until)
 		r.until = *until;
+	if (objects) {
+		json_decref(r.objects);
+		r.objects = json_incref(objects);
+	}
 	rc = file_write(s, &r);
 	if (!rc) {
 		s->list[0].confirmed = confirmed;
 		s->list[0].until = r.until;
+		json_decref(s->list[0].objects);
+		s->list[0].objects = json_incref(r.objects);
 	}
 	revision_fini(&r);
 	return rc;
@@ -220,12 +228,17 @@ static int newest_rewrite(struct revision_store *s, bool confirmed, const struct
 
 int revision_store_confirm(struct revision_store *s)
 {
-	return newest_rewrite(s, true, NULL);
+	return newest_rewrite(s, true, NULL, NULL);
 }
 
 int revision_store_extend(struct revision_store *s, const struct boot_time *until)
 {
-	return newest_rewrite(s, false, until);
+	return newest_rewrite(s, false, until, NULL);
+}
+
+int revision_store_objects(struct revision_store *s, json_t *objects)
+{
+	return newest_rewrite(s, s->count && s->list[0].confirmed, NULL, objects);
 }
 
 int revision_store_find(const struct revision_store *s, uint64_t number)

@@ -38,6 +38,8 @@ int revision_store_add(struct revision_store *s, const struct revision *r);
 /* Write the newest again, without its text in r: in force for good, or until r says. */
 int revision_store_confirm(struct revision_store *s);
 int revision_store_extend(struct revision_store *s, const struct boot_time *until);
+/* Or with what its policies are made of, which was not known when it was noted. */
+int revision_store_objects(struct revision_store *s, json_t *objects);
 
 /* An entry with its text; end with revision_fini(). Returns 0 or -errno with a sentence in err. */
 int revision_store_read(const struct revision_store *s, uint64_t number, struct revision *ret,

@@ -100,6 +100,7 @@ static bool take_revision(struct daemon *d, size_t index, bool expired)
 			number, r.file, d->options.config, d->options.config);
 	take(d, m, r.text, r.length, r.file, (double)r.time_ms / 1000);
 	r.text = NULL;
+	d->policies.objects = json_incref(r.objects);
 	revision_fini(&r);
 	return true;
 }

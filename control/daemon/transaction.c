@@ -48,6 +48,7 @@ static void transaction_free(struct transaction *t)
 	json_decref(t->policy);
 	json_decref(t->limits_set);
 	json_decref(t->policies_set);
+	json_decref(t->objects);
 	model_destroy(t->model);
 	free(t->text);
 	free(t->file);
@@ -161,6 +162,7 @@ static void commit_model(struct transaction *t)
 	struct daemon *d = t->daemon;
 	struct timespec now;
 	bool differs = t->length != d->text_length || memcmp(t->text, d->text, t->length) != 0;
+	json_t *objects = is_by_hand(t) ? NULL : policies_objects(d, t->model);
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (pool_set_model(d->pool, t->model, NULL))
@@ -195,6 +197,12 @@ static void commit_model(struct transaction *t)
 		limits_emit(t->limit, &t->change.who, "");
 	if (is_by_hand(t))
 		return;
+	/* The same text with another object is another configuration. */
+	if (d->policies.objects ? !json_equal(d->policies.objects, objects) :
+				  json_array_size(objects) > 0)
+		differs = true;
+	json_decref(d->policies.objects);
+	d->policies.objects = objects;
 	adaptation_model_changed(d->adaptation);
 	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	config_note(d, &t->change, lines_count(t->diff), differs);
@@ -232,6 +240,8 @@ static void commit(struct transaction *t, bool pending)
 				changed ? "in force" : "as before",
 				pending ? ", as soon as a data plane runs" : "");
 		commit_model(t);
+	} else {
+		config_note_objects(d);
 	}
 	if (!pending) {
 		d->in_step = true;

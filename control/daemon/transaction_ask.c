@@ -31,6 +31,8 @@ void daemon_apply(struct daemon *d, const char *file, const char *text, size_t l
 	t->call = call;
 	t->change = *c;
 	t->change.label = NULL;
+	t->objects = json_incref(c->objects);
+	t->change.objects = NULL;
 	t->file = name;
 	t->label = label;
 	t->text = copy;

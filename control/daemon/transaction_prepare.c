@@ -168,11 +168,16 @@ bool transaction_prepare(struct transaction *t)
 		return false;
 	struct model *m = t->model ? t->model : d->model;
 	const char *file = t->model ? t->file : d->file;
-	size_t missing = policies_resolve(d, m, file, reread);
+	const struct policy_source from = { .file = file,
+		.label = t->label ? t->label : file,
+		.reread = reread,
+		.objects = reread ? t->objects : d->policies.objects,
+		.strict = t->change.how == REVISION_UNDO };
+	size_t missing = policies_resolve(d, m, &from);
 
 	if (!missing || (!is_apply(t) && json_array_size(d->policies.failed)))
 		return prepared(t);
-	if (policies_judge(d, m, file, t->label ? t->label : file, reread, judged, t, &t->batch))
+	if (policies_judge(d, m, &from, judged, t, &t->batch))
 		transaction_fail(t, RPC_REFUSED, NULL, "out of memory");
 	return false;
 }

@@ -13,6 +13,7 @@ struct transaction {
 	struct daemon *daemon;
 	struct rpc_call *call; /* NULL: nobody waits */
 	struct config_change change;
+	json_t *objects; /* owned; as change.objects */
 	char *file; /* owned */
 	char *text; /* owned */
 	size_t length;

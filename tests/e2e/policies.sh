@@ -282,6 +282,50 @@ configuration_is_refused_whole() {
 	expect_eq "loaded" "$(policy_field web .loaded)" configuration
 }
 
+history() { ctl --json config history | jq -r "$1"; }
+
+# An object is compiled anew under the same name, twice; each configuration goes back to what it had.
+undo_brings_the_object_back() {
+	local number
+	turn() { # SOURCE
+		sed "s/source = 3;/source = $1;/" "$TOP/tests/replay/policies/chosen.c" >"$WORLD/turn.c"
+		build_policy "$WORLD/turn.c" "$WORLD/turn.o"
+	}
+	config "policy: {object: turn.o, budget: 1000000000}" >"$WORLD/turn.yaml"
+	turn 3
+	expect ctl config apply "$WORLD/turn.yaml"
+	expect_eq "backend with the first" "$(backend_for 10.1.0.3)" b3
+	number=$(history '.[0].number')
+	turn 4
+	# The same text, and yet another configuration.
+	expect ctl config apply "$WORLD/turn.yaml"
+	expect_eq "number" "$(history '.[0].number')" $((number + 1))
+	expect_eq "backend with the second" "$(backend_for 10.1.0.4)" b3
+	expect ctl config undo
+	expect_eq "backend, undone" "$(backend_for 10.1.0.3)" b3
+	expect_not test "$(backend_for 10.1.0.4)" = b3
+	expect_eq "what it was" "$(history '.[0].objects')" "$(history ".[] | select(.number == $number) | .objects")"
+	expect_eq "what the file is" "$(history '.[1].objects[0].sha256')" "$(sha256sum "$WORLD/turn.o" | cut -d ' ' -f 1)"
+	# Also when nothing is left but the history, as after a reboot, and the file is garbage.
+	echo garbage >"$WORLD/turn.o"
+	require weir_stop
+	require weir_start
+	expect_within 20 policy_is_running web chosen
+	expect_within 10 serves 10.1.0.3
+	expect_eq "backend, started again" "$(backend_for 10.1.0.3)" b3
+	expect ctl config undo $((number + 1))
+	expect_eq "backend with the second again" "$(backend_for 10.1.0.4)" b3
+	# A copy that is gone is told, and changes nothing.
+	rm "$RUN"/default/history/objects/*.o
+	expect_not ctl config undo "$number" 2>"$WORLD/refusal"
+	expect grep -qE "^$WORLD/turn.yaml:[0-9]+:[0-9]+: services.web.policy.1: turn.o: the history has no whole copy" \
+		"$WORLD/refusal"
+	expect_eq "backend, still" "$(backend_for 10.1.0.4)" b3
+	turn 3
+	expect ctl config apply "$WORLD/turn.yaml"
+	expect_eq "backend with the file" "$(backend_for 10.1.0.3)" b3
+}
+
 # The daemon dies: nothing changes for packets. The next one goes on with the same program and its maps, also
 # when the object has gone.
 daemon_dies() {
@@ -351,6 +395,7 @@ scenario "flows go to the pool that a policy names, and elsewhere when it cannot
 scenario "an observed policy counts and does nothing" observed
 scenario "bad policies are refused with reason and line, and the old one goes on" bad_ones_are_refused
 scenario "a configuration with a bad policy is refused whole" configuration_is_refused_whole
+scenario "undo brings back the object as it was, whatever has become of the file" undo_brings_the_object_back
 scenario "the daemon's death disturbs no policy" daemon_dies
 scenario "the data plane's death brings the policy back" dataplane_dies
 scenario "metrics, events and counters tell of policies" metrics_and_events

@@ -24,6 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(!revision_parse(bytes, strlen(bytes), &again, err, sizeof(err)));
 	FUZZ_CHECK(again.number == r.number && again.length == r.length);
 	FUZZ_CHECK(!memcmp(again.text, r.text, r.length));
+	FUZZ_CHECK(r.objects ? json_equal(r.objects, again.objects) : !again.objects);
+	FUZZ_CHECK(!revision_object(r.objects, "no path"));
 	free(bytes);
 	revision_fini(&again);
 	revision_fini(&r);

@@ -51,6 +51,7 @@ static void expect_same(const struct revision *a, const struct revision *b)
 	CU_ASSERT_STRING_EQUAL(a->file, b->file);
 	CU_ASSERT_EQUAL(a->length, b->length);
 	CU_ASSERT_STRING_EQUAL(a->text, b->text);
+	CU_ASSERT(a->objects ? json_equal(a->objects, b->objects) : !b->objects);
 }
 
 static void test_file(void)
@@ -65,6 +66,9 @@ static void test_file(void)
 		if (!r.who.known)
 			r.who = (struct who){ .known = false };
 		r.of = (uint64_t)i;
+		if (i % 2)
+			r.objects = json_pack("[{s:s, s:s}]", "path", "/a.o", "sha256",
+				"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
 		char *bytes = revision_print(&r);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
@@ -76,6 +80,7 @@ static void test_file(void)
 			CU_ASSERT_STRING_EQUAL(back.until.boot, "boot-a");
 		}
 		revision_fini(&back);
+		json_decref(r.objects);
 		free(bytes);
 	}
 }
