@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What policies cost: each compiled by Weir, and the same source compiled by the C compiler, in turns on the same
- * packets and the same maps. One JSON object a line: cycles_per_packet is Weir's, floor_cycles_per_packet
- * is native, both with what it takes to fill a context.
+ * What policies cost: each compiled by Weir, the same source compiled by the C compiler, and in DPDK's own
+ * eBPF engine where that accepts it, in turns on the same packets and the same maps. One JSON object a line:
+ * cycles_per_packet is Weir's, floor_cycles_per_packet is native, rte_cycles_per_packet is DPDK's, all
+ * with what it takes to fill a context.
  *
  *	weir-policy-bench [--quick] [--json] BUILD_FOLDER
  */
 
 #include "ebpf/engine/admit.h"
 #include "tests/bench/native/weir/policy.h"
+#include "tests/bench/policy_rte.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,25 +31,28 @@ struct weir_native_map *weir_native_maps;
 static const struct {
 	const char *name;
 	const char *object;
+	const char *rte; /* the object for DPDK's engine */
 	uint32_t (*native)(struct weir_ctx *ctx);
 	uint32_t sources;
 	bool tls;
 } rows[] = {
-	{ "policy-empty", "tests/bench/empty", weir_native_empty, 1, false },
-	{ "policy-counter", "tests/bench/counter", weir_native_counter, 4096, false },
-	{ "policy-bucket-4k", "tests/bench/bucket", weir_native_bucket, 4096, false },
-	{ "policy-bucket-1M", "tests/bench/bucket", weir_native_bucket, 1000000, false },
-	{ "policy-tls-name", "ebpf/policies/tls_route", weir_native_tls_route, 4096, true },
+	{ "policy-empty", "tests/bench/empty", "empty", weir_native_empty, 1, false },
+	{ "policy-counter", "tests/bench/counter", "counter", weir_native_counter, 4096, false },
+	{ "policy-bucket-4k", "tests/bench/bucket", "bucket", weir_native_bucket, 4096, false },
+	{ "policy-bucket-1M", "tests/bench/bucket", "bucket", weir_native_bucket, 1000000, false },
+	{ "policy-tls-name", "ebpf/policies/tls_route", "tls_route", weir_native_tls_route, 4096,
+		true },
 };
 
 struct run {
 	struct policy_program *program;
 	uint32_t (*native)(struct weir_ctx *ctx);
+	const struct policy_rte *rte; /* NULL: refused */
 	struct weir_ctx template;
 	uint32_t sources;
 	uint32_t source;
 	uint64_t now;
-	uint64_t sum; /* of verdicts: both must give the same */
+	uint64_t sum; /* of verdicts: all must give the same */
 };
 
 static uint8_t packet[512];
@@ -101,6 +106,21 @@ static uint64_t native_round(struct run *r)
 	return cycles_now() - start;
 }
 
+static uint64_t rte_round(struct run *r)
+{
+	static struct policy_frame frames[BURST];
+	uint64_t start = cycles_now();
+
+	for (uint32_t b = 0; b < ROUND_BURSTS; b++) {
+		r->now += 3200;
+		for (uint32_t i = 0; i < BURST; i++) {
+			context_next(r, &frames[i].ctx);
+			r->sum += policy_rte_run(r->rte, &frames[i].ctx);
+		}
+	}
+	return cycles_now() - start;
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -144,27 +164,67 @@ static void maps_connect(struct policy_program *program)
 	}
 }
 
-static void print_row(const char *name, double *compiled, double *native, uint32_t n, bool json)
+/* Cycles a packet of every round, of each of the three. */
+struct times {
+	double compiled[MAX_ROUNDS], native[MAX_ROUNDS], rte[MAX_ROUNDS];
+};
+
+static void print_row(const char *name, struct times *t, uint32_t n, const char *refused, bool json)
 {
-	qsort(compiled, n, sizeof(*compiled), compare);
-	qsort(native, n, sizeof(*native), compare);
+	const double *compiled = t->compiled, *native = t->native, *rte = t->rte;
+
+	qsort(t->compiled, n, sizeof(*compiled), compare);
+	qsort(t->native, n, sizeof(*native), compare);
+	qsort(t->rte, n, sizeof(*rte), compare);
 	printf("{\"bench\": \"%s\", \"cycles_per_packet\": %.1f, \"min\": %.1f, \"max\": %.1f, "
 	       "\"floor_cycles_per_packet\": %.1f, \"floor_min\": %.1f, \"floor_max\": %.1f, "
-	       "\"ratio\": %.2f, \"ratio_of_min\": %.2f, \"floor\": \"native C\"}\n",
+	       "\"ratio\": %.2f, \"ratio_of_min\": %.2f, \"floor\": \"native C\", ",
 		name, compiled[n / 2], compiled[0], compiled[n - 1], native[n / 2], native[0],
 		native[n - 1], compiled[n / 2] / native[n / 2], compiled[0] / native[0]);
+	if (*refused)
+		printf("\"rte_refused\": \"%s\"}\n", refused);
+	else
+		printf("\"rte_cycles_per_packet\": %.1f, \"rte_min\": %.1f, \"rte_max\": %.1f}\n",
+			rte[n / 2], rte[0], rte[n - 1]);
 	fflush(stdout);
-	if (!json)
-		fprintf(stderr, "%-20s %8.1f cycles a packet, native C %8.1f (%.2f)\n", name,
-			compiled[n / 2], native[n / 2], compiled[n / 2] / native[n / 2]);
+	if (json)
+		return;
+	fprintf(stderr, "%-20s %8.1f cycles a packet, native C %8.1f (%.2f), rte_bpf ", name,
+		compiled[n / 2], native[n / 2], compiled[n / 2] / native[n / 2]);
+	if (*refused)
+		fprintf(stderr, "refused: %s\n", refused);
+	else
+		fprintf(stderr, "%8.1f\n", rte[n / 2]);
+}
+
+/* In turns; whether all three have come to the same verdicts. */
+static bool rounds_run(struct run *r, struct times *t, uint32_t rounds)
+{
+	const double packets = ROUND_BURSTS * BURST;
+	bool same = true;
+
+	for (uint32_t n = 0; n < rounds; n++) {
+		uint64_t before = r->sum;
+
+		t->compiled[n] = (double)compiled_round(r) / packets;
+		uint64_t mine = r->sum - before;
+
+		t->native[n] = (double)native_round(r) / packets;
+		same &= r->sum - before - mine == mine;
+		if (!r->rte)
+			continue;
+		t->rte[n] = (double)rte_round(r) / packets;
+		same &= r->sum - before - 2 * mine == mine;
+	}
+	return same;
 }
 
 static int row_run(size_t i, const char *folder, uint32_t rounds, bool json)
 {
 	const struct policy_admit_options options = { .no_trial = true };
+	static struct times times;
 	struct policy_admission a;
-	double compiled[MAX_ROUNDS], native[MAX_ROUNDS];
-	char path[4096];
+	char path[4096], refused[256] = "";
 
 	snprintf(path, sizeof(path), "%s/%s.o", folder, rows[i].object);
 	if (policy_admit(path, &options, &a) < 0 || a.outcome != POLICY_ADMITTED ||
@@ -173,8 +233,11 @@ static int row_run(size_t i, const char *folder, uint32_t rounds, bool json)
 		policy_admission_fini(&a);
 		return 1;
 	}
+	snprintf(path, sizeof(path), "%s/tests/bench/%s_rte.o", folder, rows[i].rte);
+	struct policy_rte *rte = policy_rte_load(path, a.program, refused, sizeof(refused));
 	struct run r = { .program = a.program,
 		.native = rows[i].native,
+		.rte = rte,
 		.sources = rows[i].sources,
 		.now = 1000000000 };
 	uint32_t length = packet_make(rows[i].tls);
@@ -186,23 +249,15 @@ static int row_run(size_t i, const char *folder, uint32_t rounds, bool json)
 	/* The first round fills the map. */
 	for (uint32_t warm = 0; warm < 1 + rows[i].sources / (ROUND_BURSTS * BURST) * 2; warm++)
 		compiled_round(&r);
-	for (uint32_t n = 0; n < rounds; n++) {
-		uint64_t before = r.sum;
+	bool same = rounds_run(&r, &times, rounds);
 
-		compiled[n] = (double)compiled_round(&r) / (ROUND_BURSTS * BURST);
-		uint64_t mine = r.sum - before;
-
-		native[n] = (double)native_round(&r) / (ROUND_BURSTS * BURST);
-		if (r.sum - before - mine != mine) {
-			fprintf(stderr, "weir-policy-bench: %s: the verdicts differ\n",
-				rows[i].name);
-			policy_admission_fini(&a);
-			return 1;
-		}
-	}
-	print_row(rows[i].name, compiled, native, rounds, json);
+	if (same)
+		print_row(rows[i].name, &times, rounds, rte ? "" : refused, json);
+	else
+		fprintf(stderr, "weir-policy-bench: %s: the verdicts differ\n", rows[i].name);
+	policy_rte_free(rte);
 	policy_admission_fini(&a);
-	return 0;
+	return !same;
 }
 
 int main(int argc, char **argv)
