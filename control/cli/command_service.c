@@ -21,6 +21,7 @@ const struct printer_column table_services[] = {
 	{ "P50", "residence.p50", PRINT_SECONDS },
 	{ "P99", "residence.p99", PRINT_SECONDS },
 	{ "P99.9", "residence.p999", PRINT_SECONDS },
+	{ "P99.99", "residence.p9999", PRINT_SECONDS },
 };
 const size_t table_services_count = PRINTER_COUNT(table_services);
 
@@ -62,6 +63,7 @@ static const struct printer_column service_record[] = {
 	{ "time in Weir p50", "residence.p50", PRINT_SECONDS },
 	{ "time in Weir p99", "residence.p99", PRINT_SECONDS },
 	{ "time in Weir p99.9", "residence.p999", PRINT_SECONDS },
+	{ "time in Weir p99.99", "residence.p9999", PRINT_SECONDS },
 	{ "limit of packets", "limits.packets.in_force", PRINT_RATE },
 	{ "limit of bits", "limits.bits.in_force", PRINT_BITS },
 	{ "limit of new flows", "limits.connections.in_force", PRINT_RATE },

@@ -35,6 +35,10 @@ void metrics_histogram(struct evbuffer *out, const char *name, const struct labe
 void metrics_summary(struct evbuffer *out, const char *name, const struct labels *l,
 	const struct weir_histogram *h, const struct weir_histogram *base);
 
+/* p99, p99.9 and p99.99 as a gauge each; base may be NULL. */
+void metrics_tail(struct evbuffer *out, const char *name, const struct labels *l,
+	const struct weir_histogram *h, const struct weir_histogram *base);
+
 /* The families of services and of their backends. */
 void metrics_services(const struct metrics_input *in, struct evbuffer *out);
 void metrics_backends(const struct metrics_input *in, struct evbuffer *out);

@@ -91,25 +91,44 @@ void metrics_histogram(struct evbuffer *out, const char *name, const struct labe
 	evbuffer_add_printf(out, "%s_count%s} %" PRIu64 "\n", name, l->text, all);
 }
 
-void metrics_summary(struct evbuffer *out, const char *name, const struct labels *l,
-	const struct weir_histogram *h, const struct weir_histogram *base)
+struct quantile {
+	double share;
+	const char *text;
+};
+
+static void quantiles(struct evbuffer *out, const char *name, const struct labels *l,
+	const struct weir_histogram *h, const struct weir_histogram *base, const struct quantile *q,
+	size_t count)
 {
-	static const struct {
-		double share;
-		const char *text;
-	} quantiles[] = { { 0.5, "0.5" }, { 0.99, "0.99" } };
 	struct weir_histogram *recent = calloc(1, sizeof(*recent));
 
 	if (recent)
 		weir_histogram_add(recent, h, base);
-	for (size_t i = 0; recent && i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
+	for (size_t i = 0; recent && i < count; i++) {
 		struct labels with = *l;
 
-		labels_add(&with, "quantile", quantiles[i].text);
+		labels_add(&with, "quantile", q[i].text);
 		metrics_sample_double(
-			out, name, &with, weir_histogram_quantile(recent, quantiles[i].share));
+			out, name, &with, weir_histogram_quantile(recent, q[i].share));
 	}
 	free(recent);
+}
+
+void metrics_tail(struct evbuffer *out, const char *name, const struct labels *l,
+	const struct weir_histogram *h, const struct weir_histogram *base)
+{
+	static const struct quantile tail[] = { { 0.99, "0.99" }, { 0.999, "0.999" },
+		{ 0.9999, "0.9999" } };
+
+	quantiles(out, name, l, h, base, tail, sizeof(tail) / sizeof(tail[0]));
+}
+
+void metrics_summary(struct evbuffer *out, const char *name, const struct labels *l,
+	const struct weir_histogram *h, const struct weir_histogram *base)
+{
+	static const struct quantile usual[] = { { 0.5, "0.5" }, { 0.99, "0.99" } };
+
+	quantiles(out, name, l, h, base, usual, sizeof(usual) / sizeof(usual[0]));
 	evbuffer_add_printf(out, "%s_sum%s} %.9g\n", name, l->text, (double)h->sum_ns / 1e9);
 	evbuffer_add_printf(out, "%s_count%s} %" PRIu64 "\n", name, l->text, h->count);
 }

@@ -133,6 +133,33 @@ static void services_sources(const struct metrics_input *in, struct evbuffer *ou
 	}
 }
 
+/* The same service in the older snapshot, unless its slot has been given to another since. */
+static const struct weir_service_cell *service_before(
+	const struct metrics_input *in, const struct snapshot_service *s)
+{
+	const struct snapshot_service *was =
+		in->base ? snapshot_find_service(in->base, s->entry.name) : NULL;
+
+	return was && was->slot == s->slot && was->entry.epoch == s->entry.epoch ? &was->sum : NULL;
+}
+
+/* As exact as the fine buckets; from those of the exported histogram it would be within a factor of two. */
+static void services_tail(const struct metrics_input *in, struct evbuffer *out)
+{
+	static const char name[] = "weir_service_residence_tail_seconds";
+
+	metrics_family(out, name, "gauge",
+		"Time that packets of the service spent in Weir: quantiles of the last seconds.");
+	for (size_t i = 0; i < in->now->service_count; i++) {
+		const struct snapshot_service *s = &in->now->services[i];
+		const struct weir_service_cell *before = service_before(in, s);
+		struct labels l;
+
+		service_labels(&l, in, s);
+		metrics_tail(out, name, &l, &s->sum.residence, before ? &before->residence : NULL);
+	}
+}
+
 void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 {
 	const struct snapshot *now = in->now;
@@ -165,6 +192,7 @@ void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 		metrics_histogram(
 			out, "weir_service_residence_seconds", &l, &now->services[i].sum.residence);
 	}
+	services_tail(in, out);
 }
 
 static void backend_labels(struct labels *l, const struct metrics_input *in,

@@ -22,12 +22,13 @@ static json_t *shape(const struct weir_histogram *h)
 	uint64_t count = 0;
 	for (uint32_t i = 0; i < WEIR_HIST_BUCKETS; i++)
 		count += h->bucket[i];
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "count", report_count(count),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "count", report_count(count),
 		"mean", report_number(report_share((double)h->sum_ns / 1e9, (double)h->count)),
 		"p50", report_number(weir_histogram_quantile(h, 0.50)), "p90",
 		report_number(weir_histogram_quantile(h, 0.90)), "p99",
 		report_number(weir_histogram_quantile(h, 0.99)), "p999",
-		report_number(weir_histogram_quantile(h, 0.999)), "buckets", buckets(h));
+		report_number(weir_histogram_quantile(h, 0.999)), "p9999",
+		report_number(weir_histogram_quantile(h, 0.9999)), "buckets", buckets(h));
 }
 
 /* What came since an older snapshot, and all since the start. */

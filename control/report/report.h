@@ -57,7 +57,7 @@ const char *report_policy_reason(unsigned int reason, char buf[8]);
 uint64_t report_policy_judged(const struct weir_policy_cell *c);
 /*
  * {service, backend, residence, connect, first_byte}, each {recent, total} of {count, mean, p50, p90, p99,
- * p999, buckets}, recent since base. buckets has [seconds, count] of those that are not empty, in order.
+ * p999, p9999, buckets}, recent since base. buckets has [seconds, count] of those that are not empty, in order.
  *
  * backend  one of the service's; NULL: connect and first_byte are of all its backends together
  */

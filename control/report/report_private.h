@@ -22,11 +22,11 @@ json_t *report_text(const char *text);
 double report_share(double part, double whole);
 
 /*
- * {p50, p99} or {p50, p99, p999} of what now has and base (may be NULL) had not, or of all of now when
+ * {p50, p99}, with the tail also p999 and p9999, of what now has and base (may be NULL) had not, or of all of now when
  * that is nothing.
  */
 json_t *report_percentiles(
-	const struct weir_histogram *now, const struct weir_histogram *base, bool with_p999);
+	const struct weir_histogram *now, const struct weir_histogram *base, bool with_tail);
 
 /* True when both snapshots are of the same run of the data plane, so that counters only went up. */
 bool report_same_run(const struct snapshot *now, const struct snapshot *base);

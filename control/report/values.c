@@ -44,13 +44,14 @@ double report_share(double part, double whole)
 	return whole == 0 ? NAN : part / whole;
 }
 
-static json_t *percentiles(const struct weir_histogram *h, bool with_p999)
+static json_t *percentiles(const struct weir_histogram *h, bool with_tail)
 {
 	json_t *o = json_pack("{s:o, s:o}", "p50", report_number(weir_histogram_quantile(h, 0.50)),
 		"p99", report_number(weir_histogram_quantile(h, 0.99)));
-	if (o != NULL && with_p999 &&
-		json_object_set_new(o, "p999", report_number(weir_histogram_quantile(h, 0.999))) !=
-			0) {
+	if (o != NULL && with_tail &&
+		(json_object_set_new(o, "p999", report_number(weir_histogram_quantile(h, 0.999))) ||
+			json_object_set_new(
+				o, "p9999", report_number(weir_histogram_quantile(h, 0.9999))))) {
 		json_decref(o);
 		return NULL;
 	}
@@ -58,15 +59,15 @@ static json_t *percentiles(const struct weir_histogram *h, bool with_p999)
 }
 
 json_t *report_percentiles(
-	const struct weir_histogram *now, const struct weir_histogram *base, bool with_p999)
+	const struct weir_histogram *now, const struct weir_histogram *base, bool with_tail)
 {
 	if (now != NULL && base != NULL && now->count > base->count) {
 		struct weir_histogram since = { 0 };
 		weir_histogram_add(&since, now, base);
-		return percentiles(&since, with_p999);
+		return percentiles(&since, with_tail);
 	}
 	static const struct weir_histogram empty;
-	return percentiles(now != NULL ? now : &empty, with_p999);
+	return percentiles(now != NULL ? now : &empty, with_tail);
 }
 
 json_t *report_dropped(const uint64_t dropped[WEIR_DROP_COUNT])

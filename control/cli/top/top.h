@@ -112,6 +112,7 @@ struct top_bar {
 	bool has_p50;
 	bool has_p99;
 	bool has_p999;
+	bool has_p9999;
 };
 /*
  * Buckets ([[seconds, count], ...]) as at most max_bars bars of equal width on a logarithmic scale, from

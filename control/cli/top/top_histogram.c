@@ -44,7 +44,8 @@ static void mark(const json_t *histogram, const char *key, struct top_bar *bars,
 	int at = step_of(json_number_value(value), per_octave) - first;
 	if (at < 0 || (size_t)at >= count)
 		return;
-	bool *flags[] = { &bars[at].has_p50, &bars[at].has_p99, &bars[at].has_p999 };
+	bool *flags[] = { &bars[at].has_p50, &bars[at].has_p99, &bars[at].has_p999,
+		&bars[at].has_p9999 };
 	*flags[flag] = true;
 }
 
@@ -80,5 +81,6 @@ size_t top_bars(const json_t *histogram, struct top_bar *ret_bars, size_t max_ba
 	mark(histogram, "p50", ret_bars, count, first, per_octave, 0);
 	mark(histogram, "p99", ret_bars, count, first, per_octave, 1);
 	mark(histogram, "p999", ret_bars, count, first, per_octave, 2);
+	mark(histogram, "p9999", ret_bars, count, first, per_octave, 3);
 	return count;
 }

@@ -347,6 +347,7 @@ static void draw_percentiles(const struct top_state *s, const json_t *h)
 		{ "p90", "p90", PRINT_SECONDS },
 		{ "p99", "p99", PRINT_SECONDS },
 		{ "p99.9", "p999", PRINT_SECONDS },
+		{ "p99.99", "p9999", PRINT_SECONDS },
 	};
 	int y = HEAD_LINES, x = 0;
 	put(y - 1, 0, A_BOLD, "%s   %s   %s%s%s", top_measure_titles[s->measure],
@@ -370,7 +371,7 @@ static void draw_histogram(const struct top_state *s, const struct top_data *d)
 	snprintf(path, sizeof(path), "%s.%s", top_measure_keys[s->measure],
 		s->total ? "total" : "recent");
 	const json_t *h = printer_at(d->histogram, path);
-	int rows = line_count() - 2, room = COLS - LABEL - 34;
+	int rows = line_count() - 2, room = COLS - LABEL - 41;
 	draw_percentiles(s, h);
 	size_t count = top_bars(h, bars, rows < 1 ? 0 : rows > BARS_MAX ? BARS_MAX : (size_t)rows);
 	double most = 0, sum = 0, seen = 0;
@@ -388,9 +389,10 @@ static void draw_histogram(const struct top_state *s, const struct top_data *d)
 			format_seconds(bars[i].from_s, label, sizeof(label)),
 			format_count(bars[i].count, figure, sizeof(figure)), seen / sum * 100);
 		draw_bar(y, LABEL + 21, room > 0 ? bars[i].count / most * room : 0);
-		if (bars[i].has_p50 || bars[i].has_p99 || bars[i].has_p999)
-			put(y, COLS - 13, A_BOLD, " %s%s%s", bars[i].has_p50 ? "p50 " : "",
-				bars[i].has_p99 ? "p99 " : "", bars[i].has_p999 ? "p99.9" : "");
+		if (bars[i].has_p50 || bars[i].has_p99 || bars[i].has_p999 || bars[i].has_p9999)
+			put(y, COLS - 20, A_BOLD, " %s%s%s%s", bars[i].has_p50 ? "p50 " : "",
+				bars[i].has_p99 ? "p99 " : "", bars[i].has_p999 ? "p99.9 " : "",
+				bars[i].has_p9999 ? "p99.99" : "");
 	}
 }
 

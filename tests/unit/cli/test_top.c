@@ -309,8 +309,9 @@ static void other_keys_do_what_the_help_says(void)
 static void bars_hold_every_value(void)
 {
 	struct top_bar bars[40];
-	json_t *h = json("{\"p50\": 0.001, \"p99\": 0.03, \"p999\": 0.03, \"buckets\": ["
-			 "[0.0000005, 1], [0.00001, 2], [0.001, 50], [0.0011, 7], [0.03, 5]]}");
+	json_t *h = json(
+		"{\"p50\": 0.001, \"p99\": 0.03, \"p999\": 0.03, \"p9999\": 0.03, \"buckets\": ["
+		"[0.0000005, 1], [0.00001, 2], [0.001, 50], [0.0011, 7], [0.03, 5]]}");
 	for (size_t room = 1; room <= 40; room++) {
 		size_t count = top_bars(h, bars, room);
 		double sum = 0;
@@ -329,7 +330,7 @@ static void bars_hold_every_value(void)
 	CU_ASSERT(count > 28 && count <= 36);
 	CU_ASSERT_EQUAL(bars[0].from_s, 0);
 	CU_ASSERT_EQUAL(bars[0].count, 1);
-	CU_ASSERT(bars[count - 1].has_p99 && bars[count - 1].has_p999);
+	CU_ASSERT(bars[count - 1].has_p99 && bars[count - 1].has_p999 && bars[count - 1].has_p9999);
 	json_decref(h);
 	h = json("{\"buckets\": []}");
 	CU_ASSERT_EQUAL(top_bars(h, bars, 36), 0);

@@ -211,6 +211,31 @@ static void test_summary(void)
 	free(w);
 }
 
+static void test_tail(void)
+{
+	struct world *w = world_create();
+	struct world *before = world_create();
+
+#define TAIL \
+	"weir_service_residence_tail_seconds{weir_instance=\"default\",service=\"web\",quantile="
+	histogram_put(&w->service.sum.residence, 3000000, 20000);
+	histogram_put(&w->service.sum.residence, 90000000, 3);
+	w->in.base = &before->snapshot;
+	char *text = render(&w->in);
+
+	CU_ASSERT_DOUBLE_EQUAL(sample(text, TAIL "\"0.99\"} "), 0.003, 0.00005);
+	CU_ASSERT_DOUBLE_EQUAL(sample(text, TAIL "\"0.999\"} "), 0.003, 0.00005);
+	CU_ASSERT_DOUBLE_EQUAL(sample(text, TAIL "\"0.9999\"} "), 0.09, 0.0015);
+	free(text);
+	/* Another service in the same slot has nothing in common: all since the start. */
+	before->service.entry.epoch = 1;
+	text = render(&w->in);
+	CU_ASSERT_DOUBLE_EQUAL(sample(text, TAIL "\"0.9999\"} "), 0.09, 0.0015);
+	free(text);
+	free(before);
+	free(w);
+}
+
 static void test_empty(void)
 {
 	struct world *w = world_create();

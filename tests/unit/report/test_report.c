@@ -126,6 +126,7 @@ static void a_service_has_the_fields_of_the_interface(void)
 	CU_ASSERT(near(list, "0.residence.p50", 20e-6));
 	CU_ASSERT(near(list, "0.residence.p99", 20e-6));
 	CU_ASSERT(near(list, "0.residence.p999", 20e-6));
+	CU_ASSERT(near(list, "0.residence.p9999", 20e-6));
 	json_decref(list);
 	snapshot_destroy(now);
 	free(r);
@@ -146,6 +147,7 @@ static void a_service_without_data_plane_shows_zeros_and_nulls(void)
 		CU_ASSERT(json_is_array(at(list, "1.cores")));
 		CU_ASSERT(json_is_null(at(list, "1.residence.p50")));
 		CU_ASSERT(json_is_null(at(list, "1.residence.p999")));
+		CU_ASSERT(json_is_null(at(list, "1.residence.p9999")));
 		json_decref(list);
 	}
 	json_t *none = report_service_list(NULL, now, NULL);
