@@ -5,6 +5,7 @@
 #include "control/cli/command.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
+#include "control/config/units.h"
 
 static const struct printer_column port_table[] = {
 	{ "NAME", "name", PRINT_TEXT },
@@ -55,6 +56,35 @@ static const struct printer_column core_table[] = {
 	{ "PACKETS", "packets", PRINT_COUNT },
 	{ "A BURST", "packets_per_burst", PRINT_COUNT },
 	{ "CYCLES A PACKET", "cycles_per_packet", PRINT_COUNT },
+	{ "WOKEN LATE P99", "wakeup.p99", PRINT_SECONDS },
+	{ "LONGEST GAP", "gaps.last_minute", PRINT_SECONDS },
+};
+
+static const struct printer_column core_record[] = {
+	{ "CPU", "cpu", PRINT_TEXT },
+	{ "NUMA node", "node", PRINT_TEXT },
+	{ "distance to ports", "distance", PRINT_COUNTERS },
+	{ "roles", "roles", PRINT_LIST },
+	{ "services", "services", PRINT_LIST },
+	{ "busy", "busy", PRINT_SHARE },
+	{ "packets", "packets", PRINT_COUNT },
+	{ "packets a burst", "packets_per_burst", PRINT_COUNT },
+	{ "cycles a packet", "cycles_per_packet", PRINT_COUNT },
+	{ "  by stage", "stages", PRINT_COUNTERS },
+	{ "sleeps", "sleeps", PRINT_COUNT },
+	{ "  woken late p50", "wakeup.p50", PRINT_SECONDS },
+	{ "  woken late p99", "wakeup.p99", PRINT_SECONDS },
+	{ "  woken late p99.99", "wakeup.p9999", PRINT_SECONDS },
+	{ "gaps", "gaps.count", PRINT_COUNT },
+	{ "  in all", "gaps.total", PRINT_SECONDS },
+	{ "  longest of the last minute", "gaps.last_minute", PRINT_SECONDS },
+};
+
+static const struct printer_column gap_table[] = {
+	{ "TIME", "time", PRINT_TIME },
+	{ "LENGTH", "length", PRINT_SECONDS },
+	{ "DURING", "during", PRINT_TEXT },
+	{ "PACKETS", "packets", PRINT_COUNT },
 };
 
 static const struct printer_column memory_table[] = {
@@ -121,6 +151,38 @@ int command_core_list(struct cli *cli)
 		return status;
 	status = printer_list(cli, result, core_table, PRINTER_COUNT(core_table),
 		"the data plane has no cores; is it running? See \"weirctl status\"");
+	json_decref(result);
+	return status;
+}
+
+int command_core_show(struct cli *cli)
+{
+	static const struct {
+		const char *title;
+		const char *path;
+	} lists[] = {
+		{ "longest gaps since the start", "gaps.longest" },
+		{ "longest gaps, each of five seconds", "gaps.recent" },
+	};
+	const char *text = cli->arguments[0];
+	uint64_t cpu;
+	json_t *result;
+
+	if (unit_parse(UNIT_NONE, text, &cpu) != NULL || cpu > UINT16_MAX)
+		return cli_fail(cli, CLI_USAGE,
+			"the number of a CPU is wanted, not \"%s\"; see core list", text);
+	int status = rpc_call(
+		cli, "core.show", json_pack("{s:i}", "cpu", (int)cpu), RPC_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result)) {
+		status = printer_record(cli, result, core_record, PRINTER_COUNT(core_record));
+		for (size_t i = 0; status == CLI_DONE && i < PRINTER_COUNT(lists); i++) {
+			fprintf(cli->out, "\n%s\n", lists[i].title);
+			status = printer_table(cli, printer_at(result, lists[i].path), gap_table,
+				PRINTER_COUNT(gap_table), "none");
+		}
+	}
 	json_decref(result);
 	return status;
 }

@@ -260,10 +260,19 @@ const struct command command_table[] = {
 		COMMAND_F_WATCH, NULL },
 	{ "port show", "PORT", "show one port in full", NULL, command_port_show, COMMAND_F_WATCH,
 		NULL },
-	{ "core list", "", "list packet cores: load, cycles a packet",
-		"BUSY is the share of time spent on packets. The cycles of single stages are in "
-		"--json.",
+	{ "core list", "", "list packet cores: load, cycles, gaps",
+		"DISTANCE is how far the core is from each port's NUMA node; 10 is near. BUSY is the "
+		"share of time spent on packets. WOKEN LATE is how much longer than asked for the "
+		"sleeps of an idle core took. LONGEST GAP, of the last minute, is how long the core "
+		"was away: \"core show\" says when, and whose delay it was.",
 		command_core_list, COMMAND_F_WATCH, NULL },
+	{ "core show", "CPU", "show one packet core, and when it was away",
+		"A gap is a round that began more than 100 us later than it should have. DURING says "
+		"what the core was at: asleep (it was woken late) and polling (it had found no "
+		"packets) are the machine's delay: its scheduler, an interrupt, the firmware. With "
+		"packets, the round may have taken so long by itself, as with a slow policy: PACKETS "
+		"is how many it had.",
+		command_core_show, COMMAND_F_WATCH, NULL },
 	{ "policy check", "OBJECT", "verify a policy and try it out",
 		"Loads it nowhere. Reads the object file, has the kernel's verifier judge it (as root, or with CAP_BPF "
 		"and CAP_NET_ADMIN), compiles it and runs it on made-up packets. A refusal "

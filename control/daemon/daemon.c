@@ -176,6 +176,7 @@ static void history_due(evutil_socket_t fd, short what, void *ctx)
 
 	if (client)
 		history_step(&d->history, client);
+	gap_watch_tell(&d->gaps, history_latest(&d->history));
 	timer_arm(d->history_timer, HISTORY_STEP_MS);
 }
 

@@ -15,6 +15,7 @@
 #include "control/daemon/adaptation.h"
 #include "control/daemon/config_history.h"
 #include "control/daemon/dataplane.h"
+#include "control/daemon/gaps.h"
 #include "control/daemon/history.h"
 #include "control/daemon/hops.h"
 #include "control/daemon/host_addresses.h"
@@ -65,6 +66,7 @@ struct daemon {
 	struct adaptation *adaptation; /* owned */
 	struct history history;
 	struct event *history_timer; /* owned */
+	struct gap_watch gaps;
 
 	/* The configuration in force. */
 	struct model *model; /* owned */

@@ -67,6 +67,11 @@ int history_step(struct history *h, const struct weir_client *c)
 	return 0;
 }
 
+const struct snapshot *history_latest(const struct history *h)
+{
+	return h->old[(h->next + HISTORY_STEPS - 1) % HISTORY_STEPS];
+}
+
 const struct snapshot *history_base(const struct history *h)
 {
 	for (unsigned int i = 0; i < HISTORY_STEPS; i++) {

@@ -43,6 +43,9 @@ void history_expire(struct history *h);
 /* Keep `now` for later; call it every HISTORY_STEP_MS. */
 int history_step(struct history *h, const struct weir_client *c);
 
+/* The newest of those kept; NULL when there is none. */
+const struct snapshot *history_latest(const struct history *h);
+
 /* The oldest snapshot kept, 8 to 10 s old once it has run that long; NULL when there is none. */
 const struct snapshot *history_base(const struct history *h);
 

@@ -301,6 +301,30 @@ static void core_list(struct daemon *d, struct rpc_call *call)
 		rpc_call_result(call, report_core_list(d->model, now, history_base(&d->history)));
 }
 
+static void core_show(struct daemon *d, struct rpc_call *call)
+{
+	const json_t *cpu = json_object_get(rpc_call_params(call), "cpu");
+
+	if (!json_is_integer(cpu)) {
+		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "the parameter cpu is not a number");
+		return;
+	}
+	const struct snapshot *now = snapshot_or_error(d, call);
+
+	if (!now)
+		return;
+	json_int_t number = json_integer_value(cpu);
+	json_t *core = number >= 0 && number <= UINT32_MAX ?
+		report_core(now, history_base(&d->history), (uint32_t)number) :
+		NULL;
+
+	if (core)
+		rpc_call_result(call, core);
+	else
+		rpc_call_error(call, RPC_REFUSED, NULL,
+			"CPU %lld is no packet core; see `weirctl core list`", (long long)number);
+}
+
 static void histogram_method(struct daemon *d, struct rpc_call *call)
 {
 	const struct model_service *s = service_param(d, call);
@@ -433,6 +457,7 @@ static const struct {
 	{ "config.show", config_show, READS },
 	{ "config.undo", config_undo, CHANGES },
 	{ "core.list", core_list, READS },
+	{ "core.show", core_show, READS },
 	{ "events.list", events_list, READS },
 	{ "explain", explain, READS },
 	{ "flow.find", flow_find, READS },

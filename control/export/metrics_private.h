@@ -43,6 +43,11 @@ void metrics_tail(struct evbuffer *out, const char *name, const struct labels *l
 void metrics_services(const struct metrics_input *in, struct evbuffer *out);
 void metrics_backends(const struct metrics_input *in, struct evbuffer *out);
 
+/* metrics_cores.c */
+void metrics_core_labels(
+	struct labels *l, const struct metrics_input *in, const struct snapshot_core *c);
+void metrics_core_delays(const struct metrics_input *in, struct evbuffer *out);
+
 /* What adaptation does; metrics_adapt.c. */
 void metrics_adaptation(const struct metrics_input *in, struct evbuffer *out);
 void metrics_policies(const struct metrics_input *in, struct evbuffer *out);

@@ -90,16 +90,6 @@ static void render_ports(const struct metrics_input *in, struct evbuffer *out)
 	}
 }
 
-static void core_labels(
-	struct labels *l, const struct metrics_input *in, const struct snapshot_core *c)
-{
-	char cpu[16];
-
-	snprintf(cpu, sizeof(cpu), "%u", c->entry.cpu);
-	labels_begin(l, in->instance);
-	labels_add(l, "cpu", cpu);
-}
-
 static const struct snapshot_core *core_before(
 	const struct metrics_input *in, size_t index, const struct snapshot_core *c)
 {
@@ -125,7 +115,7 @@ static void render_core_counter(const struct metrics_input *in, struct evbuffer 
 
 	metrics_family(out, name, "counter", help);
 	for (size_t i = 0; i < in->now->core_count; i++) {
-		core_labels(&l, in, &in->now->cores[i]);
+		metrics_core_labels(&l, in, &in->now->cores[i]);
 		metrics_sample_double(
 			out, name, &l, read(&in->now->cores[i], (double)in->now->tsc_hz));
 	}
@@ -153,7 +143,7 @@ static void render_cores(const struct metrics_input *in, struct evbuffer *out)
 	metrics_family(out, "weir_core_packets_total", "counter",
 		"Packets that entered the stages of a core.");
 	for (size_t i = 0; i < now->core_count; i++) {
-		core_labels(&l, in, &now->cores[i]);
+		metrics_core_labels(&l, in, &now->cores[i]);
 		metrics_sample_u64(out, "weir_core_packets_total", &l, now->cores[i].cell.packets);
 	}
 	metrics_family(out, "weir_core_busy_ratio", "gauge",
@@ -161,7 +151,7 @@ static void render_cores(const struct metrics_input *in, struct evbuffer *out)
 	for (size_t i = 0; i < now->core_count; i++) {
 		const struct snapshot_core *c = &now->cores[i];
 
-		core_labels(&l, in, c);
+		metrics_core_labels(&l, in, c);
 		metrics_sample_double(
 			out, "weir_core_busy_ratio", &l, busy_share(c, core_before(in, i, c)));
 	}
@@ -169,7 +159,7 @@ static void render_cores(const struct metrics_input *in, struct evbuffer *out)
 		"Cycles of the packets that were timed stage by stage.");
 	for (size_t i = 0; i < now->core_count; i++) {
 		for (size_t s = 0; s < WEIR_STAGE_COUNT; s++) {
-			core_labels(&l, in, &now->cores[i]);
+			metrics_core_labels(&l, in, &now->cores[i]);
 			labels_add(&l, "stage", stage_labels[s]);
 			metrics_sample_u64(out, "weir_core_stage_cycles_total", &l,
 				now->cores[i].cell.stage_cycles[s]);
@@ -179,7 +169,7 @@ static void render_cores(const struct metrics_input *in, struct evbuffer *out)
 		"Packets that were timed stage by stage.");
 	for (size_t i = 0; i < now->core_count; i++) {
 		for (size_t s = 0; s < WEIR_STAGE_COUNT; s++) {
-			core_labels(&l, in, &now->cores[i]);
+			metrics_core_labels(&l, in, &now->cores[i]);
 			labels_add(&l, "stage", stage_labels[s]);
 			metrics_sample_u64(out, "weir_core_stage_packets_total", &l,
 				now->cores[i].cell.stage_packets[s]);
@@ -282,5 +272,6 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 	metrics_policies(in, out);
 	render_ports(in, out);
 	render_cores(in, out);
+	metrics_core_delays(in, out);
 	render_memory(in, out);
 }

@@ -202,8 +202,8 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 	struct weir_core_cell c;
 	core_since(&core->cell, b, &c);
 	double busy = (double)c.busy_cycles;
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "cpu",
-		(int)core->entry.cpu, "node", known(core->entry.node, core->entry.node >= 0),
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"cpu", (int)core->entry.cpu, "node", known(core->entry.node, core->entry.node >= 0),
 		"distance", distances(now, &core->entry), "roles", role_labels(core->entry.roles),
 		"services", services_on(now, index), "busy",
 		report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
@@ -211,7 +211,23 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",
 		report_number(report_share((double)c.packets, (double)c.bursts)),
 		"cycles_per_packet", report_number(report_share(busy, (double)c.packets)), "stages",
-		stage_prices(&c));
+		stage_prices(&c), "gaps", report_gaps(now, &core->cell.gaps), "wakeup",
+		report_percentiles(&core->cell.wakeup, b != NULL ? &b->wakeup : NULL, true));
+}
+
+static const struct weir_core_cell *core_base(
+	const struct snapshot *now, const struct snapshot *base, size_t index)
+{
+	return report_same_run(now, base) && index < base->core_count ? &base->cores[index].cell :
+									NULL;
+}
+
+json_t *report_core(const struct snapshot *now, const struct snapshot *base, uint32_t cpu)
+{
+	for (size_t i = 0; now != NULL && i < now->core_count; i++)
+		if (now->cores[i].entry.cpu == cpu)
+			return core_entry(now, i, core_base(now, base, i));
+	return NULL;
 }
 
 json_t *report_core_list(
@@ -219,8 +235,7 @@ json_t *report_core_list(
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list != NULL && now != NULL && i < now->core_count; i++) {
-		bool same = report_same_run(now, base) && i < base->core_count;
-		json_t *entry = core_entry(now, i, same ? &base->cores[i].cell : NULL);
+		json_t *entry = core_entry(now, i, core_base(now, base, i));
 		if (json_array_append_new(list, entry) != 0) {
 			json_decref(list);
 			return NULL;

@@ -38,6 +38,13 @@ json_t *report_port_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 json_t *report_core_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
+/* The core of that number as in the list; NULL: there is none. */
+json_t *report_core(const struct snapshot *now, const struct snapshot *base, uint32_t cpu);
+/* {time, length, during, packets}: seconds since 1970, seconds, asleep|polling|packets, its round's. */
+json_t *report_gap(const struct snapshot *s, const struct weir_gap *gap);
+/* The longest of the last minute that ended after after_ns (CLOCK_MONOTONIC); NULL: none. In gaps. */
+const struct weir_gap *report_gap_longest(
+	const struct snapshot *s, const struct weir_core_gaps *gaps, uint64_t after_ns);
 /* configured: those of the file, where others are in force by now. */
 json_t *report_limits(const struct model_service *s, const struct model_limits *configured);
 /*

@@ -44,6 +44,9 @@ const struct snapshot_backend *report_base_backend(
 const struct snapshot_backend *report_find_backend(
 	const struct snapshot_service *s, const struct model_backend *b, size_t index);
 
+/* {count, total, last_minute, longest, recent}: lists of report_gap(). */
+json_t *report_gaps(const struct snapshot *s, const struct weir_core_gaps *gaps);
+
 /* One entry of report_service_list(). */
 json_t *report_service_entry(
 	const struct model_service *s, const struct snapshot *now, const struct snapshot *base);

@@ -28,6 +28,21 @@ static_assert(offsetof(struct weir_telemetry, node) % 8 == 0, "node is aligned")
 static_assert(offsetof(struct weir_telemetry, core) % 8 == 0, "core is aligned");
 static_assert(offsetof(struct weir_telemetry, port) % 8 == 0, "port is aligned");
 
+/* Written seldom. A writer that died inside a change has none to show. */
+static void copy_gaps(struct weir_core_gaps *to, const struct weir_core_gaps *from)
+{
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		uint64_t before = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
+		if (before % 2 != 0)
+			continue;
+		copy_words(to, from, sizeof(*to));
+		atomic_thread_fence(memory_order_acquire);
+		if (load64(&from->seq) == before)
+			return;
+	}
+	memset(to, 0, sizeof(*to));
+}
+
 static int take_cores(const struct region *r, struct snapshot *s)
 {
 	uint32_t count = load32(&r->t->core_count);
@@ -42,10 +57,12 @@ static int take_cores(const struct region *r, struct snapshot *s)
 		copy_words(&c->entry, &r->t->core[i], sizeof(c->entry));
 		if (c->entry.cell_offset == 0)
 			continue;
-		const void *cell = region_at(r, c->entry.cell_offset, 1, sizeof(c->cell));
+		const struct weir_core_cell *cell =
+			region_at(r, c->entry.cell_offset, 1, sizeof(c->cell));
 		if (cell == NULL)
 			return -EPROTO;
 		copy_words(&c->cell, cell, sizeof(c->cell));
+		copy_gaps(&c->cell.gaps, &cell->gaps);
 	}
 	return 0;
 }

@@ -228,6 +228,40 @@ struct weir_port_cell {
 	uint64_t dropped[WEIR_DROP_COUNT]; /* only those that no service could be blamed for */
 };
 
+/*
+ * A gap: a packet core began a round later than it should have. From the round before, and from the end
+ * of the sleep that it asked for between them, more than WEIR_GAP_LEAST_NS have passed. What the core
+ * was at says whose delay it was: who sleeps or polls in vain is only kept by the machine (the scheduler,
+ * an interrupt, the firmware, a page); a round with packets may have taken so long by itself.
+ */
+enum weir_gap_during {
+	WEIR_GAP_ASLEEP = 0, /* it was woken late */
+	WEIR_GAP_IDLE = 1, /* it had found no packets */
+	WEIR_GAP_PACKETS = 2, /* it had found some */
+};
+
+#define WEIR_GAP_LEAST_NS UINT64_C(100000)
+#define WEIR_GAP_TURN_NS  UINT64_C(5000000000)
+#define WEIR_GAPS_LONGEST 8
+#define WEIR_GAPS_RECENT  13 /* turns: a minute, and the one that has begun */
+
+struct weir_gap {
+	uint64_t end_ns; /* CLOCK_MONOTONIC, when it was over; to 10 ms or so */
+	uint64_t length_ns; /* 0: none */
+	uint32_t during; /* enum weir_gap_during */
+	uint32_t packets; /* of the round that it began in */
+};
+
+/* `seq` is odd while the rest changes; readers copy and try again. */
+struct weir_core_gaps {
+	uint64_t seq;
+	uint64_t count;
+	uint64_t sum_ns;
+	struct weir_gap longest[WEIR_GAPS_LONGEST]; /* since the start, the longest first */
+	/* The longest of each turn of WEIR_GAP_TURN_NS: at end_ns / WEIR_GAP_TURN_NS % WEIR_GAPS_RECENT. */
+	struct weir_gap recent[WEIR_GAPS_RECENT];
+};
+
 /* One packet core. */
 struct weir_core_cell {
 	uint64_t loops;
@@ -236,6 +270,9 @@ struct weir_core_cell {
 	uint64_t busy_cycles;
 	uint64_t idle_cycles; /* polling in vain and sleeping */
 	uint64_t sleeps;
+	struct weir_core_gaps gaps;
+	struct weir_histogram
+		wakeup; /* of sleeps: from the end of the time asked for to the next round */
 	/* Sampled: some bursts are timed stage by stage. cycles / packets is the stage's price. */
 	uint64_t stage_cycles[WEIR_STAGE_COUNT];
 	uint64_t stage_packets[WEIR_STAGE_COUNT];
@@ -395,6 +432,8 @@ struct weir_telemetry {
 
 static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "histogram layout");
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
+static_assert(sizeof(struct weir_core_gaps) == 24 + 24 * (WEIR_GAPS_LONGEST + WEIR_GAPS_RECENT),
+	"core gaps layout");
 static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
 static_assert(sizeof(struct weir_port_entry) == 720, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");

@@ -94,11 +94,13 @@ struct core {
 	struct transmit transmit;
 	uint64_t seen; /* number of the generation that was taken over; 0: none */
 	uint64_t last_now; /* of the round before */
+	uint64_t asked; /* ticks of sleep since then; 0: none */
+	uint64_t gap_least; /* ticks; what is longer is a gap */
 	uint32_t busy_rounds; /* counts rounds with packets, to time some of them */
 	uint32_t age_worker; /* next worker to age flows of */
 	uint32_t aged_ms; /* when flows were aged last */
 	bool age_behind; /* there was more to age than the budget allowed */
-	bool busy; /* the round before found packets */
+	uint32_t found; /* packets, by the round before */
 	bool timed; /* this round, or the next one with packets, is timed stage by stage */
 	uint32_t index;
 	int node;
@@ -112,6 +114,7 @@ struct fastpath {
 	/* read by every core in every round */
 	struct generation *generation; /* published with release, read with acquire */
 	bool stop; /* relaxed */
+	uint64_t clock_ns; /* CLOCK_MONOTONIC less stage_ns() of the packet cores' clock; relaxed */
 	bool single_threaded;
 	uint8_t idle;
 	uint32_t core_count;

@@ -37,6 +37,10 @@ static int core_create(struct fastpath *fp, uint32_t index)
 	c->stage.made_up_clock = fp->single_threaded;
 	c->stage.ns_per_tick =
 		(uint64_t)(((unsigned __int128)1000000000 << 32) / fp->params.tsc_hz);
+	/* With a made-up clock, time passes as its owner likes. */
+	c->gap_least = fp->single_threaded ?
+		UINT64_MAX :
+		(uint64_t)((unsigned __int128)WEIR_GAP_LEAST_NS * fp->params.tsc_hz / 1000000000);
 	c->stage.cell = arena_alloc(fp->arena, sizeof(*c->stage.cell));
 	if (!c->stage.cell)
 		return -ENOMEM;

@@ -197,6 +197,14 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index);
  */
 bool fastpath_is_alive(struct fastpath *fp);
 void fastpath_stop(struct fastpath *fp);
+/*
+ * Often: what the packet cores' clock stands for, so that they need no other one to say when something
+ * was. Main thread.
+ *
+ * now_tsc  in units of params->tsc_hz
+ * now_ns   CLOCK_MONOTONIC at the same moment
+ */
+void fastpath_clock_tick(struct fastpath *fp, uint64_t now_tsc, uint64_t now_ns);
 
 /*
  * One round of core `index`: receive, classify, work, transmit, a bounded bit of ageing.

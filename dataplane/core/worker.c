@@ -5,7 +5,9 @@
  * when there is nothing to do.
  */
 
+#include "dataplane/api/histogram.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/gaps.h"
 #include "dataplane/stage/service/service_stage.h"
 
 #include <rte_pause.h>
@@ -62,16 +64,49 @@ static void count_round(struct core *c, uint32_t found)
 		cell_add(&cell->bursts, 1);
 		cell_add(&cell->packets, found);
 	}
-	c->busy = found != 0;
+	c->found = found;
+}
+
+static void wakeup_count(struct weir_histogram *h, uint64_t late_ns)
+{
+	cell_add(&h->count, 1);
+	cell_add(&h->sum_ns, late_ns);
+	cell_add(&h->bucket[weir_histogram_index(late_ns)], 1);
+}
+
+/* There was a sleep since the last round, or it was long ago. */
+static __rte_noinline void count_delay(
+	const struct fastpath *fp, struct core *c, uint64_t now, uint64_t passed)
+{
+	struct weir_core_cell *cell = c->stage.cell;
+	const bool slept = c->asked != 0;
+	const uint64_t late = passed > c->asked ? passed - c->asked : 0;
+
+	c->asked = 0;
+	if (slept)
+		wakeup_count(&cell->wakeup, stage_ns(&c->stage, late));
+	if (late <= c->gap_least)
+		return;
+	gap_note(&cell->gaps,
+		stage_ns(&c->stage, now) + __atomic_load_n(&fp->clock_ns, __ATOMIC_RELAXED),
+		stage_ns(&c->stage, late),
+		slept		 ? WEIR_GAP_ASLEEP :
+			c->found ? WEIR_GAP_PACKETS :
+				   WEIR_GAP_IDLE,
+		c->found);
 }
 
 /* The time since the last round was that round's, and the sleep after it. */
-static void count_time(struct core *c, uint64_t now)
+static void count_time(const struct fastpath *fp, struct core *c, uint64_t now)
 {
 	struct weir_core_cell *cell = c->stage.cell;
+	const uint64_t passed = now - c->last_now;
 
-	if (c->last_now)
-		cell_add(c->busy ? &cell->busy_cycles : &cell->idle_cycles, now - c->last_now);
+	if (c->last_now) {
+		cell_add(c->found ? &cell->busy_cycles : &cell->idle_cycles, passed);
+		if (unlikely(c->asked != 0 || passed > c->gap_least))
+			count_delay(fp, c, now, passed);
+	}
 	c->last_now = now;
 }
 
@@ -82,7 +117,7 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 	uint32_t found = 0;
 
 	c->stage.now = now_tsc;
-	count_time(c, now_tsc);
+	count_time(fp, c, now_tsc);
 	if (g) {
 		if (unlikely(c->seen != g->number))
 			core_take_over(c, g);
@@ -108,6 +143,7 @@ static long rest(struct fastpath *fp, struct core *c, uint32_t idle_rounds, long
 	rte_rcu_qsbr_thread_offline(fp->qsbr, c->index);
 	nanosleep(&t, NULL);
 	rte_rcu_qsbr_thread_online(fp->qsbr, c->index);
+	c->asked = (uint64_t)sleep_ns * fp->tsc_hz / 1000000000;
 	return RTE_MIN(sleep_ns * 2, (long)CORE_SLEEP_MAX_NS);
 }
 
@@ -144,6 +180,12 @@ bool fastpath_is_alive(struct fastpath *fp)
 	for (uint32_t i = 0; i < fp->core_count; i++)
 		fp->loops_seen[i] = cell_read(&fp->core[i]->stage.cell->loops);
 	return true;
+}
+
+void fastpath_clock_tick(struct fastpath *fp, uint64_t now_tsc, uint64_t now_ns)
+{
+	__atomic_store_n(
+		&fp->clock_ns, now_ns - stage_ns(&fp->core[0]->stage, now_tsc), __ATOMIC_RELAXED);
 }
 
 void fastpath_stop(struct fastpath *fp)

@@ -13,6 +13,7 @@
 #include "dataplane/process/requests_trace.h"
 #include "dataplane/process/steering.h"
 
+#include <rte_cycles.h>
 #include <rte_malloc.h>
 
 #include <errno.h>
@@ -241,6 +242,7 @@ static void tick(struct server *s)
 	uint64_t now = process_now_ns();
 
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
+	fastpath_clock_tick(p->fastpath, rte_rdtsc(), now);
 	port_registry_poll(p->ports, now);
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);

@@ -89,6 +89,42 @@ serves() { # CORES WORKERS IDLE
 	weir_stop
 }
 
+# gap_fits FROM TO: one of the longest gaps ended between these times, in seconds since 1970
+gap_fits() {
+	ctl --json core show 0 | jq -e --argjson from "$1" --argjson to "$2" '.gaps.longest[] |
+		select(.length > 0.3 and .length < 1.5 and .time > $from and .time < $to)'
+}
+
+stopped_and_found_out() { # IDLE
+	local from
+	CORES='[0]' IDLE=$1
+	config 1 >"$WORLD/default.yaml"
+	weir_start || return 1
+	expect_within 5 backends_up 3
+	from=$(date +%s.%N)
+	kill -STOP "$(dataplane_pid)"
+	sleep 0.32
+	kill -CONT "$(dataplane_pid)"
+	expect_within 2 gap_fits "$from" "$(date -d '+1 second' +%s.%N)"
+	ctl core show 0
+	expect_number "longest gap of the minute" "$(ctl --json core list | jq '.[0].gaps.last_minute')" -ge 0.3
+	expect_within 10 told_of_the_gap
+	if [ "$1" = sleep ]; then
+		expect_number "p50 of how late it wakes" "$(ctl --json core show 0 | jq '.wakeup.p50')" -lt 0.1
+		expect_eq "the core was" "$(gap_fits "$from" "$(date +%s.%N)" | jq -r '.during' | head -1)" asleep
+	else
+		expect_eq "sleeps measured" "$(ctl --json core show 0 | jq '.wakeup.p50')" null
+		expect_eq "the core was" "$(gap_fits "$from" "$(date +%s.%N)" | jq -r '.during' | head -1)" polling
+	fi
+	weir_stop
+}
+
+told_of_the_gap() {
+	ctl --json events | jq -e '.[] | select(.object == "CPU 0" and .inputs.length > 0.3)'
+}
+
+scenario "a data plane that was stopped for 0.3 s while it slept says so" stopped_and_found_out sleep
+scenario "and while it polled" stopped_and_found_out spin
 scenario "one core serves all, and sleeps when idle" serves '[0]' 1 sleep
 scenario "one core serves all while it spins" serves '[0]' 1 spin
 if [ "$CPUS" -ge 2 ]; then

@@ -76,6 +76,7 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		{ "weirctl port list", "port list", 0 },
 		{ "weirctl port show front", "port show", 1 },
 		{ "weirctl core list", "core list", 0 },
+		{ "weirctl core show 1", "core show", 1 },
 		{ "weirctl config apply c.yaml --confirm 60s", "config apply", 1 },
 		{ "weirctl config confirm", "config confirm", 0 },
 		{ "weirctl config undo", "config undo", 0 },
@@ -131,7 +132,7 @@ static void each_command_takes_its_arguments_and_no_others(void)
 static void every_command_is_tried_above(void)
 {
 	/* Keeps the list above in step with the table. */
-	CU_ASSERT_EQUAL(command_count, 46);
+	CU_ASSERT_EQUAL(command_count, 47);
 }
 
 static void global_options_stand_anywhere(void)
@@ -291,7 +292,7 @@ static void completion_offers_what_may_follow(void)
 		{ { "sta" }, "status\n" },
 		{ { "service", "" }, "list\nshow\n" },
 		{ { "service", "s" }, "show\n" },
-		{ { "--instance", "x", "--json", "core", "" }, "list\n" },
+		{ { "--instance", "x", "--json", "core", "" }, "list\nshow\n" },
 		{ { "config", "apply", "" }, "@file\n" },
 		{ { "replay", "" }, "@file\n" },
 		{ { "replay", "c", "--i" }, "--instance\n--in\n" },

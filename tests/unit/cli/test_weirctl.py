@@ -38,7 +38,11 @@ PORT = {"name": "front", "device": "eth1", "driver": "net_af_xdp", "node": None,
         "queues": {"receive": 1, "transmit": 1}, "steering": "dispatcher", "packets_received": 5,
         "packets_transmitted": 5, "passed_to_kernel": 0, "dropped": {}}
 CORE = {"cpu": 1, "node": 0, "roles": ["receive", "worker"], "services": ["web"], "busy": 0.25,
-        "packets": 10, "packets_per_burst": 2.5, "cycles_per_packet": 321.5, "stages": {}}
+        "packets": 10, "packets_per_burst": 2.5, "cycles_per_packet": 321.5, "stages": {},
+        "wakeup": {"p50": 0.00002, "p99": 0.0001, "p999": 0.0002, "p9999": 0.0003},
+        "gaps": {"count": 1, "total": 0.312, "last_minute": None, "recent": [],
+                 "longest": [{"time": 1700000000.25, "length": 0.312, "during": "asleep",
+                              "packets": 0}]}}
 FLOW = {"service": "web", "protocol": "tcp", "client": "192.0.2.1:4000",
         "address": "203.0.113.10:80", "source": None, "backend": "10.0.0.11:8080",
         "state": "established", "bucket": 17, "idle": 1.5}
@@ -65,7 +69,7 @@ def answer(method, params):
         "status": STATUS, "service.list": [SERVICE], "backend.list": [BACKEND],
         "backend.drain": BACKEND, "backend.enable": BACKEND, "flow.list": [FLOW] * 2,
         "flow.find": dict(FLOW, existing=True), "limit.show": LIMITS, "limit.set": LIMITS, "port.list": [PORT],
-        "port.show": PORT, "core.list": [CORE],
+        "port.show": PORT, "core.list": [CORE], "core.show": CORE,
         "config.show": {"text": RUNNING, "file": "a.yaml", "applied_at": 1},
         "events.list": EVENTS, "config.history": HISTORY,
         "config.confirm": {"number": 5, "file": "a.yaml", "confirmed": True},
@@ -156,6 +160,7 @@ def _():
     assert document("limit", "show", "web") == LIMITS
     assert document("port", "list") == [PORT]
     assert document("port", "show", "front") == PORT
+    assert document("core", "show", "3") == CORE
     assert document("core", "list") == [CORE]
     assert document("config", "show")["text"] == RUNNING
     assert document("events") == EVENTS
@@ -172,7 +177,7 @@ def _():
                  ["backend", "enable", "web", "10.0.0.11:8080"], ["flow", "list", "web"],
                  ["flow", "list", "web", "--limit", "5"],
                  ["flow", "find", "udp", "192.0.2.1:4000", "[2001:db8::1]:53"],
-                 ["port", "show", "front"], ["events"], ["events", "--since", "41"],
+                 ["port", "show", "front"], ["core", "show", "3"], ["events"], ["events", "--since", "41"],
                  ["config", "undo"], ["config", "undo", "3"], ["config", "confirm"]):
         REQUESTS.clear()
         assert run(*args)[0] == 0
@@ -186,6 +191,7 @@ def _():
         ("flow.find", {"tuple": {"protocol": "udp", "client": "192.0.2.1:4000",
                                  "service": "[2001:db8::1]:53"}}),
         ("port.show", {"port": "front"}),
+        ("core.show", {"cpu": 3}),
         ("events.list", {"since": 0}),
         ("events.list", {"since": 41}),
         ("config.undo", None),
@@ -217,6 +223,10 @@ def _():
     assert "established" in run("flow", "find", "tcp", "1.2.3.4:5", "6.7.8.9:80")[1]
     assert "front" in run("port", "list")[1]
     assert "eth1" in run("port", "show", "front")[1]
+    text = run("core", "show", "3")[1]
+    assert "longest gaps since the start" in text and "312 ms  asleep" in text, text
+    status, _, err = run("core", "show", "first")
+    assert status == 2 and "the number of a CPU is wanted" in err, err
     assert "draining" in run("backend", "drain", "web", "10.0.0.11:8080")[1]
 
 

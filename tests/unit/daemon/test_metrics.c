@@ -64,6 +64,10 @@ static struct world *world_create(void)
 	w->core.entry.cpu = 3;
 	w->core.cell.busy_cycles = 250;
 	w->core.cell.idle_cycles = 750;
+	w->core.cell.gaps.count = 4;
+	w->core.cell.gaps.sum_ns = 400000000;
+	w->core.cell.gaps.recent[0] = (struct weir_gap){ .end_ns = 1, .length_ns = 300000000 };
+	histogram_put(&w->core.cell.wakeup, 5000, 6);
 	w->snapshot = (struct snapshot){ .services = &w->service,
 		.service_count = 1,
 		.ports = &w->port,
@@ -142,6 +146,10 @@ static void test_samples(void)
 		"backend=\"[fd00::1]:8080\"} 0");
 	expect_line(text, "weir_port_up{weir_instance=\"default\",port=\"front\"} 1");
 	expect_line(text, "weir_core_busy_ratio{weir_instance=\"default\",cpu=\"3\"} 0.25");
+	expect_line(text, "weir_core_gaps_total{weir_instance=\"default\",cpu=\"3\"} 4");
+	expect_line(text, "weir_core_gap_seconds_total{weir_instance=\"default\",cpu=\"3\"} 0.4");
+	expect_line(text, "weir_core_gap_longest_seconds{weir_instance=\"default\",cpu=\"3\"} 0.3");
+	expect_line(text, "weir_core_wakeup_seconds_count{weir_instance=\"default\",cpu=\"3\"} 6");
 	expect_line(text, "weir_config_generation{weir_instance=\"default\"} 7");
 	expect_line(text, "weir_events_total{weir_instance=\"default\",kind=\"health\"} 3");
 	expect_line(text, "weir_stream_sent_total{weir_instance=\"default\"} 70");

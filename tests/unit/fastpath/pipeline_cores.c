@@ -4,6 +4,8 @@
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
 
+#include <rte_cycles.h>
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -279,7 +281,40 @@ static void two_threads(void)
 	CU_ASSERT_EQUAL(bed_core(&b, 0)->port[0].packets_received, THREAD_PACKETS);
 	CU_ASSERT_EQUAL(bed_core(&b, 1)->port[1].packets_transmitted, came_out);
 	CU_ASSERT_TRUE(bed_core(&b, 1)->sleeps > 0);
+	/* The last one may have been the end. */
+	CU_ASSERT_TRUE(bed_core(&b, 1)->wakeup.count >= bed_core(&b, 1)->sleeps - 1);
+	CU_ASSERT_TRUE(bed_core(&b, 1)->wakeup.count <= bed_core(&b, 1)->sleeps);
 	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_BACKEND), 0);
+	bed_stop(&b);
+}
+
+/* A clock that goes as it likes, on a core that believes it. */
+static void late_rounds(void)
+{
+	const uint64_t ms = rte_get_tsc_hz() / 1000, start = 1000 * ms;
+	const uint64_t start_ns = UINT64_C(77000000000000);
+	struct bed b;
+
+	bed_start_with(&b, 1, 1, UINT64_C(16) << 20, true);
+	const struct weir_core_gaps *gaps = &bed_core(&b, 0)->gaps;
+
+	fastpath_clock_tick(b.fp, start, start_ns);
+	fastpath_core_step(b.fp, 0, start);
+	fastpath_core_step(b.fp, 0, start + ms / 20);
+	CU_ASSERT_EQUAL(gaps->count, 0);
+	fastpath_core_step(b.fp, 0, start + ms / 20 + 30 * ms);
+	CU_ASSERT_EQUAL(gaps->count, 1);
+	CU_ASSERT_EQUAL(gaps->longest[0].during, WEIR_GAP_IDLE);
+	CU_ASSERT_DOUBLE_EQUAL((double)gaps->longest[0].length_ns, 30e6, 1e3);
+	CU_ASSERT_DOUBLE_EQUAL((double)gaps->longest[0].end_ns, (double)start_ns + 30.05e6, 1e5);
+	CU_ASSERT_EQUAL(bed_core(&b, 0)->wakeup.count, 0);
+	bed_stop(&b);
+	/* A made-up clock leaves no gaps. */
+	bed_start(&b, 1, 1);
+	fastpath_core_step(b.fp, 0, b.now);
+	b.now += 500 * BED_MS;
+	fastpath_core_step(b.fp, 0, b.now);
+	CU_ASSERT_EQUAL(bed_core(&b, 0)->gaps.count, 0);
 	bed_stop(&b);
 }
 
@@ -291,6 +326,7 @@ static const struct tap_case cases[] = {
 	{ "a flooded service loses its own packets and nobody else's", full_rings },
 	{ "a full way to the port is a reason to drop", full_handover },
 	{ "services share a core when there are more of them", shared_cores },
+	{ "a core that was away says when and for how long", late_rounds },
 	{ "two threads carry a million packets through fifty changes", two_threads },
 };
 

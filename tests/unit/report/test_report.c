@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/report/report.h"
+#include "dataplane/api/histogram.h"
 #include "tests/unit/report/region.h"
 #include "tests/unit/tap.h"
 
@@ -425,6 +426,53 @@ static void cores_show_busy_share_and_cycles_since_the_base(void)
 	free(r);
 }
 
+static void cores_show_their_gaps(void)
+{
+	struct region *r = start();
+	struct weir_core_gaps *g = &r->core[1].gaps;
+	uint64_t now_ns = 200 * 1000000000ull;
+	r->t.start_ns = 50 * 1000000000ull;
+	r->t.start_time_ns = 1700000000 * 1000000000ull;
+	g->count = 3;
+	g->sum_ns = 340000000;
+	g->longest[0] = (struct weir_gap){ 60 * 1000000000ull, 300000000, WEIR_GAP_PACKETS, 32 };
+	g->longest[1] = (struct weir_gap){ now_ns - 1000, 30000000, WEIR_GAP_ASLEEP, 0 };
+	g->recent[7] = g->longest[0];
+	g->recent[3] = g->longest[1];
+	r->core[1].wakeup.count = 1;
+	r->core[1].wakeup.bucket[weir_histogram_index(70000)] = 1;
+	struct snapshot *now = taken(r, now_ns);
+	json_t *list = report_core_list(&model, now, NULL);
+	CU_ASSERT_EQUAL_FATAL(json_array_size(list), 2);
+	CU_ASSERT_EQUAL(integer_at(list, "1.gaps.count"), 3);
+	CU_ASSERT(near(list, "1.gaps.total", 0.34));
+	/* The longest one is too long ago. */
+	CU_ASSERT(near(list, "1.gaps.last_minute", 0.03));
+	CU_ASSERT_EQUAL(json_array_size(at(list, "1.gaps.longest")), 2);
+	CU_ASSERT(near(list, "1.gaps.longest.0.length", 0.3));
+	CU_ASSERT_EQUAL(json_real_value(at(list, "1.gaps.longest.0.time")), 1700000010);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.gaps.longest.0.during"), "packets");
+	CU_ASSERT_EQUAL(integer_at(list, "1.gaps.longest.0.packets"), 32);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "1.gaps.longest.1.during"), "asleep");
+	CU_ASSERT(near(list, "1.gaps.recent.0.length", 0.3));
+	CU_ASSERT(near(list, "1.gaps.recent.1.length", 0.03));
+	CU_ASSERT(near(list, "1.wakeup.p99", 70e-6));
+	CU_ASSERT(json_is_null(at(list, "0.gaps.last_minute")));
+	CU_ASSERT(json_is_null(at(list, "0.wakeup.p99")));
+	json_t *one = report_core(now, NULL, 3);
+	CU_ASSERT(json_equal(one, at(list, "1")));
+	CU_ASSERT_PTR_NULL(report_core(now, NULL, 77));
+	json_decref(one);
+	json_decref(list);
+	snapshot_destroy(now);
+	/* A core that ended inside a change has none to show. */
+	g->seq = 1;
+	now = taken(r, now_ns);
+	CU_ASSERT_EQUAL(now->cores[1].cell.gaps.count, 0);
+	snapshot_destroy(now);
+	free(r);
+}
+
 static void the_replay_report_balances(void)
 {
 	struct region *r = start();
@@ -519,6 +567,8 @@ static const struct tap_case cases[] = {
 		ports_show_what_is_open_and_what_is_missing },
 	{ "cores show busy share and cycles since the base",
 		cores_show_busy_share_and_cycles_since_the_base },
+	{ "cores show the longest times that they were away, and how late they wake",
+		cores_show_their_gaps },
 	{ "histograms are recent and total, of one backend or all",
 		histograms_are_recent_and_total_of_one_backend_or_all },
 	{ "the replay report balances", the_replay_report_balances },

@@ -214,7 +214,7 @@ static void random_damage_never_leads_outside(void)
 	struct region *damaged = malloc(sizeof(*r));
 	uint64_t seed = 12345;
 	int refused = 0, taken_count = 0;
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 1000; round++) {
 		memcpy(damaged, r, sizeof(*r));
 		for (int i = 0; i < 6; i++) {
 			seed = seed * 6364136223846793005u + 1442695040888963407u;
