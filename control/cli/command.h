@@ -64,6 +64,8 @@ int command_config_undo(struct cli *cli);
 int command_config_history(struct cli *cli);
 int command_status(struct cli *cli);
 int command_doctor(struct cli *cli);
+int command_setup_apply(struct cli *cli);
+int command_setup_undo(struct cli *cli);
 int command_service_list(struct cli *cli);
 int command_service_show(struct cli *cli);
 int command_backend_list(struct cli *cli);

@@ -3,6 +3,7 @@
 /* `doctor`: gather the facts, have them judged, print the findings. */
 
 #include "control/cli/command.h"
+#include "control/cli/doctor_facts.h"
 #include "control/cli/printer.h"
 #include "control/cli/rpc.h"
 #include "control/config/model.h"
@@ -93,7 +94,7 @@ static void take_daemon(const struct cli *cli, struct facts *f)
 	json_decref(status);
 }
 
-static int take_all(struct cli *cli, struct facts *f)
+int doctor_facts_take(struct cli *cli, const char *root, struct facts *f)
 {
 	snprintf(f->run.instance, sizeof(f->run.instance), "%s", cli->instance);
 	if (cli_socket_path(cli, f->run.socket, sizeof(f->run.socket)) != 0)
@@ -111,7 +112,7 @@ static int take_all(struct cli *cli, struct facts *f)
 	take_daemon(cli, f);
 	facts_read_run(f);
 	facts_read_interfaces(f);
-	facts_read_files(f, "");
+	facts_read_files(f, root);
 	facts_read_verifier(f);
 	return CLI_DONE;
 }
@@ -183,7 +184,7 @@ int command_doctor(struct cli *cli)
 	struct findings l = { 0 };
 	if (facts_init(&f) != 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
-	int status = take_all(cli, &f);
+	int status = doctor_facts_take(cli, "", &f);
 	if (status == CLI_DONE) {
 		doctor_check(&f, &l);
 		json_t *o = document(cli, &f, &l);

@@ -18,6 +18,23 @@ const struct command_option command_globals[] = {
 	{ 0 },
 };
 
+#define SETUP_ROOT                                                                             \
+	{                                                                                      \
+		.name = "root", .value = "DIR",                                                \
+		.help = "read and write the files below DIR, such as an image that is mounted" \
+	}
+
+static const struct command_option setup_apply_options[] = {
+	{ .name = "yes", .help = "do not ask" },
+	SETUP_ROOT,
+	{ 0 },
+};
+
+static const struct command_option setup_undo_options[] = {
+	SETUP_ROOT,
+	{ 0 },
+};
+
 static const struct command_option apply_options[] = {
 	{ .name = "confirm",
 		.value = "TIME",
@@ -194,6 +211,17 @@ const struct command command_table[] = {
 		"speed, latency or safety) or a problem (keeps Weir from working); behind -> stands "
 		"how to mend it. The exit status is 1 only when there are problems.",
 		command_doctor, 0, NULL },
+	{ "setup apply", "[FILE]", "give the machine what Weir lacks on it",
+		"Hugepages on the nodes of the packet CPUs, vfio-pci for the NICs of PCI ports, both "
+		"now and at each boot, and packet CPUs kept from other programs from the next boot on "
+		"(GRUB). It takes the running configuration, or FILE. The plan is shown with its "
+		"reasons, and carried out when it is agreed to, or with --yes. A NIC that Weir gets is "
+		"lost to the kernel: not over the SSH session that comes by it.",
+		command_setup_apply, 0, setup_apply_options },
+	{ "setup undo", "", "take back what setup apply did",
+		"From the record in /var/lib/weir/setup.json: files get what they held, NICs go back to "
+		"the kernel's drivers. Stop Weir first: the kernel waits until its NICs are free.",
+		command_setup_undo, COMMAND_F_NO_DAEMON, setup_undo_options },
 	{ "config check", "FILE", "check a configuration file, without a daemon",
 		"Prints every error of the file in one run, one line each: "
 		"FILE:LINE:COLUMN: key: what is wrong, what is expected. FILE may be - for standard "

@@ -9,8 +9,7 @@
 #define PAGE	      (2ull << 20)
 #define DEFAULT_BYTES (512ull << 20) /* of `dataplane.memory` */
 
-/* Pages that each node with packet CPUs has to give, as the data plane asks for them. */
-static unsigned long long pages_wanted(const struct facts *f, bool used[FACTS_NODES])
+unsigned long long memory_pages_wanted(const struct facts *f, bool used[FACTS_NODES])
 {
 	unsigned long long bytes =
 		f->wanted.memory_bytes != 0 ? f->wanted.memory_bytes : DEFAULT_BYTES;
@@ -82,7 +81,7 @@ static void check_hugepages(const struct facts *f, struct findings *to)
 		mend(to, "boot a kernel with CONFIG_HUGETLBFS=y");
 		return;
 	}
-	unsigned long long wanted = pages_wanted(f, used);
+	unsigned long long wanted = memory_pages_wanted(f, used);
 	if (f->run.dataplane_pid != 0) {
 		if (f->run.dataplane_hugepages == 1) {
 			find(to, FINDING_OK, "hugepages", NULL, "the data plane uses them");

@@ -126,13 +126,20 @@ static void check_sysctls(const struct facts *f, const struct facts_port *p, str
 	}
 }
 
-static void check_pci(const struct facts_port *p, struct findings *to)
+bool port_driver_is_good(const struct facts_port *p)
 {
 	static const char *const good[] = { "vfio-pci", "mlx5_core", "mlx4_core", "uio_pci_generic",
 		"igb_uio" };
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		if (strcmp(p->driver, good[i]) != 0)
-			continue;
+		if (strcmp(p->driver, good[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_pci(const struct facts_port *p, struct findings *to)
+{
+	if (port_driver_is_good(p)) {
 		find(to, FINDING_OK, "driver", p->name, "%s is bound to %s", p->device, p->driver);
 		return;
 	}

@@ -86,6 +86,7 @@ int facts_init(struct facts *f)
 {
 	*f = (struct facts){
 		.irqbalance = FACTS_UNKNOWN,
+		.grub = FACTS_UNKNOWN,
 		.has_hugepages = FACTS_UNKNOWN,
 		.memory_available = FACTS_UNKNOWN,
 		.af_xdp = FACTS_UNKNOWN,

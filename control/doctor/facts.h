@@ -115,6 +115,7 @@ struct facts {
 	cpu_set_t packet; /* those that Weir uses, or would use */
 	struct facts_cpu *cpus; /* CPU_SETSIZE of them; owned */
 	int irqbalance; /* 0, 1: runs */
+	int grub; /* 0, 1: the machine is started by it, with settings in /etc/default */
 
 	/* memory */
 	struct facts_node nodes[FACTS_NODES];

@@ -84,6 +84,7 @@ static void read_cpus(struct facts *f, const char *root)
 {
 	cpuset_take(file_open(root, "/sys/devices/system/cpu/online"), &f->online);
 	cpuset_take(file_open(root, "/sys/devices/system/cpu/isolated"), &f->isolated);
+	f->grub = exists(root, "/etc/default/grub");
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		cpu_set_t siblings;
 		if (!CPU_ISSET(cpu, &f->online))

@@ -22,6 +22,14 @@ void check_memory(const struct facts *f, struct findings *to);
 void check_ports(const struct facts *f, struct findings *to);
 void check_irqs(const struct facts *f, const struct facts_port *p, struct findings *to);
 
+/*
+ * Pages of 2 MiB that each node with packet CPUs has to give, as the data plane asks for them; those nodes
+ * become true in `used`.
+ */
+unsigned long long memory_pages_wanted(const struct facts *f, bool used[FACTS_NODES]);
+/* DPDK can drive a PCI port's device with the driver that it has. */
+bool port_driver_is_good(const struct facts_port *p);
+
 /* a and not b. */
 void cpuset_without(cpu_set_t *ret, const cpu_set_t *a, const cpu_set_t *b);
 /* CPUs of a node; of all nodes for FACTS_UNKNOWN. */

@@ -75,6 +75,8 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		{ "weirctl limit set web packets 5", "limit set", 3 },
 		{ "weirctl port list", "port list", 0 },
 		{ "weirctl port show front", "port show", 1 },
+		{ "weirctl setup apply a.yaml --yes --root /mnt", "setup apply", 1 },
+		{ "weirctl setup undo", "setup undo", 0 },
 		{ "weirctl core list", "core list", 0 },
 		{ "weirctl core show 1", "core show", 1 },
 		{ "weirctl config apply c.yaml --confirm 60s", "config apply", 1 },
@@ -132,7 +134,7 @@ static void each_command_takes_its_arguments_and_no_others(void)
 static void every_command_is_tried_above(void)
 {
 	/* Keeps the list above in step with the table. */
-	CU_ASSERT_EQUAL(command_count, 47);
+	CU_ASSERT_EQUAL(command_count, 49);
 }
 
 static void global_options_stand_anywhere(void)
