@@ -184,8 +184,8 @@ static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t
 }
 
 /* Buckets begin with different sources, so that all of these are in use from the first flows on. */
-static int turns_alloc(
-	struct nat_ports *np, const bool *backend_used, uint32_t backend_slots, uint32_t source_count)
+static int turns_alloc(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
+	uint32_t source_count)
 {
 	for (uint32_t b = 0; b < backend_slots; b++) {
 		if (!backend_used[b] || np->turns[b] != NULL)
@@ -205,8 +205,7 @@ static int view_create(const struct nat_ports *np, const struct nat_source *sour
 {
 	size_t cells = (size_t)np->backend_slots * source_count;
 	size_t bytes = sizeof(struct nat_view) + source_count * sizeof(*source) +
-		cells * sizeof(struct nat_chunk *) +
-		np->backend_slots * sizeof(struct nat_turns *);
+		cells * sizeof(struct nat_chunk *) + np->backend_slots * sizeof(struct nat_turns *);
 	struct nat_view *v = np->memory.alloc(np->memory.ctx, bytes, np->node);
 
 	if (v == NULL)

@@ -461,10 +461,14 @@ static void takes_what_it_promises(void)
 
 static void memory_is_as_stated(void)
 {
-	CU_ASSERT_DOUBLE_EQUAL((double)flow_table_bytes(1 << 20, false, false) / (1 << 20), 73.1, 0.5);
-	CU_ASSERT_DOUBLE_EQUAL((double)flow_table_bytes(1 << 20, false, true) / (1 << 20), 82.3, 0.5);
-	CU_ASSERT_DOUBLE_EQUAL((double)flow_table_bytes(1 << 20, true, false) / (1 << 20), 137.1, 0.5);
-	CU_ASSERT_DOUBLE_EQUAL((double)flow_table_bytes(1 << 20, true, true) / (1 << 20), 146.3, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(
+		(double)flow_table_bytes(1 << 20, false, false) / (1 << 20), 73.1, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(
+		(double)flow_table_bytes(1 << 20, false, true) / (1 << 20), 82.3, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(
+		(double)flow_table_bytes(1 << 20, true, false) / (1 << 20), 137.1, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(
+		(double)flow_table_bytes(1 << 20, true, true) / (1 << 20), 146.3, 0.5);
 }
 
 static void ageing_is_bounded(void)
