@@ -44,6 +44,10 @@ nics_find() {
 	done
 }
 
+nic_is_gone() { # N
+	[ ! -e "/sys/bus/pci/devices/$(nic_address "$1")" ]
+}
+
 # As an operator does it: the NIC is nobody's but vfio's.
 nic_to_vfio() { # N
 	local address

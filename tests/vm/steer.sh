@@ -101,6 +101,25 @@ stays_so() {
 	expect warnings_are front 2
 }
 
+# A NIC that comes back may be another one.
+is_asked_again() {
+	machine device_del nic1
+	expect_within 60 nic_is_gone 1
+	sleep 3 # the slot's power goes off a second later; what is plugged before that is not seen
+	machine "device_add igb,id=nic1,bus=rp1,netdev=n1,mac=52:54:00:00:00:01"
+	expect_within 60 nic_to_vfio 1
+	expect_within 60 port_link_is front true
+	expect_within 10 steers front
+	expect_within 60 fetch --max-time 5 -o /dev/null http://198.51.100.10/
+	fetches
+	expect_within 10 found_out front
+	expect_within 10 warnings_are front 4
+}
+
+steers() { # PORT
+	[ "$(port_field "$1" .steering)" = hardware ]
+}
+
 sums() {
 	expect_within 30 sums_balance
 }
@@ -112,4 +131,5 @@ scenario "a NIC that does not do what it was told is found out" is_not_believed
 scenario "requests are answered as before" fetches
 scenario "a new configuration does not make it forgotten" stays_so
 scenario "packet sums balance" sums
+scenario "a NIC that was pulled and is back is asked again" is_asked_again
 finish
