@@ -18,6 +18,7 @@ config() {
 	    mode: nat
 	    source-addresses: [10.2.0.100]
 	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms}
+	    policy: {object: block_list.o, budget: 1000000000}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
 	      - {address: 10.2.0.12, port: 8080}
@@ -30,11 +31,16 @@ URL=http://198.51.100.10
 require topology_two_armed
 require nginx_start b1 10.2.0.11:8080
 require nginx_start b2 10.2.0.12:8080
+cp "$BUILD/ebpf/policies/block_list.o" "$WORLD"
 config >"$WORLD/default.yaml"
 require weir_start
 require wait_for 10 backends_up 2
 load_start first -c 8 -n 2000 $URL/
 load_wait first
+# A drop by the policy, of which there are figures as well.
+require ctl policy map set web blocked 10.1.0.3 7
+at client curl -sS -o /dev/null --max-time 1 --interface 10.1.0.3 $URL/ 2>/dev/null &&
+	echo "the blocked client was served" >&2
 
 metrics() {
 	at weir curl -sS --fail --max-time 5 http://127.0.0.1:9464/metrics
