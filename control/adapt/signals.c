@@ -228,7 +228,8 @@ static void service_fill(struct adapt_signals *to, const struct reading *before,
 	to->shed = dropped_since(s, b, WEIR_DROP_SHED);
 	to->policed = dropped_since(s, b, WEIR_DROP_SOURCE_POLICED) +
 		dropped_since(s, b, WEIR_DROP_SOURCE_BOXED);
-	to->ring_full = dropped_since(s, b, WEIR_DROP_WORKER_RING_FULL);
+	to->ring_full = dropped_since(s, b, WEIR_DROP_WORKER_RING_FULL) +
+		dropped_since(s, b, WEIR_DROP_WORKER_BEHIND);
 	to->busy = busiest(before, now, s);
 }
 

@@ -41,7 +41,11 @@
 	X(POLICY, "policy", "a policy of the service says so")                                     \
 	X(LIMIT_CLASS, "limit_class", "over a limit of the class that a policy put it into")       \
 	X(POLICY_ERROR, "policy_error", "a policy failed on it, or is detached; on-error: drop")   \
-	X(KERNEL_FULL, "kernel_full", "the host's own, but its kernel is behind in taking them")
+	X(KERNEL_FULL, "kernel_full", "the host's own, but its kernel is behind in taking them")   \
+	X(WORKER_BEHIND, "worker_behind",                                                          \
+		"the service's worker is behind; dropped before it was parsed")                    \
+	X(OVER_SHARE, "over_share",                                                                \
+		"the receiving core is behind, and this is over its service's share of it")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -8,6 +8,7 @@
 
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
+#include "dataplane/stage/early/early.h"
 #include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/service/service_stage.h"
 #include "dataplane/table/fragment_table.h"
@@ -58,6 +59,8 @@ static int core_create(struct fastpath *fp, uint32_t index)
 	if (index == 0 &&
 		fragment_table_create(
 			&fp->seed, &table_memory_eal, params->node, &c->stage.fragments))
+		return -ENOMEM;
+	if (index == 0 && fp->core_count > 1 && early_create(params->node, &c->stage.early))
 		return -ENOMEM;
 	entry->cpu = params->cpu;
 	entry->node = params->node;
@@ -120,6 +123,7 @@ static void core_destroy(struct fastpath *fp, struct core *c)
 		rte_free(c->handover[i]);
 	rte_free(c->stray);
 	fragment_table_destroy(c->stage.fragments);
+	early_destroy(c->stage.early);
 	rte_free(c->stage.policy);
 	if (c->stage.cell)
 		arena_free(fp->arena, c->stage.cell, sizeof(*c->stage.cell));

@@ -10,6 +10,7 @@
 #include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/dispatch/dispatch.h"
+#include "dataplane/stage/early/early.h"
 #include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/neighbour/neighbour.h"
@@ -245,20 +246,28 @@ static uint32_t stray_side(const struct fastpath *fp, struct core *c, const stru
 	return n;
 }
 
-/* The way of one burst as far as the receiving core goes, and on where that is the worker as well. */
-static void burst_side(const struct fastpath *fp, struct core *c, const struct generation *g,
+/*
+ * The way of one burst as far as the receiving core goes, and on where that is the worker as well. Returns how
+ * many were dropped early.
+ */
+static uint16_t burst_side(const struct fastpath *fp, struct core *c, const struct generation *g,
 	const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct laps laps = laps_start(c, NULL);
-	uint16_t in = n;
+	const uint16_t found = n;
+	uint16_t in, early;
 
+	if (unlikely(c->stage.early && c->stage.early->on))
+		n = early_burst(&c->stage, g->table, &fp->seed, g->service, port, pkts, n);
+	early = found - n;
+	in = n;
 	receive_arrived(&c->stage, port, pkts, n);
 	if (unlikely(laps.trace != NULL))
 		trace_mark(laps.trace, pkts, n);
-	lap(&laps, WEIR_STAGE_RECEIVE, n, pkts, n);
+	lap(&laps, WEIR_STAGE_RECEIVE, found, pkts, n);
 	if (unlikely(c->index != 0)) {
 		own_burst(fp, c, g, port, pkts, n, &laps);
-		return;
+		return 0;
 	}
 	n = parse_stage_burst(&c->stage, port, pkts, n);
 	lap(&laps, WEIR_STAGE_PARSE, in, pkts, n);
@@ -268,28 +277,38 @@ static void burst_side(const struct fastpath *fp, struct core *c, const struct g
 	dispatch_side(c, g, pkts, n, &laps);
 	if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 		ready_side(fp, c, g);
+	return early;
 }
 
-/* While more waits than one burst, the next is taken before the one at hand is worked on. */
+/*
+ * While more waits than one burst, the next is taken before the one at hand is worked on. What is dropped
+ * early costs little of the round, so that who stands behind a flood has its turn sooner.
+ */
 static uint32_t receive_side(const struct fastpath *fp, struct core *c, const struct generation *g,
 	const struct receive_queue *from)
 {
 	struct rte_mbuf *pkts[2][STAGE_BURST];
 	struct stage_core *stage = &c->stage;
-	uint32_t found = 0;
+	uint32_t found = 0, spent = 0;
 	uint16_t n = 0;
 
 	stage->ahead = pkts[0];
 	stage->ahead_count = receive_poll(from->queue, pkts[0]);
 	for (unsigned int at = 0; stage->ahead_count; at ^= 1) {
+		uint32_t early;
+
 		receive_fetch(stage, n); /* what the burst before was too short for */
 		n = stage->ahead_count;
 		found += n;
+		spent += n;
 		stage->ahead = pkts[at ^ 1];
 		stage->ahead_count = 0;
-		if (n >= RECEIVE_MORE && found + STAGE_BURST <= RECEIVE_ROUND)
+		if (n >= RECEIVE_MORE && spent + STAGE_BURST <= RECEIVE_ROUND)
 			stage->ahead_count = receive_poll(from->queue, stage->ahead);
-		burst_side(fp, c, g, from->port, pkts[at], n);
+		else if (unlikely(n >= RECEIVE_MORE && stage->early))
+			stage->early->full = true;
+		early = burst_side(fp, c, g, from->port, pkts[at], n);
+		spent -= early - early / EARLY_PRICE;
 	}
 	return found;
 }
@@ -347,6 +366,8 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	uint32_t found = 0;
 
 	if (c->index == 0) {
+		if (c->stage.early)
+			early_round(c->stage.early);
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
 		for (uint32_t i = 1; i < fp->core_count; i++)

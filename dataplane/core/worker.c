@@ -8,6 +8,7 @@
 #include "dataplane/api/histogram.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/gaps.h"
+#include "dataplane/stage/early/early.h"
 #include "dataplane/stage/service/service_stage.h"
 
 #include <rte_pause.h>
@@ -49,6 +50,8 @@ void core_take_over(struct core *c, const struct generation *g)
 		replaced |= lane_take_over(c, g, i);
 	if (replaced)
 		service_stage_give_up(&c->stage, g->table);
+	if (c->stage.early)
+		early_forget(c->stage.early);
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
 	c->stage.outside = g->outside && g->outside->place_count ? g->outside : NULL;

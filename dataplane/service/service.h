@@ -170,6 +170,8 @@ struct service_worker {
 	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
+	bool behind; /* its ring is nearly full: stage/early */
+	struct service_worker *next_behind;
 	struct rte_mbuf *stage[SERVICE_BURST];
 };
 static_assert(offsetof(struct service_worker, load) == RTE_CACHE_LINE_SIZE, "worker line 0");

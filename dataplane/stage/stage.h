@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct early;
 struct fragment_table;
 struct policy_core;
 struct policy_set;
@@ -55,6 +56,7 @@ struct stage_core {
 	/* For packets that are no service's; NULL: none. Of the generation that the core is in. */
 	const struct policy_set *outside;
 	struct fragment_table *fragments; /* owned; NULL on cores that do not receive */
+	struct early *early; /* owned; NULL on cores that do not dispatch */
 	uint32_t drop_count;
 	struct rte_mbuf *drops[STAGE_BURST]; /* counted already, to be freed in one go */
 	/* Of the burst at hand: what waits until its other packets are on their way. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "dataplane/stage/dispatch/dispatch.h"
+#include "dataplane/stage/early/early.h"
 
 #include <rte_ring.h>
 
@@ -8,9 +9,13 @@ static_assert(SERVICE_BURST == STAGE_BURST, "a worker's stage holds a whole burs
 
 static void hand_over(struct stage_core *c, struct service_worker *w)
 {
+	unsigned int left;
 	uint32_t took =
-		rte_ring_sp_enqueue_burst(w->ring, (void *const *)w->stage, w->staged, NULL);
+		rte_ring_sp_enqueue_burst(w->ring, (void *const *)w->stage, w->staged, &left);
 
+	early_saw(c->early, w->service);
+	if (unlikely(left < EARLY_PRESS))
+		early_press(c->early, w);
 	for (uint32_t i = took; i < w->staged; i++)
 		stage_drop(c, w->stage[i], WEIR_DROP_WORKER_RING_FULL);
 	w->staged = 0;

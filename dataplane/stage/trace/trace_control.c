@@ -231,6 +231,9 @@ static uint8_t last_stage(const struct trace_slot *s)
 {
 	if (s->verdict == WEIR_TRACE_DROPPED && s->reason == WEIR_DROP_WORKER_RING_FULL)
 		return WEIR_STAGE_DISPATCH;
+	if (s->verdict == WEIR_TRACE_DROPPED &&
+		(s->reason == WEIR_DROP_WORKER_BEHIND || s->reason == WEIR_DROP_OVER_SHARE))
+		return WEIR_STAGE_RECEIVE;
 	uint32_t last = 31u - (uint32_t)__builtin_clz(s->stages);
 
 	/* Services without policies have no such stage. */

@@ -109,7 +109,8 @@ static void packets_send(struct bed *b, struct flood *f)
 static void sums_check(const struct bed *b, const struct flood *f)
 {
 	const uint64_t dropped = bed_dropped(b, 0, WEIR_DROP_POLICY);
-	const uint64_t full = bed_dropped(b, 0, WEIR_DROP_WORKER_RING_FULL);
+	const uint64_t full = bed_dropped(b, 0, WEIR_DROP_WORKER_RING_FULL) +
+		bed_dropped(b, 0, WEIR_DROP_WORKER_BEHIND);
 
 	CU_ASSERT_EQUAL(f->wrong, 0);
 	CU_ASSERT_EQUAL(bed_dropped_all(b, 0), dropped + full);

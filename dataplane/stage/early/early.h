@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * On the core that dispatches, before a packet is stamped and parsed: what would be dropped anyhow, or has
+ * to go so that others may stay, goes for the price of a look at its destination. Two causes:
+ *
+ * - A worker is behind: its ring is nearly full. Clients' packets for it go, until the ring has room
+ *   again; what is left of the ring is for replies, fragments and others that need a closer look.
+ * - This core is behind: its queues have had more than a round's packets for many rounds. Then each service has
+ *   a share of a round; what one sends beyond it goes. The share is halved until the core keeps up, and
+ *   grows again when it does. A service that sends less than its share loses nothing here. Where only
+ *   one service sends there is nobody to protect, and the device drops more cheaply than we could.
+ *
+ * All of it belongs to the dispatching core, but for what early_create() and early_destroy() do.
+ */
+
+#ifndef WEIR_STAGE_EARLY_H
+#define WEIR_STAGE_EARLY_H
+
+#include "dataplane/net/hash.h"
+#include "dataplane/port/port.h"
+#include "dataplane/service/service.h"
+#include "dataplane/stage/stage.h"
+#include "dataplane/table/service_table.h"
+
+#define EARLY_PRESS   (SERVICE_RING / 8) /* free slots: with fewer a worker is behind, */
+#define EARLY_RELEASE (SERVICE_RING / 4) /* and with so many no longer */
+#define EARLY_SHARE   128u /* packets of a service in a round, the first time this core is behind, */
+#define EARLY_LEAST   8u /* and at least */
+#define EARLY_ROUNDS  16u /* in a row, full or not, until the share changes */
+#define EARLY_PRICE   4u /* so many early drops are as much work as a packet that stays */
+
+/* What a service has sent in a round; of another round: nothing yet. */
+struct early_sent {
+	uint32_t round;
+	uint32_t packets;
+};
+
+struct early {
+	bool on; /* packets have to be looked at */
+	bool full; /* in this round a queue had more than the round takes */
+	bool was_full; /* the same, of the round before */
+	bool several; /* more than one service has sent since `rounds` began */
+	uint32_t share; /* of a service in a round; 0: no bound */
+	uint32_t round; /* counts */
+	uint32_t rounds; /* in a row that were as the last one: full, or not */
+	const struct service *last; /* who has sent; only compared */
+	struct service_worker *behind; /* borrowed: list by next_behind */
+	uint8_t workers_behind[WEIR_MAX_SERVICES]; /* by slot */
+	struct early_sent sent[WEIR_MAX_SERVICES]; /* by slot */
+};
+
+/* Main thread. Returns 0 or -ENOMEM. */
+int early_create(int node, struct early **ret_early);
+void early_destroy(struct early *e); /* NULL is fine */
+
+/*
+ * Sort out polled packets: count and free those that go. When early->on.
+ *
+ * service  by slot: the services of the generation
+ * Returns how many are left, at the front of pkts.
+ */
+uint16_t early_burst(struct stage_core *c, const struct service_table *table,
+	const struct hash_seed *seed, struct service *const *service, const struct port *port,
+	struct rte_mbuf **pkts, uint16_t n);
+
+/* A worker's ring has few free slots. */
+void early_press(struct early *e, struct service_worker *w);
+
+/* A round begins: what has changed since the last one? */
+void early_round(struct early *e);
+
+/* Another generation begins: services may be gone. While those of the old one are still there. */
+void early_forget(struct early *e);
+
+/* Packets of a service are dispatched. */
+static inline void early_saw(struct early *e, const struct service *s)
+{
+	e->several |= e->last && e->last != s;
+	e->last = s;
+}
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/net/parse.h"
+#include "dataplane/net/rewrite.h"
+#include "dataplane/stage/early/early.h"
+#include "dataplane/stage/trace/trace.h"
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
+
+#include <netinet/in.h>
+
+#define PORTS_BYTES 4
+#define STAYS	    WEIR_DROP_COUNT
+
+/* What a look finds: where the addresses are, and all that the hash of a flow is made of. */
+struct glance {
+	const uint8_t *addrs;
+	uint32_t ports; /* as they lie in the header */
+	uint8_t protocol;
+	bool ipv6;
+};
+
+/* Packets in a row that are of one service and go for one reason, counted in one go. */
+struct gone {
+	uint64_t bytes;
+	uint32_t packets;
+	uint16_t slot;
+	uint8_t reason;
+};
+
+static inline bool is_ours(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/*
+ * All at fixed offsets. False: anything but a whole TCP or UDP packet without options, extension headers
+ * and tags; those stay, and the parser has a closer look.
+ */
+static inline bool glance_at(struct rte_mbuf *m, struct glance *ret_g)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	const uint8_t *l3 = frame + RTE_ETHER_HDR_LEN;
+	const uint16_t type = ((const struct rte_ether_hdr *)frame)->ether_type;
+	const uint32_t bytes = rte_pktmbuf_data_len(m);
+	const uint8_t *l4;
+
+	if (unlikely(bytes < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr) + PORTS_BYTES ||
+		    (frame[0] & 1)))
+		return false;
+	if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
+		uint16_t fragment;
+
+		memcpy(&fragment, l3 + 6, sizeof(fragment));
+		if (l3[0] != 0x45 || (fragment & RTE_BE16(0x3fff)) != 0)
+			return false;
+		ret_g->ipv6 = false;
+		ret_g->addrs = l3 + REWRITE_IPV4_ADDRS;
+		ret_g->protocol = l3[9];
+		l4 = l3 + sizeof(struct rte_ipv4_hdr);
+	} else if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6)) {
+		if (bytes < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv6_hdr) + PORTS_BYTES)
+			return false;
+		ret_g->ipv6 = true;
+		ret_g->addrs = l3 + REWRITE_IPV6_ADDRS;
+		ret_g->protocol = l3[6];
+		l4 = l3 + sizeof(struct rte_ipv6_hdr);
+	} else {
+		return false;
+	}
+	memcpy(&ret_g->ports, l4, sizeof(ret_g->ports));
+	return is_ours(ret_g->protocol);
+}
+
+static inline uint16_t service_of(const struct service_table *t, const struct glance *g)
+{
+	uint16_t port;
+	uint32_t dst;
+
+	memcpy(&port, (const uint8_t *)&g->ports + 2, sizeof(port));
+	if (g->ipv6)
+		return service_table_find6(t, g->addrs + 16, g->protocol, port);
+	memcpy(&dst, g->addrs + 4, sizeof(dst));
+	return service_table_find4(t, dst, g->protocol, port);
+}
+
+static inline bool worker_is_behind(
+	const struct service *s, const struct hash_seed *seed, const struct glance *g)
+{
+	uint64_t hash, addrs;
+
+	if (s->worker_count == 1)
+		return true;
+	if (g->ipv6) {
+		hash = hash_tuple6(seed, g->addrs, g->ports, g->protocol);
+	} else {
+		memcpy(&addrs, g->addrs, sizeof(addrs));
+		hash = hash_tuple4(seed, addrs, g->ports, g->protocol);
+	}
+	return s->worker[s->bucket_worker[hash_bucket(hash)]]->behind;
+}
+
+static inline bool is_over_share(struct early *e, uint16_t slot)
+{
+	struct early_sent *sent = &e->sent[slot];
+
+	if (sent->round != e->round)
+		*sent = (struct early_sent){ .round = e->round };
+	return ++sent->packets > e->share;
+}
+
+/* Why a packet of a service goes, or STAYS. */
+static inline enum weir_drop_reason judge(struct early *e, const struct service *s, uint16_t slot,
+	const struct hash_seed *seed, const struct glance *g)
+{
+	if (e->workers_behind[slot] && worker_is_behind(s, seed, g))
+		return WEIR_DROP_WORKER_BEHIND;
+	if (e->share && is_over_share(e, slot))
+		return WEIR_DROP_OVER_SHARE;
+	return STAYS;
+}
+
+static void gone_write(struct stage_core *c, const struct port *port, struct gone *gone)
+{
+	struct weir_service_cell *cell;
+
+	if (gone->packets == 0)
+		return;
+	cell = c->service_cell[gone->slot];
+	cell_add(&cell->packets_received, gone->packets);
+	cell_add(&cell->bytes_received, gone->bytes);
+	cell_add(&cell->dropped[gone->reason], gone->packets);
+	cell_add(&c->cell->port[port->index].packets_received, gone->packets);
+	cell_add(&c->cell->port[port->index].bytes_received, gone->bytes);
+	gone->packets = 0;
+	gone->bytes = 0;
+}
+
+/* While a trace is on, those that go are given what a record is made of. */
+static __rte_noinline void drops_trace(struct stage_core *c, struct trace_core *tc,
+	const struct port *port, struct rte_mbuf *m, const struct gone *gone)
+{
+	struct packet *p = packet_of(m);
+
+	packet_reset(p, c->now, port->index, rte_pktmbuf_pkt_len(m));
+	(void)parse_one(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
+		rte_pktmbuf_pkt_len(m), p);
+	p->service = gone->slot;
+	p->drop = gone->reason;
+	trace_mark(tc, &m, 1);
+	trace_drop(c, tc, m);
+}
+
+uint16_t early_burst(struct stage_core *c, const struct service_table *table,
+	const struct hash_seed *seed, struct service *const *service, const struct port *port,
+	struct rte_mbuf **pkts, uint16_t n)
+{
+	struct trace_core *tc = stage_trace(c);
+	struct rte_mbuf *drops[STAGE_BURST];
+	struct gone gone = { 0 };
+	uint16_t dropped = 0;
+	uint16_t left = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+		enum weir_drop_reason reason = STAYS;
+		uint16_t slot = SERVICE_NONE;
+		struct glance g;
+
+		stage_fetch_ahead(c, i, STAGE_AHEAD_MBUF);
+		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
+		if (likely(glance_at(m, &g)))
+			slot = service_of(table, &g);
+		if (slot != SERVICE_NONE)
+			reason = judge(c->early, service[slot], slot, seed, &g);
+		if (reason == STAYS) {
+			pkts[left++] = m;
+			continue;
+		}
+		if (gone.packets && (gone.slot != slot || gone.reason != reason))
+			gone_write(c, port, &gone);
+		gone.slot = slot;
+		gone.reason = (uint8_t)reason;
+		gone.packets++;
+		gone.bytes += rte_pktmbuf_pkt_len(m);
+		if (unlikely(tc != NULL))
+			drops_trace(c, tc, port, m, &gone);
+		drops[dropped++] = m;
+	}
+	gone_write(c, port, &gone);
+	rte_pktmbuf_free_bulk(drops, dropped);
+	return left;
+}
