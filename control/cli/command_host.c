@@ -93,6 +93,14 @@ static const struct printer_column memory_table[] = {
 	{ "FREE", "free", PRINT_BYTES },
 };
 
+static const struct printer_column budget_table[] = {
+	{ "SERVICE", "service", PRINT_TEXT },
+	{ "FLOWS", "flows", PRINT_BYTES },
+	{ "SOURCES", "sources", PRINT_BYTES },
+	{ "POLICING", "policing", PRINT_BYTES },
+	{ "TOTAL", "total", PRINT_BYTES },
+};
+
 static const struct printer_column status_record[] = {
 	{ "instance", "instance", PRINT_TEXT },
 	{ "version", "version", PRINT_TEXT },
@@ -107,6 +115,8 @@ static const struct printer_column status_record[] = {
 	{ "  CPUs", "dataplane.cores", PRINT_TEXT },
 	{ "  when idle", "dataplane.idle", PRINT_TEXT },
 	{ "  hugepages", "hugepages", PRINT_TEXT },
+	{ "  budget of tables", "budget.total", PRINT_BYTES },
+	{ "  used of it", "budget.used", PRINT_BYTES },
 	{ "  generation", "generation", PRINT_TEXT },
 	{ "  in step with the daemon", "in_step", PRINT_TEXT },
 };
@@ -197,6 +207,7 @@ static int print_status(struct cli *cli, const json_t *status)
 		{ "ports", port_table, PRINTER_COUNT(port_table) },
 		{ "cores", core_table, PRINTER_COUNT(core_table) },
 		{ "memory", memory_table, PRINTER_COUNT(memory_table) },
+		{ "budgets", budget_table, PRINTER_COUNT(budget_table) },
 	};
 	size_t i;
 	json_t *warning;

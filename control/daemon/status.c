@@ -246,6 +246,26 @@ static json_t *memory_document(const struct snapshot *now)
 	return list;
 }
 
+static json_t *budget_document(const struct snapshot *now)
+{
+	return now ? json_pack("{s:I, s:I}", "total", (json_int_t)now->memory_budget, "used",
+			     (json_int_t)now->memory_used) :
+		     json_null();
+}
+
+static json_t *budgets_document(const struct snapshot *now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; now && i < now->service_count; i++) {
+		json_t *entry = report_service_memory(&now->services[i]);
+
+		json_object_set_new(entry, "service", json_string(now->services[i].entry.name));
+		json_array_append_new(list, entry);
+	}
+	return list;
+}
+
 json_t *status_document(struct daemon *d)
 {
 	const struct snapshot *now = daemon_snapshot(d, 100);
@@ -267,6 +287,8 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(
 		document, "cores", now ? report_core_list(d->model, now, base) : json_array());
 	json_object_set_new(document, "memory", memory_document(now));
+	json_object_set_new(document, "budget", budget_document(now));
+	json_object_set_new(document, "budgets", budgets_document(now));
 	json_object_set_new(document, "placement",
 		now && now->placement_areas ?
 			json_pack("{s:I, s:I}", "areas", (json_int_t)now->placement_areas,

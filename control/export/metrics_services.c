@@ -160,6 +160,35 @@ static void services_tail(const struct metrics_input *in, struct evbuffer *out)
 	}
 }
 
+static void services_memory(const struct metrics_input *in, struct evbuffer *out)
+{
+	static const char name[] = "weir_service_memory_bytes";
+	static const struct {
+		const char *label;
+		size_t offset;
+	} tables[] = {
+		{ "flows", offsetof(struct weir_service_entry, memory_flows) },
+		{ "sources", offsetof(struct weir_service_entry, memory_sources) },
+		{ "policing", offsetof(struct weir_service_entry, memory_police) },
+	};
+
+	metrics_family(
+		out, name, "gauge", "The service's share of the budget of tables, by table.");
+	for (size_t i = 0; i < in->now->service_count; i++) {
+		const struct snapshot_service *s = &in->now->services[i];
+
+		for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+			struct labels l;
+			uint64_t bytes;
+
+			memcpy(&bytes, (const char *)&s->entry + tables[t].offset, sizeof(bytes));
+			service_labels(&l, in, s);
+			labels_add(&l, "table", tables[t].label);
+			metrics_sample_u64(out, name, &l, bytes);
+		}
+	}
+}
+
 void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 {
 	const struct snapshot *now = in->now;
@@ -183,6 +212,7 @@ void metrics_services(const struct metrics_input *in, struct evbuffer *out)
 		metrics_sample_u64(
 			out, "weir_service_flows", &l, open_flows(c->new_flows, c->closed_flows));
 	}
+	services_memory(in, out);
 	services_sources(in, out);
 	services_dropped(in, out);
 	metrics_family(out, "weir_service_residence_seconds", "histogram",

@@ -20,6 +20,8 @@
 
 #include <jansson.h>
 
+/* What a service has of the budget of tables, in bytes by table. */
+json_t *report_service_memory(const struct snapshot_service *s);
 json_t *report_service_list(
 	const struct model *m, const struct snapshot *now, const struct snapshot *base);
 /* The entry of the list plus limits in force, backends and rates since base. */

@@ -55,6 +55,31 @@ static json_t *source_places(const struct snapshot_service *found)
 		report_count(found->sum.sources_overflow));
 }
 
+static uint64_t dropped_total(const struct weir_service_cell *c)
+{
+	uint64_t total = 0;
+	for (int i = 0; i < WEIR_DROP_COUNT; i++)
+		total += c->dropped[i];
+	return total;
+}
+
+json_t *report_service_memory(const struct snapshot_service *s)
+{
+	const struct weir_service_entry *e = &s->entry;
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "flows", report_count(e->memory_flows), "sources",
+		report_count(e->memory_sources), "policing", report_count(e->memory_police),
+		"total", report_count(e->memory_flows + e->memory_sources + e->memory_police));
+}
+
+/* Packets that were received and neither sent nor dropped yet; cells are read one after the other. */
+static uint64_t packets_waiting(const struct weir_service_cell *c)
+{
+	uint64_t gone = c->packets_transmitted + dropped_total(c);
+
+	return c->packets_received > gone ? c->packets_received - gone : 0;
+}
+
 json_t *report_service_entry(
 	const struct model_service *s, const struct snapshot *now, const struct snapshot *base)
 {
@@ -65,7 +90,7 @@ json_t *report_service_entry(
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o,"
 			 " s:o, s:o, s:o, s:o, s:o, s:o,"
-			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
+			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
 		"protocol", protocol_label(s->protocol), "mode", mode_label(s->mode), "cores",
 		worker_cpus(found, now), "packets_received", report_count(sum->packets_received),
@@ -77,8 +102,9 @@ json_t *report_service_entry(
 		report_count(open_flows(sum->new_flows, sum->closed_flows)), "new_flows",
 		report_count(sum->new_flows), "stateless", report_count(sum->stateless),
 		"flow_capacity", (json_int_t)(found != NULL ? found->entry.flow_capacity : 0),
-		"sources", source_places(found), "dropped", report_dropped(sum->dropped),
-		"residence",
+		"memory", found != NULL ? report_service_memory(found) : json_null(), "waiting",
+		report_count(packets_waiting(sum)), "sources", source_places(found), "dropped",
+		report_dropped(sum->dropped), "residence",
 		report_percentiles(
 			&sum->residence, before != NULL ? &before->sum.residence : NULL, true));
 }
@@ -95,14 +121,6 @@ json_t *report_service_list(
 		}
 	}
 	return list;
-}
-
-static uint64_t dropped_total(const struct weir_service_cell *c)
-{
-	uint64_t total = 0;
-	for (int i = 0; i < WEIR_DROP_COUNT; i++)
-		total += c->dropped[i];
-	return total;
 }
 
 static json_t *rate(uint64_t now, uint64_t before, double factor, double seconds)

@@ -239,6 +239,8 @@ static int take_header(const struct region *r, struct snapshot *s)
 	s->node_count = nodes;
 	copy_words(s->node, t->node, nodes * sizeof(s->node[0]));
 	copy_words(s->node_distance, t->node_distance, sizeof(s->node_distance));
+	s->memory_budget = load64(&t->memory_budget);
+	s->memory_used = load64(&t->memory_used);
 	s->placement_areas = load32(&t->placement_areas);
 	s->placement_elsewhere = load32(&t->placement_elsewhere);
 	return 0;

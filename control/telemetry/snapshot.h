@@ -65,6 +65,8 @@ struct snapshot {
 	struct weir_node_memory node[WEIR_MAX_NODES];
 	size_t node_count;
 	uint8_t node_distance[WEIR_MAX_NODES][WEIR_MAX_NODES];
+	uint64_t memory_budget;
+	uint64_t memory_used;
 	uint32_t placement_areas;
 	uint32_t placement_elsewhere;
 	struct snapshot_core *cores;

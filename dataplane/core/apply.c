@@ -11,6 +11,7 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
 #include "dataplane/core/policies.h"
+#include "dataplane/service/police.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_malloc.h>
@@ -282,9 +283,14 @@ static int services_find(struct fastpath *fp, struct applying *a)
 	return 0;
 }
 
-static uint64_t source_bytes(const struct service_settings *s)
+uint64_t settings_police_bytes(const struct service_settings *s)
 {
-	return s && s->per_source ? s->per_source->bytes : 0;
+	return s && s->police && s->police->per_source ? s->police->per_source->bytes : 0;
+}
+
+uint64_t settings_source_bytes(const struct service_settings *s)
+{
+	return (s && s->per_source ? s->per_source->bytes : 0) + settings_police_bytes(s);
 }
 
 static int settings_make(struct fastpath *fp, struct applying *a)
@@ -304,8 +310,8 @@ static int settings_make(struct fastpath *fp, struct applying *a)
 		if (ret)
 			return ret;
 		/* Old and new are there together for a moment only, and the budget has a reserve. */
-		a->flow_bytes_used += source_bytes(a->settings[slot]);
-		a->flow_bytes_used -= source_bytes(old);
+		a->flow_bytes_used += settings_source_bytes(a->settings[slot]);
+		a->flow_bytes_used -= settings_source_bytes(old);
 		ret = policies_attach(
 			fp, &a->view, i, a->of[i], old, a->settings[slot], a->err, a->err_size);
 		if (ret)
@@ -365,7 +371,7 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 	}
 	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
 		if (a->service[i])
-			a->service[i]->source_bytes = source_bytes(a->settings[i]);
+			a->service[i]->source_bytes = settings_source_bytes(a->settings[i]);
 	memcpy(fp->load, a->load, sizeof(fp->load));
 	fp->flow_bytes_used = a->flow_bytes_used;
 }
@@ -376,6 +382,7 @@ static void services_leave(struct fastpath *fp, const struct generation *g)
 		if (fp->service[slot] && !g->service[slot])
 			service_retire(fp, fp->service[slot]);
 	retired_reap(fp);
+	__atomic_store_n(&fp->telemetry->memory_used, fp->flow_bytes_used, __ATOMIC_RELAXED);
 }
 
 static int apply(struct fastpath *fp, struct applying *a, struct port *const *ports)

@@ -150,6 +150,10 @@ struct fastpath {
 	} retired_sums;
 };
 
+/* apply.c: bytes of the budget that settings have, for tables of sources; NULL: 0. Main thread. */
+uint64_t settings_police_bytes(const struct service_settings *s);
+uint64_t settings_source_bytes(const struct service_settings *s);
+
 /* fastpath.c: a service by its name, or NULL. Main thread. */
 struct service *fastpath_service(const struct fastpath *fp, const char *name);
 

@@ -21,8 +21,17 @@ static bool is_directed(const struct service_directives *d)
 	return d->state != WEIR_DIRECTED_NO;
 }
 
+/* A table of policed sources comes and goes with directives: it is the service's share of the budget, too. */
+static void sources_charge(struct fastpath *fp, struct service *s)
+{
+	uint64_t bytes = settings_source_bytes(fp->generation->settings[s->slot]);
+
+	fp->flow_bytes_used += bytes - s->source_bytes;
+	s->source_bytes = bytes;
+}
+
 /* Bring what is in force in line with the directives; a generation is made only where one has to be. */
-static int follow(struct fastpath *fp, const struct service *s, char *err, size_t err_size)
+static int follow(struct fastpath *fp, struct service *s, char *err, size_t err_size)
 {
 	struct service_settings **changed;
 	struct service_settings *n;
@@ -44,6 +53,7 @@ static int follow(struct fastpath *fp, const struct service *s, char *err, size_
 			service_settings_release(n);
 		free(changed);
 	}
+	sources_charge(fp, s);
 	service_directives_allow(s->directives, fp->generation->settings[s->slot]);
 	directory_direct(fp, fp->generation->settings[s->slot]);
 	return ret;

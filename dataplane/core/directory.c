@@ -111,6 +111,8 @@ void directory_direct(struct fastpath *fp, const struct service_settings *settin
 
 	SHOW(&e->directed, d->state);
 	SHOW(&e->directive_flags, d->header.flags);
+	SHOW(&e->memory_police, settings_police_bytes(settings));
+	SHOW(&fp->telemetry->memory_used, fp->flow_bytes_used);
 	SHOW(&e->limit_packets, settings->in_force.packets);
 	SHOW(&e->limit_bits, settings->in_force.bits);
 	SHOW(&e->limit_connections, settings->in_force.connections);
@@ -145,6 +147,8 @@ static void service_write(
 	e->backend_offset = arena_offset(fp->arena, s->cells.entry);
 	e->backend_count = settings->backend_slots;
 	e->flow_capacity = s->flow_capacity;
+	e->memory_flows = s->flow_bytes;
+	e->memory_sources = settings->per_source ? settings->per_source->bytes : 0;
 	e->source_entries =
 		settings->source_table ? source_table_entries(settings->source_table) : 0;
 	e->pool_count = (uint16_t)settings->pool_count;
@@ -172,6 +176,8 @@ void directory_write(struct fastpath *fp, const struct generation *g)
 		}
 	}
 	t->service_count = used;
+	t->memory_budget = fp->params.memory_bytes;
+	SHOW(&t->memory_used, fp->flow_bytes_used);
 	/* Core 0 always receives, others by queues that devices steer to. */
 	for (uint32_t i = 1; i < fp->core_count; i++) {
 		if (g->core[i].receive_count)

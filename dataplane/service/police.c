@@ -123,6 +123,7 @@ static int table_attach(struct service_police *p, const struct service_settings 
 		return -ENOMEM;
 	p->per_source->references = 1;
 	p->per_source->prefix = h->source_prefix;
+	p->per_source->bytes = source_table_bytes(params.entries);
 	int ret = source_table_create(&params, &p->per_source->table);
 	p->table = p->per_source->table;
 	return ret;

@@ -208,7 +208,7 @@ struct service {
 	struct nat_ports *ports; /* owned; NULL in dsr */
 	size_t flow_bytes; /* taken from the budget */
 	void *journal; /* handle of struct fastpath_journal; NULL: its flows end with the process */
-	size_t source_bytes; /* the same, for the sources of the generation in force */
+	size_t source_bytes; /* the same, for both tables of sources of the generation in force */
 	uint32_t flow_capacity;
 	uint32_t source_epoch; /* of the last table of sources that was made */
 	uint16_t slot;

@@ -61,6 +61,7 @@ static struct world *world_create(void)
 	histogram_put(&w->backend.sum.connect, 1000000, 100);
 	snprintf(w->port.entry.name, sizeof(w->port.entry.name), "front");
 	w->port.entry.link_up = 1;
+	w->service.entry.memory_police = 4096;
 	w->core.entry.cpu = 3;
 	w->core.cell.busy_cycles = 250;
 	w->core.cell.idle_cycles = 750;
@@ -126,6 +127,9 @@ static void test_samples(void)
 	expect_line(text,
 		"weir_service_dropped_total{weir_instance=\"default\",service=\"web\","
 		"reason=\"limit_packets\"} 3");
+	expect_line(text,
+		"weir_service_memory_bytes{weir_instance=\"default\",service=\"web\",table=\"policing\"} "
+		"4096");
 	expect_line(
 		text, "weir_service_sources_room{weir_instance=\"default\",service=\"web\"} 1024");
 	expect_line(

@@ -74,7 +74,13 @@ static void colours(uint32_t cores, uint16_t workers)
 
 	start(&b, &d, cores, workers);
 	d.header.source_flows = 100;
+	const uint64_t used = b.telemetry->memory_used;
+
+	CU_ASSERT_EQUAL(used, b.telemetry->service[0].memory_flows);
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_TRUE(b.telemetry->service[0].memory_police > 0);
+	CU_ASSERT_TRUE(b.telemetry->service[0].memory_police <= used / 8);
+	CU_ASSERT_EQUAL(b.telemetry->memory_used, used + b.telemetry->service[0].memory_police);
 	flows(&b, passed);
 	CU_ASSERT_EQUAL(passed[0], 500);
 	CU_ASSERT_EQUAL(passed[1], 2000); /* yellow, and there is room */
@@ -98,6 +104,8 @@ static void colours(uint32_t cores, uint16_t workers)
 	for (uint32_t i = 0; i < 2; i++)
 		d.backend[i].cap_yellow = WEIR_NO_CAP;
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(b.telemetry->service[0].memory_police, 0);
+	CU_ASSERT_EQUAL(b.telemetry->memory_used, used);
 	b.now += 60 * BED_SECOND;
 	fastpath_age(b.fp, b.now);
 	flows(&b, passed);

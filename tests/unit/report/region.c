@@ -89,6 +89,10 @@ struct region *region_create(void)
 	r->t.service[0].backend_count = REGION_SLOTS;
 	r->t.service[0].worker_mask = 2;
 	r->t.service[0].flow_capacity = 4096;
+	r->t.service[0].memory_flows = 4096 * 64;
+	r->t.service[0].memory_police = 4096;
+	r->t.memory_budget = 1 << 20;
+	r->t.memory_used = 4096 * 65;
 	add_backend(r, 0, 11, WEIR_BACKEND_UP);
 	add_backend(r, 2, 12, WEIR_BACKEND_DRAINING);
 	add_service(r, 2, "dns", 53);

@@ -121,6 +121,9 @@ static void a_service_has_the_fields_of_the_interface(void)
 	CU_ASSERT_EQUAL(integer_at(list, "0.bytes_received"), 1500);
 	CU_ASSERT_EQUAL(integer_at(list, "0.bytes_transmitted"), 1200);
 	CU_ASSERT_EQUAL(integer_at(list, "0.flows"), 5);
+	CU_ASSERT_EQUAL(integer_at(list, "0.memory.flows"), 4096 * 64);
+	CU_ASSERT_EQUAL(integer_at(list, "0.memory.policing"), 4096);
+	CU_ASSERT_EQUAL(integer_at(list, "0.memory.total"), 4096 * 65);
 	CU_ASSERT_EQUAL(integer_at(list, "0.new_flows"), 9);
 	CU_ASSERT_EQUAL(json_object_size(at(list, "0.dropped")), 1);
 	CU_ASSERT_EQUAL(integer_at(list, "0.dropped.limit_packets"), 3);
