@@ -7,6 +7,7 @@
  */
 
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/glance.h"
 #include "dataplane/net/icmp.h"
 #include "dataplane/net/parse.h"
 #include "dataplane/net/proxy.h"
@@ -182,6 +183,23 @@ static void use(uint8_t *frame, uint32_t bytes, const struct packet *p)
 		proxy_check(frame, bytes, p);
 }
 
+/* A look and the parser must not disagree on whose a packet is; a look knows nothing of what is malformed. */
+static void glance_check(const uint8_t *segment, uint32_t data_bytes, const struct packet *p)
+{
+	const bool ipv6 = p->flags & PACKET_F_IPV6;
+	const uint32_t addrs = p->l3_offset + (ipv6 ? REWRITE_IPV6_ADDRS : REWRITE_IPV4_ADDRS);
+	const uint16_t close = PACKET_F_EXTENSIONS | PACKET_F_VLAN | PACKET_F_FRAGMENT;
+	struct glance g;
+
+	if (!glance_at(segment, data_bytes, &g)) {
+		FUZZ_CHECK(p->verdict != PARSE_OK || (p->flags & close));
+		return;
+	}
+	FUZZ_CHECK(p->verdict == PARSE_OK || p->verdict == PARSE_MALFORMED_L4);
+	FUZZ_CHECK(g.ipv6 == ipv6 && g.protocol == p->l4_proto && g.addrs == segment + addrs);
+	FUZZ_CHECK(p->verdict != PARSE_OK || g.ports == p->ports);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > 65536)
@@ -199,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum parse_verdict verdict = parse_one(segment, data_bytes, frame_bytes, &p);
 	FUZZ_CHECK(verdict < PARSE_VERDICT_COUNT && verdict == p.verdict);
 	FUZZ_CHECK(parse_one(segment, data_bytes, frame_bytes, &again) == verdict);
+	glance_check(segment, data_bytes, &p);
 	if (verdict == PARSE_OK)
 		offsets_check(&p, data_bytes, frame_bytes);
 	if (verdict == PARSE_FRAGMENT)

@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/net/glance.h"
 #include "dataplane/net/parse.h"
-#include "dataplane/net/rewrite.h"
 #include "dataplane/stage/early/early.h"
 #include "dataplane/stage/trace/trace.h"
 
-#include <rte_ether.h>
-#include <rte_ip.h>
-#include <rte_tcp.h>
-
-#include <netinet/in.h>
-
-#define PORTS_BYTES 4
-#define STAYS	    WEIR_DROP_COUNT
-
-/* What a look finds: where the addresses are, and all that the hash of a flow is made of. */
-struct glance {
-	const uint8_t *addrs;
-	uint32_t ports; /* as they lie in the header */
-	uint8_t protocol;
-	bool ipv6;
-};
+#define STAYS WEIR_DROP_COUNT
 
 /* Packets in a row that are of one service and go for one reason, counted in one go. */
 struct gone {
@@ -29,50 +14,6 @@ struct gone {
 	uint16_t slot;
 	uint8_t reason;
 };
-
-static inline bool is_ours(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
-}
-
-/*
- * All at fixed offsets. False: anything but a whole TCP or UDP packet without options, extension headers
- * and tags; those stay, and the parser has a closer look.
- */
-static inline bool glance_at(struct rte_mbuf *m, struct glance *ret_g)
-{
-	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
-	const uint8_t *l3 = frame + RTE_ETHER_HDR_LEN;
-	const uint16_t type = ((const struct rte_ether_hdr *)frame)->ether_type;
-	const uint32_t bytes = rte_pktmbuf_data_len(m);
-	const uint8_t *l4;
-
-	if (unlikely(bytes < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr) + PORTS_BYTES ||
-		    (frame[0] & 1)))
-		return false;
-	if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
-		uint16_t fragment;
-
-		memcpy(&fragment, l3 + 6, sizeof(fragment));
-		if (l3[0] != 0x45 || (fragment & RTE_BE16(0x3fff)) != 0)
-			return false;
-		ret_g->ipv6 = false;
-		ret_g->addrs = l3 + REWRITE_IPV4_ADDRS;
-		ret_g->protocol = l3[9];
-		l4 = l3 + sizeof(struct rte_ipv4_hdr);
-	} else if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6)) {
-		if (bytes < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv6_hdr) + PORTS_BYTES)
-			return false;
-		ret_g->ipv6 = true;
-		ret_g->addrs = l3 + REWRITE_IPV6_ADDRS;
-		ret_g->protocol = l3[6];
-		l4 = l3 + sizeof(struct rte_ipv6_hdr);
-	} else {
-		return false;
-	}
-	memcpy(&ret_g->ports, l4, sizeof(ret_g->ports));
-	return is_ours(ret_g->protocol);
-}
 
 static inline uint16_t service_of(const struct service_table *t, const struct glance *g)
 {
@@ -171,7 +112,8 @@ uint16_t early_burst(struct stage_core *c, const struct service_table *table,
 
 		stage_fetch_ahead(c, i, STAGE_AHEAD_MBUF);
 		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
-		if (likely(glance_at(m, &g)))
+		if (likely(glance_at(
+			    rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), &g)))
 			slot = service_of(table, &g);
 		if (slot != SERVICE_NONE)
 			reason = judge(c->early, service[slot], slot, seed, &g);

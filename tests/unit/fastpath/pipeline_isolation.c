@@ -308,8 +308,11 @@ static void flood_run(const struct flood *f)
 		(double)price.least[1] / (WINDOW * STEADY),
 		(double)price.least[1] / (double)price.least[0],
 		((double)price.receive[1] - (double)price.receive[0]) / (WINDOW * FLOOD));
-	/* On one CPU in turn, so they share its caches; cores of their own do not. */
-	CU_ASSERT_TRUE(price.least[1] < 2 * price.least[0]);
+	/*
+	 * On one CPU in turn they share its caches, and with whatever else runs on the machine; cores of their
+	 * own do not. So this finds only what is badly wrong.
+	 */
+	CU_ASSERT_TRUE(price.least[1] < 5 * price.least[0]);
 	bed_stop(&b);
 }
 
