@@ -52,7 +52,7 @@ static void backend_fill(struct adapt_backend_signals *to, const struct reading_
 	to->usable = e->state == WEIR_BACKEND_UP && e->weight != 0 && e->pool == 0 &&
 		(e->fallback != 0) == s->falls_back;
 	to->in_flight = b->in_flight > 0 ? (double)b->in_flight : 0;
-	to->in_flight_peak = (double)b->in_flight_peak;
+	to->in_flight_peak = b->in_flight_peak > 0 ? (double)b->in_flight_peak : 0;
 	if (before == NULL)
 		return;
 	to->requests = since(b->requests, before->requests);

@@ -69,7 +69,7 @@ static_assert(READING_TAIL_SHIFT == 1 && WEIR_HIST_BUCKETS % 2 == 0, "buckets in
 static void add_cell(struct reading_backend *b, const struct weir_backend_cell *c)
 {
 	b->in_flight += (int64_t)load64(&c->in_flight);
-	b->in_flight_peak += load64(&c->in_flight_peak);
+	b->in_flight_peak += (int64_t)load64(&c->in_flight_peak);
 	b->requests += load64(&c->requests);
 	b->new_flows += load64(&c->new_flows);
 	b->syn_sent += load64(&c->syn_sent);

@@ -29,7 +29,7 @@ struct reading_backend {
 	uint32_t slot; /* in the service; with entry.epoch it tells whose counters these are */
 	struct weir_backend_entry entry;
 	int64_t in_flight;
-	uint64_t in_flight_peak;
+	int64_t in_flight_peak;
 	uint64_t requests;
 	uint64_t new_flows;
 	uint64_t syn_sent;

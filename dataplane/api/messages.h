@@ -60,6 +60,7 @@ enum weir_message_type {
 	WEIR_MESSAGE_RUN = 7, /* replay: process the captures to their end, then reply */
 	WEIR_MESSAGE_STOP = 8, /* end the process cleanly; replied to before it ends */
 	WEIR_MESSAGE_EVENT = 9, /* weir_event, from the data plane */
+	WEIR_MESSAGE_CORE_MOVE = 10, /* weir_core_move -> weir_core_moving */
 	WEIR_MESSAGE_DIRECTIVES = 20, /* weir_directives + arrays -> empty; one service */
 	/* policy.h */
 	WEIR_MESSAGE_POLICY_STAGE = 16, /* weir_policy_stage + descriptors -> empty */
@@ -350,11 +351,34 @@ struct weir_flow_record {
 	uint32_t idle_ms; /* since the last packet, as exact as ageing is */
 };
 
+/*
+ * CORE_MOVE: buckets of a service from the worker on one CPU to that on another, which it gets when it has
+ * none there. An EVENT of kind CORES tells the end.
+ */
+enum weir_core_move_flag {
+	WEIR_CORE_MOVE_F_ALL = 1u << 0, /* all that are on from_cpu; buckets is 0 */
+};
+
+struct weir_core_move {
+	char service[WEIR_NAME_SIZE];
+	uint32_t from_cpu;
+	uint32_t to_cpu; /* another one */
+	uint32_t flags; /* enum weir_core_move_flag */
+	uint32_t reserved;
+	uint8_t buckets[WEIR_BUCKETS / 8]; /* bit b % 8 of byte b / 8; all of them on from_cpu */
+};
+
+struct weir_core_moving {
+	uint32_t buckets; /* how many move */
+	uint32_t done; /* 0: it goes on */
+};
+
 enum weir_event_kind {
 	WEIR_EVENT_PORT_UP = 1,
 	WEIR_EVENT_PORT_DOWN = 2,
 	WEIR_EVENT_WARNING = 3,
 	WEIR_EVENT_POLICY_DETACHED = 4, /* object: the service, or "outside" */
+	WEIR_EVENT_CORES = 5, /* buckets moved between cores; object: the service */
 };
 
 struct weir_event {
@@ -367,6 +391,7 @@ struct weir_event {
 };
 
 static_assert(sizeof(struct weir_message) == 24, "message header layout");
+static_assert(sizeof(struct weir_core_move) == 112, "core move layout");
 static_assert(sizeof(struct weir_hello_reply) == 368, "hello reply layout");
 static_assert(sizeof(struct weir_config) == 48, "config layout");
 static_assert(sizeof(struct weir_config_port) == 136, "config port layout");

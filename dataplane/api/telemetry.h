@@ -25,6 +25,7 @@
 #define WEIR_TELEMETRY_VERSION 9u
 
 #define WEIR_MAX_CORES	       64
+#define WEIR_BUCKETS	       256 /* of a service: its flows are spread over them */
 #define WEIR_MAX_PORTS	       16
 #define WEIR_MAX_SERVICES      1024
 #define WEIR_NAME_SIZE	       64 /* with the final NUL */
@@ -115,7 +116,7 @@ struct weir_backend_cell {
 	 * that a cell alone may be below zero.
 	 */
 	uint64_t in_flight;
-	uint64_t in_flight_peak; /* of this core: since 134 to 268 ms before the last that began */
+	uint64_t in_flight_peak; /* the same; since 134 to 268 ms before the last that began */
 	uint64_t requests; /* begun; those that were answered: first_byte.count */
 	uint64_t syn_sent; /* tcp: flows that a SYN opened here; answered in nat: connect.count */
 	uint64_t resets; /* nat + tcp: flows that the backend reset */
@@ -368,7 +369,8 @@ struct weir_service_entry {
 	uint64_t backend_cell_offset[WEIR_MAX_CORES];
 	uint32_t backend_count; /* slots, also unused ones */
 	uint32_t flow_capacity; /* entries of the flow table, over all its buckets */
-	uint64_t worker_mask; /* bit i: core i is a worker of this service */
+	uint64_t
+		worker_mask; /* bit i: core i works for this service: it has buckets, or gets some */
 	uint32_t source_entries; /* places for sources; 0: they are not limited one by one */
 	uint32_t directed; /* enum weir_directed; relaxed atomic, as are the following */
 	uint32_t directive_flags; /* enum weir_directive_flag, messages.h; in force */
@@ -387,6 +389,8 @@ struct weir_service_entry {
 	uint64_t memory_flows; /* its flow table */
 	uint64_t memory_sources; /* limits per source */
 	uint64_t memory_police; /* sources as directives have them */
+	uint16_t bucket_count
+		[WEIR_MAX_CORES]; /* by index of the core; less than all while some move */
 };
 
 enum weir_telemetry_flag {

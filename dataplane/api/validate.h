@@ -17,6 +17,7 @@ int weir_config_validate(const void *body, size_t length, char *err, size_t err_
 int weir_backend_updates_validate(const void *body, size_t length, char *err, size_t err_size);
 int weir_neighbour_updates_validate(const void *body, size_t length, char *err, size_t err_size);
 int weir_flow_query_validate(const void *body, size_t length, char *err, size_t err_size);
+int weir_core_move_validate(const void *body, size_t length, char *err, size_t err_size);
 /* Without the filter's instructions: dataplane/net/filter.h checks those. */
 int weir_trace_start_validate(const void *body, size_t length, char *err, size_t err_size);
 int weir_trace_read_validate(const void *body, size_t length, char *err, size_t err_size);

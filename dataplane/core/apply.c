@@ -10,6 +10,7 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/core/move.h"
 #include "dataplane/core/policies.h"
 #include "dataplane/service/police.h"
 #include "dataplane/table/fragment_table.h"
@@ -74,12 +75,10 @@ static void service_retire(struct fastpath *fp, struct service *s)
 	struct weir_service_cell *beside = calloc(1, sizeof(*beside));
 	struct stage_core *c = calloc(1, sizeof(*c));
 
-	for (uint32_t i = 0; i < s->worker_count; i++) {
-		if (beside && c) {
-			c->service_cell[s->slot] = beside;
-			ring_drain(c, s->worker[i]->ring);
-		}
-		fp->load[s->worker[i]->core]--;
+	if (beside && c) {
+		c->service_cell[s->slot] = beside;
+		for (uint32_t i = 0; i <= SERVICE_HOLD; i++)
+			ring_drain(c, s->worker[i] ? s->worker[i]->ring : NULL);
 	}
 	fp->flow_bytes_used -= s->flow_bytes + s->source_bytes;
 	fp->retired[s->slot] = s->cells;
@@ -133,8 +132,11 @@ static void held_drain(struct stage_core *c)
 void fastpath_drain(struct fastpath *fp)
 {
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
-		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count; i++)
-			ring_drain(&fp->core[0]->stage, fp->service[slot]->worker[i]->ring);
+		for (uint32_t i = 0; fp->service[slot] && i <= SERVICE_HOLD; i++) {
+			const struct service_worker *w = fp->service[slot]->worker[i];
+
+			ring_drain(&fp->core[0]->stage, w ? w->ring : NULL);
+		}
 	for (uint32_t i = 0; i < fp->core_count && fp->core[i]; i++) {
 		ring_drain(&fp->core[0]->stage, fp->core[i]->stray);
 		for (uint8_t port = 0; port < WEIR_MAX_PORTS; port++) {
@@ -156,6 +158,8 @@ void apply_nothing(struct fastpath *fp)
 		directory_cells_free(fp, &fp->retired[slot]);
 		fp->telemetry->service[slot].used = 0;
 	}
+	move_free(fp->move);
+	fp->move = NULL;
 }
 
 /* coming */
@@ -372,7 +376,6 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
 		if (a->service[i])
 			a->service[i]->source_bytes = settings_source_bytes(a->settings[i]);
-	memcpy(fp->load, a->load, sizeof(fp->load));
 	fp->flow_bytes_used = a->flow_bytes_used;
 }
 
@@ -394,6 +397,7 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 		.settings = a->settings,
 	};
 	struct generation *g, *old;
+	struct move *move = fp->move;
 	int ret = services_find(fp, a);
 
 	if (ret == 0)
@@ -407,8 +411,11 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	in.neighbours = a->neighbours;
 	in.shared = a->shared;
 	in.outside = a->outside;
+	if (move && !a->service[move->service->slot])
+		fp->move = NULL; /* its service leaves */
 	ret = generation_create(fp, &in, &g);
 	if (ret) {
+		fp->move = move;
 		say(a, "no memory for a generation");
 		return ret;
 	}
@@ -420,7 +427,22 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	/* Not before: nobody reads of a policy's counters there any more. */
 	generation_destroy(old);
 	services_leave(fp, g);
+	if (!fp->move)
+		move_free(move);
 	return 0;
+}
+
+/* How many services have buckets on each core, or get some. */
+static void load_sum(const struct fastpath *fp, uint32_t load[WEIR_MAX_CORES])
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
+		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count;
+			i++) {
+			const struct service_worker *w = fp->service[slot]->worker[i];
+
+			load[w->core] += service_worker_buckets(w) ||
+				(fp->move && (fp->move->to == w || fp->move->from == w));
+		}
 }
 
 int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t config_length,
@@ -434,7 +456,7 @@ int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t
 	a->err = err;
 	a->err_size = err_size;
 	a->flow_bytes_used = fp->flow_bytes_used;
-	memcpy(a->load, fp->load, sizeof(a->load));
+	load_sum(fp, a->load);
 	weir_config_view(config, &a->view);
 	a->ports = ports;
 	retired_reap(fp);
@@ -495,6 +517,15 @@ int apply_settings(
 	generation_destroy(generation_publish(fp, g));
 	directory_write(fp, g);
 	return 0;
+}
+
+int apply_again(struct fastpath *fp, char *err, size_t err_size)
+{
+	struct service_settings **none = calloc(WEIR_MAX_SERVICES, sizeof(*none));
+	int ret = none ? apply_settings(fp, none, err, err_size) : -ENOMEM;
+
+	free(none);
+	return ret;
 }
 
 static int updates_apply(struct fastpath *fp, const struct weir_backend_update *updates,

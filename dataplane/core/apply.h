@@ -26,4 +26,7 @@ void fastpath_drain(struct fastpath *fp);
 int apply_settings(
 	struct fastpath *fp, struct service_settings **changed, char *err, size_t err_size);
 
+/* A generation like the one in force, for what it has of struct fastpath: the move. */
+int apply_again(struct fastpath *fp, char *err, size_t err_size);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "dataplane/core/core.h"
 #include "dataplane/core/fastpath_check.h"
+#include "dataplane/core/move.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>
@@ -68,6 +69,8 @@ static void count_queued(struct fastpath *fp, uint64_t queued[UINT16_MAX + 1])
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count; i++)
 			ring_count(fp->service[slot]->worker[i]->ring, queued);
+	if (fp->move)
+		ring_count(fp->move->hold.ring, queued);
 }
 
 static int service_check(const struct service *s, uint64_t queued, char *err, size_t err_size)

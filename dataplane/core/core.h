@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct move;
 struct rte_rcu_qsbr;
 struct service_table;
 struct trace;
@@ -71,6 +72,7 @@ struct generation {
 	struct neighbours *neighbours; /* shared */
 	struct port *port[WEIR_MAX_PORTS]; /* borrowed; by index, NULL where there is none */
 	uint32_t completes_checksums; /* bit i: port i does */
+	struct move *move; /* borrowed; NULL: no buckets move */
 	uint32_t collect_count;
 	struct receive_queue *receive; /* owned; by core */
 	struct collect_ring *collect; /* owned; emptied by core 0 */
@@ -129,7 +131,7 @@ struct fastpath {
 	struct service *service[WEIR_MAX_SERVICES]; /* owned; by slot */
 	struct service_cells
 		retired[WEIR_MAX_SERVICES]; /* of removed ones, by slot, until drained */
-	uint32_t load[WEIR_MAX_CORES]; /* workers on each core */
+	struct move *move; /* owned; that of the generation in force */
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
@@ -191,6 +193,8 @@ void journal_close(struct fastpath *fp, struct service *s);
 /* directory.c: the services' part of telemetry */
 int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
 	const uint8_t *core, uint32_t count, struct service_cells *ret_cells);
+/* The same for one core more. */
+int directory_cells_add(struct fastpath *fp, struct service_cells *cells, uint32_t core);
 void directory_cells_free(struct fastpath *fp, struct service_cells *cells);
 /* Show the services of a generation. */
 void directory_write(struct fastpath *fp, const struct generation *g);

@@ -5,6 +5,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/move.h"
 #include "dataplane/core/policies.h"
 #include "dataplane/service/directive.h"
 
@@ -37,6 +38,18 @@ void directory_cells_free(struct fastpath *fp, struct service_cells *cells)
 	memset(cells, 0, sizeof(*cells));
 }
 
+int directory_cells_add(struct fastpath *fp, struct service_cells *cells, uint32_t core)
+{
+	if (!cells->cell[core])
+		cells->cell[core] = arena_alloc(fp->arena, sizeof(*cells->cell[0]));
+	if (!cells->backend_cell[core])
+		cells->backend_cell[core] =
+			arena_alloc(fp->arena, cells->slots * sizeof(*cells->backend_cell[0]));
+	if (!cells->heavy[core])
+		cells->heavy[core] = arena_alloc(fp->arena, sizeof(*cells->heavy[0]));
+	return cells->cell[core] && cells->backend_cell[core] && cells->heavy[core] ? 0 : -ENOMEM;
+}
+
 int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
 	const uint8_t *core, uint32_t count, struct service_cells *ret_cells)
 {
@@ -51,16 +64,8 @@ int directory_cells_create(struct fastpath *fp, const struct weir_config_service
 	cells.entry = arena_alloc(fp->arena, cells.slots * sizeof(cells.entry[0]));
 	cells.cell[0] = arena_alloc(fp->arena, sizeof(*cells.cell[0]));
 	ok = cells.entry && cells.cell[0];
-	for (uint32_t i = 0; ok && i < count; i++) {
-		uint8_t at = core[i];
-
-		if (!cells.cell[at])
-			cells.cell[at] = arena_alloc(fp->arena, sizeof(*cells.cell[0]));
-		cells.backend_cell[at] =
-			arena_alloc(fp->arena, cells.slots * sizeof(*cells.backend_cell[0]));
-		cells.heavy[at] = arena_alloc(fp->arena, sizeof(*cells.heavy[0]));
-		ok = cells.cell[at] && cells.backend_cell[at] && cells.heavy[at];
-	}
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = directory_cells_add(fp, &cells, core[i]) == 0;
 	if (!ok) {
 		directory_cells_free(fp, &cells);
 		return -ENOMEM;
@@ -137,8 +142,14 @@ static void service_write(
 	memcpy(e->address, s->identity.address, sizeof(e->address));
 	memcpy(e->name, s->identity.name, sizeof(e->name));
 	e->worker_mask = 0;
-	for (uint32_t i = 0; i < s->worker_count; i++)
-		e->worker_mask |= UINT64_C(1) << s->worker[i]->core;
+	memset(e->bucket_count, 0, sizeof(e->bucket_count));
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		const struct service_worker *w = s->worker[i];
+
+		e->bucket_count[w->core] = (uint16_t)service_worker_buckets(w);
+		if (e->bucket_count[w->core] || (fp->move && fp->move->to == w))
+			e->worker_mask |= UINT64_C(1) << w->core;
+	}
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
 		e->cell_offset[i] = arena_offset(fp->arena, s->cells.cell[i]);
 		e->heavy_offset[i] = arena_offset(fp->arena, s->cells.heavy[i]);

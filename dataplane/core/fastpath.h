@@ -159,9 +159,24 @@ int fastpath_policy_map(struct fastpath *fp, const struct weir_policy_map *reque
  *
  * event  called with the service's name, or "outside", and what happened
  */
-typedef void (*fastpath_policy_event)(void *ctx, const char *object, const char *text);
-void fastpath_policy_tick(
-	struct fastpath *fp, uint64_t now_ms, fastpath_policy_event event, void *ctx);
+typedef void (*fastpath_event)(void *ctx, const char *object, const char *text);
+void fastpath_policy_tick(struct fastpath *fp, uint64_t now_ms, fastpath_event event, void *ctx);
+
+/*
+ * Move buckets of a service from the worker on one CPU to that on another, which it gets when it has none
+ * there: without loss or reordering, while both work. One move at a time.
+ *
+ * wanted     validated with weir_core_move_validate()
+ * now_ns     any clock, the same as tick's
+ * ret_count  how many buckets move
+ *
+ * It has begun when this returns 0, and ends by ticks. Else -ENOENT (no such service, or CPU that works),
+ * -EINVAL (buckets are elsewhere), -EBUSY (another move is on) or -ENOMEM, with the reason in err.
+ */
+int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint64_t now_ns,
+	uint32_t *ret_count, char *err, size_t err_size);
+/* Often. Returns true while a move is on; event is called with the service when it has ended. */
+bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx);
 
 /*
  * Show memory that workers use: whose and what it is, the node where it should be, and an address in it.

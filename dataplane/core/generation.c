@@ -253,6 +253,7 @@ int generation_create(
 	g->table = in->shared->table;
 	g->neighbours = in->neighbours;
 	g->outside = in->outside;
+	g->move = fp->move;
 	g->number = ++fp->generation_count;
 	*ret_generation = g;
 	return 0;

@@ -7,6 +7,7 @@
  */
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/move.h"
 #include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/dispatch/dispatch.h"
@@ -159,7 +160,6 @@ static void own_side(struct core *c, const struct generation *g, struct rte_mbuf
 
 	while (n) {
 		const uint16_t slot = packet_of(pkts[0])->service;
-		const struct service *s = g->service[slot];
 		uint16_t taken = 0, left = 0;
 
 		for (uint16_t i = 0; i < n; i++) {
@@ -168,8 +168,7 @@ static void own_side(struct core *c, const struct generation *g, struct rte_mbuf
 			else
 				pkts[left++] = pkts[i];
 		}
-		work_side(c, g, s->worker[s->bucket_worker[packet_of(batch[0])->bucket]], batch,
-			taken);
+		work_side(c, g, g->service[slot]->on_core[c->index], batch, taken);
 		n = left;
 	}
 }
@@ -368,6 +367,8 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	if (c->index == 0) {
 		if (c->stage.early)
 			early_round(c->stage.early);
+		if (unlikely(g->move != NULL))
+			move_dispatch(c, g->move);
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
 		for (uint32_t i = 1; i < fp->core_count; i++)
@@ -387,6 +388,8 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 	transmit_side(c);
 	stage_drops_free(&c->stage);
 	age_side(c, mine);
+	if (unlikely(g->move != NULL) && g->move->from->core == c->index)
+		move_release(c, g->move);
 	if (found)
 		c->timed = (++c->busy_rounds & CORE_SAMPLE_MASK) == 0;
 	return found;

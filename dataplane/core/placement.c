@@ -18,7 +18,7 @@ static void worker_show(const struct fastpath *fp, const struct service *s,
 	if (w->ring)
 		see(ctx, name, "ring", node, w->ring);
 	for (uint32_t i = 0; i < FLOW_PARTITIONS && shown < PARTITIONS_SHOWN; i++) {
-		if (s->bucket_worker[i] != w->number)
+		if (!service_worker_has(w, i))
 			continue;
 		see(ctx, name, "flow table", node, s->flows->part[i].lines);
 		see(ctx, name, "flow table", node, s->flows->part[i].records);

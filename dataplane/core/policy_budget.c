@@ -18,7 +18,7 @@
 struct watch {
 	struct fastpath *fp;
 	uint64_t now_ms;
-	fastpath_policy_event event;
+	fastpath_event event;
 	void *ctx;
 };
 
@@ -77,8 +77,7 @@ static void seat_watch(const struct watch *w, const struct policy_place *place, 
 	seat->watched_packets = packets;
 }
 
-void fastpath_policy_tick(
-	struct fastpath *fp, uint64_t now_ms, fastpath_policy_event event, void *ctx)
+void fastpath_policy_tick(struct fastpath *fp, uint64_t now_ms, fastpath_event event, void *ctx)
 {
 	const struct watch w = { .fp = fp, .now_ms = now_ms, .event = event, .ctx = ctx };
 	const struct generation *g = fp->generation;

@@ -21,6 +21,7 @@ uint32_t fastpath_steering_plan(const struct fastpath *fp, const struct weir_con
 	for (uint32_t i = 0; workers && i < count; i++) {
 		const struct service *s = fastpath_service(fp, view->services[i].name);
 
+		workers[i].moved = s && s->moved;
 		for (uint32_t k = 0; s && k < s->worker_count; k++)
 			workers[i].core[workers[i].count++] = s->worker[k]->core;
 	}

@@ -168,13 +168,15 @@ uint32_t steering_plan(const struct weir_config_view *view, const struct steerin
 
 	ret_why[0] = '\0';
 	for (uint32_t i = 0; i < count; i++) {
-		if (workers[i].count == 1 && workers[i].core[0] != 0) {
+		if (workers[i].count == 1 && workers[i].core[0] != 0 && !workers[i].moved) {
 			clients_add(&p, i);
 			continue;
 		}
 		if (without++ == 0)
 			why_add(ret_why, why_size, "%s %s", view->services[i].name,
-				workers[i].count > 1 ?
+				workers[i].moved ?
+					"has buckets that were moved, which only Weir follows" :
+					workers[i].count > 1 ?
 					"has several cores, and which of them has a client's flow only Weir knows" :
 					"is worked on by the core that receives");
 	}
@@ -182,7 +184,7 @@ uint32_t steering_plan(const struct weir_config_view *view, const struct steerin
 		why_add(ret_why, why_size, "%u more services likewise", without - 1);
 	for (uint32_t i = 0; i < count; i++)
 		if (view->services[i].mode == WEIR_MODE_NAT && workers[i].count != 0 &&
-			(workers[i].count > 1 || workers[i].core[0] != 0))
+			!workers[i].moved && (workers[i].count > 1 || workers[i].core[0] != 0))
 			replies_add(&p, i);
 	if (p.untold)
 		why_add(ret_why, why_size,

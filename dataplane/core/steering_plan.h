@@ -6,7 +6,7 @@
  * A service with one worker: its address, protocol and port, and in nat its source addresses, or its ports on them where
  * other cores' services have some of the same address. A service with several: only Weir's hash knows on which of them a
  * client's flow is, so those packets are dispatched; a reply's port names its bucket by the low bits, so
- * replies go to the right one where the workers are a power of two.
+ * replies go to the right one where the workers are a power of two. A service whose buckets were moved has none.
  */
 
 #ifndef WEIR_CORE_STEERING_PLAN_H
@@ -29,6 +29,7 @@ struct steering_left {
 };
 
 struct steering_workers {
+	bool moved; /* buckets were moved by hand or by load: no rule can follow */
 	uint8_t count;
 	uint8_t core[WEIR_MAX_CORES]; /* by number of the worker: bucket b is worker b % count's */
 };

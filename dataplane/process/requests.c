@@ -11,6 +11,7 @@
 #include "dataplane/process/placement.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/replay.h"
+#include "dataplane/process/requests_move.h"
 #include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
 #include "dataplane/process/steering.h"
@@ -274,6 +275,7 @@ void request_handle(struct process *p, const struct weir_stream_message *m, uint
 		[WEIR_MESSAGE_BACKENDS] = backends,
 		[WEIR_MESSAGE_NEIGHBOURS] = neighbours,
 		[WEIR_MESSAGE_DIRECTIVES] = directives,
+		[WEIR_MESSAGE_CORE_MOVE] = request_core_move,
 		[WEIR_MESSAGE_FLOW_LIST] = flow_list,
 		[WEIR_MESSAGE_FLOW_FIND] = flow_find,
 		[WEIR_MESSAGE_RUN] = run,

@@ -9,6 +9,7 @@
 #include "dataplane/process/log.h"
 #include "dataplane/process/process.h"
 #include "dataplane/process/requests.h"
+#include "dataplane/process/requests_move.h"
 #include "dataplane/process/requests_policy.h"
 #include "dataplane/process/requests_trace.h"
 #include "dataplane/process/steering.h"
@@ -247,6 +248,7 @@ static void tick(struct server *s)
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
 	requests_policy_tick(p);
+	requests_move_tick(p);
 	steering_tick(p, now);
 	supervisor_tell(p, now);
 	if (s->ticks % REVIVE_TICKS == 0)

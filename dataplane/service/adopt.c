@@ -147,7 +147,7 @@ static bool adopt_one(struct service *s, const struct service_settings *settings
 	f->port_in = c->saved->port_in;
 	memcpy(f->client_mac, c->saved->client_mac, sizeof(f->client_mac));
 	flow_journal_write(&s->flows->part[hash_bucket(c->hash)], f);
-	w = s->worker[s->bucket_worker[hash_bucket(c->hash)]];
+	w = s->worker[s->bucket_owner[hash_bucket(c->hash)]];
 	if (!settings->nat) {
 		load_add(w, c->backend_slot, 0);
 		f->flags |= FLOW_F_IN_FLIGHT;

@@ -14,10 +14,20 @@ void load_forget(struct service_worker *w, uint64_t now_ns)
 	while (w->load_slice != slice) {
 		w->load_slice++;
 		for (uint32_t i = 0; i < w->service->cells.slots; i++) {
-			uint32_t *begun = &w->load[i].begun[w->load_slice % LOAD_SLICES];
+			int32_t *begun = &w->load[i].begun[w->load_slice % LOAD_SLICES];
 
-			for (; *begun; --*begun)
-				load_drop(w, i);
+			if (*begun == 0)
+				continue;
+			load_take(w, i, *begun);
+			*begun = 0;
 		}
+	}
+}
+
+void load_moved(struct service_worker *w)
+{
+	for (uint32_t i = 0; i < w->service->cells.slots; i++) {
+		w->load[i].before = w->load[i].peak = w->load[i].now;
+		load_peak_show(w, i);
 	}
 }

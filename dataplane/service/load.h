@@ -14,6 +14,9 @@
  * sum over the workers, which whoever places a flow adds up. It is exact but for flows that two workers
  * place at the same moment: a cap is exceeded by one less than the workers at most, however small it is.
  *
+ * A flow whose bucket moves is counted down by another worker than counted it up, so that one worker's number
+ * may be below zero; all that is done with them is adding, and the sum is right.
+ *
  * FLOW_F_IN_FLIGHT says that a flow counts. A choice of backend counts from the moment it is made, so that
  * the new flows of one burst see each other: load_add(), then flow_counts() or load_drop().
  */
@@ -48,51 +51,65 @@ static inline uint32_t flow_stamp(const struct flow *f)
 
 /* A worker's numbers of one backend. The first is read by the others. */
 struct service_load {
-	uint32_t now;
-	uint32_t peak; /* of the slice */
-	uint32_t before; /* peak of the slice before */
+	int32_t now;
+	int32_t peak; /* of the slice */
+	int32_t before; /* peak of the slice before */
 	uint32_t slice;
-	uint32_t begun[LOAD_SLICES]; /* UDP: not answered, by the slice they began in */
+	int32_t begun[LOAD_SLICES]; /* UDP: not answered, by the slice they began in */
 };
 
 /* In flight at a backend, over all workers; any thread. */
 static inline uint32_t service_in_flight(const struct service *s, uint32_t slot)
 {
-	uint32_t sum = 0;
+	int32_t sum = 0;
 
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		sum += __atomic_load_n(&s->worker[i]->load[slot].now, __ATOMIC_RELAXED);
-	return (int32_t)sum > 0 ? sum : 0;
+	return sum > 0 ? (uint32_t)sum : 0;
+}
+
+static inline void load_peak_show(struct service_worker *w, uint32_t slot)
+{
+	const struct service_load *l = &w->load[slot];
+	const int32_t peak = l->peak > l->before ? l->peak : l->before;
+
+	__atomic_store_n(
+		&w->backend_cell[slot].in_flight_peak, (uint64_t)(int64_t)peak, __ATOMIC_RELAXED);
 }
 
 static inline void load_add(struct service_worker *w, uint32_t slot, uint64_t now_ns)
 {
 	struct service_load *l = &w->load[slot];
-	struct weir_backend_cell *cell = &w->backend_cell[slot];
 	uint32_t slice = (uint32_t)(now_ns >> LOAD_PEAK_SHIFT);
 
 	__atomic_store_n(&l->now, l->now + 1, __ATOMIC_RELAXED);
-	cell_add(&cell->in_flight, 1);
+	cell_add(&w->backend_cell[slot].in_flight, 1);
 	if (unlikely(slice != l->slice)) {
 		l->before = slice == l->slice + 1 ? l->peak : l->now;
 		l->slice = slice;
-		l->peak = 0;
+		l->peak = INT32_MIN;
 	}
 	if (l->now <= l->peak)
 		return;
 	l->peak = l->now;
-	__atomic_store_n(
-		&cell->in_flight_peak, l->peak > l->before ? l->peak : l->before, __ATOMIC_RELAXED);
+	load_peak_show(w, slot);
+}
+
+static inline void load_take(struct service_worker *w, uint32_t slot, int32_t count)
+{
+	__atomic_store_n(&w->load[slot].now, w->load[slot].now - count, __ATOMIC_RELAXED);
+	cell_add(&w->backend_cell[slot].in_flight, (uint64_t) - (int64_t)count);
 }
 
 static inline void load_drop(struct service_worker *w, uint32_t slot)
 {
-	__atomic_store_n(&w->load[slot].now, w->load[slot].now - 1, __ATOMIC_RELAXED);
-	cell_add(&w->backend_cell[slot].in_flight, UINT64_MAX);
+	load_take(w, slot, 1);
 }
 
 /* UDP: forget what began too long ago. */
 void load_forget(struct service_worker *w, uint64_t now_ns);
+/* Buckets of this worker have gone to another: what was their peak here is none any more. */
+void load_moved(struct service_worker *w);
 
 static inline bool load_expires(const struct service_settings *s)
 {

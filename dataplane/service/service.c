@@ -78,7 +78,7 @@ uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wante
 static void flow_released(void *ctx, struct flow_partition *part, const struct flow *f)
 {
 	struct service *s = ctx;
-	struct service_worker *w = s->worker[s->bucket_worker[part->bucket]];
+	struct service_worker *w = s->worker[s->bucket_owner[part->bucket]];
 	const struct service_settings *settings = w->settings;
 
 	if (settings->nat)
@@ -90,7 +90,7 @@ static void flow_released(void *ctx, struct flow_partition *part, const struct f
 		cell_add(&w->backend_cell[f->backend_slot].closed_flows, 1);
 }
 
-static struct rte_ring *ring_create(int node)
+struct rte_ring *service_ring_create(int node)
 {
 	struct table_memory memory = service_memory("ring of a worker");
 	struct rte_ring *ring =
@@ -101,27 +101,32 @@ static struct rte_ring *ring_create(int node)
 	return ring;
 }
 
-static int worker_create(struct service *s, const struct service_params *params, uint32_t number)
+static void worker_destroy(struct service_worker *w)
+{
+	if (!w)
+		return;
+	rte_free(w->ring);
+	rte_free(w->cell_epoch);
+	rte_free(w->load);
+	rte_free(w);
+}
+
+static struct service_worker *worker_create(
+	const struct service *s, uint8_t core, int node, uint32_t number, bool ring)
 {
 	struct table_memory memory = service_memory("worker of a service");
-	uint8_t core = params->core[number];
-	int node = params->core_node[core];
 	struct service_worker *w = memory.alloc(memory.ctx, sizeof(*w), node);
 
 	if (!w)
-		return -ENOMEM;
-	s->worker[number] = w;
-	s->worker_count++;
+		return NULL;
 	w->cell_epoch = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->cell_epoch[0]), node);
 	w->load = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->load[0]), node);
-	if (!w->cell_epoch || !w->load)
-		return -ENOMEM;
-	if (params->rings) {
-		w->ring = ring_create(node);
-		if (!w->ring)
-			return -ENOMEM;
+	if (ring)
+		w->ring = service_ring_create(node);
+	if (!w->cell_epoch || !w->load || (ring && !w->ring)) {
+		worker_destroy(w);
+		return NULL;
 	}
-	w->service = s;
 	w->part = s->flows->part;
 	w->cell = s->cells.cell[core];
 	w->backend_cell = s->cells.backend_cell[core];
@@ -131,7 +136,42 @@ static int worker_create(struct service *s, const struct service_params *params,
 	w->number = (uint8_t)number;
 	w->age_bucket = (uint16_t)number;
 	w->close_bucket = (uint16_t)number;
+	return w;
+}
+
+static int worker_attach(struct service *s, struct service_worker *w)
+{
+	if (!w)
+		return -ENOMEM;
+	w->service = s;
+	s->worker[s->worker_count] = w;
+	s->on_core[w->core] = w;
+	__atomic_store_n(&s->worker_count, s->worker_count + 1, __ATOMIC_RELEASE);
 	return 0;
+}
+
+int service_worker_add(struct service *s, uint8_t core, int node)
+{
+	return worker_attach(s, worker_create(s, core, node, s->worker_count, true));
+}
+
+uint32_t service_worker_buckets(const struct service_worker *w)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
+		count += service_worker_has(w, i);
+	return count;
+}
+
+uint16_t service_worker_next(const struct service_worker *w, uint16_t bucket)
+{
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++) {
+		bucket = (bucket + 1) % FLOW_PARTITIONS;
+		if (service_worker_has(w, bucket))
+			break;
+	}
+	return bucket;
 }
 
 static int flows_create(struct service *s, const struct service_params *params)
@@ -155,7 +195,9 @@ static int flows_create(struct service *s, const struct service_params *params)
 
 	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++) {
 		s->bucket_worker[i] = (uint8_t)(i % params->worker_count);
-		bucket_node[i] = params->core_node[params->core[s->bucket_worker[i]]];
+		s->bucket_owner[i] = s->bucket_worker[i];
+		s->bucket_direct[i] = params->core[s->bucket_worker[i]];
+		bucket_node[i] = params->core_node[s->bucket_direct[i]];
 	}
 	ret = flow_table_create(&table, &s->flows);
 	if (ret || !nat)
@@ -183,8 +225,12 @@ int service_create(const struct service_params *params, struct service **ret_ser
 	ret = service_directives_create(params->cells->slots, &s->directives);
 	if (ret == 0)
 		ret = flows_create(s, params);
-	for (uint32_t i = 0; ret == 0 && i < params->worker_count; i++)
-		ret = worker_create(s, params, i);
+	for (uint32_t i = 0; ret == 0 && i < params->worker_count; i++) {
+		uint8_t core = params->core[i];
+
+		ret = worker_attach(
+			s, worker_create(s, core, params->core_node[core], i, params->rings));
+	}
 	if (ret)
 		goto fail;
 	*ret_service = s;
@@ -199,12 +245,8 @@ fail:
 
 void service_destroy(struct service *s)
 {
-	for (uint32_t i = 0; i < s->worker_count; i++) {
-		rte_free(s->worker[i]->ring);
-		rte_free(s->worker[i]->cell_epoch);
-		rte_free(s->worker[i]->load);
-		rte_free(s->worker[i]);
-	}
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		worker_destroy(s->worker[i]);
 	service_directives_destroy(s->directives);
 	flow_table_destroy(s->flows);
 	if (s->ports)
@@ -235,14 +277,13 @@ bool service_worker_age(struct service_worker *w, uint64_t now_ns, uint32_t now_
 
 	if (unlikely(serial != w->close_serial)) {
 		w->close_serial = serial;
-		w->close_left = (uint16_t)(FLOW_PARTITIONS / w->service->worker_count + 1);
+		w->close_left = (uint16_t)(service_worker_buckets(w) + 1);
 	}
 	if (load_expires(w->settings))
 		load_forget(w, now_ns);
-	if (flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)
+	if (service_worker_has(w, w->age_bucket) &&
+		flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)
 		return true;
-	w->age_bucket += w->service->worker_count;
-	if (w->age_bucket >= FLOW_PARTITIONS)
-		w->age_bucket = w->number;
+	w->age_bucket = service_worker_next(w, w->age_bucket);
 	return false;
 }

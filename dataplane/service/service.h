@@ -37,8 +37,11 @@ struct service_directives;
 struct service_load;
 struct service_police;
 
-#define SERVICE_RING  1024u /* packets that wait for a worker, at most */
-#define SERVICE_BURST 64u
+#define SERVICE_RING   1024u /* packets that wait for a worker, at most */
+#define SERVICE_BURST  64u
+/* In the place of a worker's number or a core's index. */
+#define SERVICE_HOLD   WEIR_MAX_CORES /* where packets of buckets that move wait: core/move.c */
+#define SERVICE_NOBODY UINT8_MAX
 
 /* A backend slot. */
 struct service_backend {
@@ -156,7 +159,7 @@ struct service_worker {
 	uint32_t source_epoch; /* which table of sources its cell counts for */
 	uint16_t age_bucket; /* next partition to be aged */
 	uint8_t core; /* index */
-	uint8_t number; /* among the service's workers */
+	uint8_t number; /* among the service's workers; SERVICE_HOLD: packets only wait there */
 	/* line 1: the same; for packets that begin or end something at a backend */
 	alignas(RTE_CACHE_LINE_SIZE) struct service_load *load; /* owned; by slot: load.h */
 	struct weir_heavy *heavy;
@@ -193,9 +196,19 @@ struct service_cells {
 
 struct service {
 	/* read by the dispatcher for each packet */
-	struct service_worker *worker[WEIR_MAX_CORES]; /* owned; [worker_count] */
-	uint8_t bucket_worker[FLOW_PARTITIONS]; /* number of the worker that owns it */
-	uint8_t worker_count;
+	struct service_worker
+		*worker[WEIR_MAX_CORES + 1]; /* owned; [worker_count], and SERVICE_HOLD's */
+	/*
+	 * By bucket. Which worker gets its packets: core 0 writes that when buckets move. Which core may take
+	 * them from a device's queue by itself: none any more when it has moved.
+	 */
+	uint8_t bucket_worker[FLOW_PARTITIONS];
+	uint8_t bucket_direct[FLOW_PARTITIONS];
+	/* Which worker reads and writes what belongs to it; NOBODY on the way from one to another. */
+	uint8_t bucket_owner[FLOW_PARTITIONS];
+	uint8_t worker_count; /* grows only */
+	bool moved; /* some bucket has; main thread */
+	struct service_worker *on_core[WEIR_MAX_CORES]; /* of those above, by index of the core */
 	/* the same, by workers: what directives say of backends; NULL while there are none */
 	const struct service_allowance *allowance;
 	uint32_t close_serial; /* relaxed atomic: counts up when idle flows are to be closed */
@@ -244,6 +257,26 @@ int service_create(const struct service_params *params, struct service **ret_ser
 	size_t err_size);
 /* Free all but the cells: no worker uses it any more, rings and stages are empty. */
 void service_destroy(struct service *s);
+
+/*
+ * Give a running service a worker without buckets on one more core. Its cells there are made already; the
+ * core learns of it by the next generation. Main thread. Returns 0 or -ENOMEM.
+ */
+int service_worker_add(struct service *s, uint8_t core, int node);
+
+/* A ring like a worker's, or NULL; rte_free() it. */
+struct rte_ring *service_ring_create(int node);
+
+/* Does a worker have a bucket, and if so all that belongs to it? Any thread; for sure only its own core. */
+static inline bool service_worker_has(const struct service_worker *w, uint32_t bucket)
+{
+	return __atomic_load_n(&w->service->bucket_owner[bucket], __ATOMIC_ACQUIRE) == w->number;
+}
+
+/* How many it has. */
+uint32_t service_worker_buckets(const struct service_worker *w);
+/* The next one behind a bucket, round and round; when it has none, any. */
+uint16_t service_worker_next(const struct service_worker *w, uint16_t bucket);
 
 /*
  * Largest flow table that fits into a number of bytes; 0 when not even one of SERVICE_MIN_FLOWS does.

@@ -115,6 +115,9 @@ static void message_check(const struct weir_stream_message *m)
 		if (rc == 0)
 			directives_check(m->body, length);
 		break;
+	case WEIR_MESSAGE_CORE_MOVE:
+		rc = weir_core_move_validate(m->body, length, err, sizeof(err));
+		break;
 	case WEIR_MESSAGE_POLICY_STAGE:
 		rc = weir_policy_stage_validate(m->body, length, err, sizeof(err));
 		break;

@@ -71,12 +71,11 @@ __rte_noinline void idle_burst(const struct work *w, struct rte_mempool *pool)
 		const struct flow_partition *part = &k->part[k->close_bucket];
 		struct flow *f;
 
-		if (k->close_record >= flow_partition_extent(part)) {
+		if (!service_worker_has(k, k->close_bucket) ||
+			k->close_record >= flow_partition_extent(part)) {
 			k->close_record = 0;
 			k->close_left--;
-			k->close_bucket += k->service->worker_count;
-			if (k->close_bucket >= FLOW_PARTITIONS)
-				k->close_bucket = k->number;
+			k->close_bucket = service_worker_next(k, k->close_bucket);
 			continue;
 		}
 		f = flow_at(part, k->close_record);

@@ -218,7 +218,7 @@ uint16_t service_stage_own(struct stage_core *c, const struct service_table *tab
 			classify(table, seed, packet_at(pkts[i], p->l3_offset), p);
 			s = p->service == PACKET_NO_SERVICE ? NULL : service[p->service];
 			p->bucket = bucket_of(p);
-			if (likely(s && s->worker[s->bucket_worker[p->bucket]]->core == core)) {
+			if (likely(s && s->bucket_direct[p->bucket] == core)) {
 				attribute(c, port, &run, p);
 				if (unlikely(p->ttl <= 1))
 					p->flags |= PACKET_F_ASIDE;

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Buckets that move back and forth between two workers that run, with packets of all flows in both
+ * directions: each flow's come out in the order they went in, none is missing, and no flow is placed anew. Where
+ * packets leave, a device of the test looks at them; what it keeps of a flow it writes without a lock, so
+ * that two workers that had the same bucket at the same time would be found out.
+ */
+
+#include "tests/unit/fastpath/pipeline_bed.h"
+#include "tests/unit/fastpath/random.h"
+#include "tests/unit/tap.h"
+
+#include <rte_mbuf.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CLIENT	  "198.51.100.7"
+#define SERVICE	  "203.0.113.10"
+#define FLOWS	  512u
+#define SECONDS	  3u
+#define MOVES_MIN 40u
+#define UNDER_WAY 256u /* packets inside at a time: fewer than any ring takes */
+
+/* Of one direction; written by whoever sends the flow's packets. */
+struct line {
+	uint32_t next[FLOWS];
+	uint16_t port[FLOWS]; /* to the backend: the translated one */
+	uint32_t backend[FLOWS];
+	uint32_t wrong[2]; /* by transmit queue */
+	uint32_t count[2]; /* atomic */
+};
+
+static struct line to_backend, to_client;
+
+struct outlet {
+	struct line *line;
+	uint32_t queue;
+};
+
+static void look(struct line *l, uint32_t queue, const uint8_t *frame)
+{
+	const uint8_t *ip = frame + 14;
+	uint16_t sport;
+	uint32_t tag, dst;
+
+	memcpy(&sport, ip + 20, sizeof(sport));
+	memcpy(&tag, ip + 28, sizeof(tag));
+	memcpy(&dst, ip + 16, sizeof(dst));
+	const uint32_t flow = tag >> 20, number = tag & 0xfffff;
+
+	if (number == 0) {
+		l->port[flow] = ntohs(sport);
+		l->backend[flow] = dst;
+	}
+	l->wrong[queue] +=
+		number != l->next[flow] || l->port[flow] != ntohs(sport) || l->backend[flow] != dst;
+	l->next[flow] = number + 1;
+}
+
+static uint16_t outlet_tx(void *handle, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct outlet *o = handle;
+
+	for (uint16_t i = 0; i < n; i++)
+		look(o->line, o->queue, rte_pktmbuf_mtod(pkts[i], const uint8_t *));
+	rte_pktmbuf_free_bulk(pkts, n);
+	__atomic_fetch_add(&o->line->count[o->queue], n, __ATOMIC_RELEASE);
+	return n;
+}
+
+static uint32_t came_out(void)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sum += __atomic_load_n(&to_backend.count[i], __ATOMIC_ACQUIRE) +
+			__atomic_load_n(&to_client.count[i], __ATOMIC_ACQUIRE);
+	return sum;
+}
+
+struct runner {
+	struct bed *bed;
+	uint32_t core;
+};
+
+static void *run_core(void *arg)
+{
+	const struct runner *r = arg;
+
+	fastpath_core_run(r->bed->fp, r->core);
+	return NULL;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+}
+
+struct mover {
+	struct bed *bed;
+	struct random random;
+	uint8_t on[WEIR_BUCKETS]; /* which CPU has a bucket */
+	struct weir_core_move wanted;
+	uint32_t moves;
+	uint32_t stayed;
+};
+
+static void ended(void *ctx, const char *service, const char *text)
+{
+	struct mover *m = ctx;
+
+	if (strstr(text, "stay on")) {
+		m->stayed++;
+		return;
+	}
+	m->moves++;
+	for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
+		if (m->on[i] == m->wanted.from_cpu &&
+			((m->wanted.flags & WEIR_CORE_MOVE_F_ALL) ||
+				(m->wanted.buckets[i / 8] >> (i % 8) & 1)))
+			m->on[i] = (uint8_t)m->wanted.to_cpu;
+}
+
+/* All that one has, or about the half of it, to the other. */
+static void move_some(struct mover *m)
+{
+	const uint32_t from = 1 + random_below(&m->random, 2);
+	uint32_t count;
+
+	m->wanted =
+		(struct weir_core_move){ .service = "web", .from_cpu = from, .to_cpu = 3 - from };
+	if (random_below(&m->random, 4) == 0)
+		m->wanted.flags = WEIR_CORE_MOVE_F_ALL;
+	for (uint32_t i = 0; !m->wanted.flags && i < WEIR_BUCKETS; i++)
+		if (m->on[i] == from && random_below(&m->random, 2))
+			m->wanted.buckets[i / 8] |= (uint8_t)(1u << (i % 8));
+	if (fastpath_move(
+		    m->bed->fp, &m->wanted, now_ns(), &count, m->bed->err, sizeof(m->bed->err)))
+		CU_ASSERT_PTR_NOT_NULL(strstr(m->bed->err, "no buckets on"));
+}
+
+static void send_one(struct bed *b, uint32_t flow, uint32_t number, bool reply)
+{
+	struct bed_packet p = bed_client(CLIENT, (uint16_t)(1024 + flow), SERVICE, 80);
+
+	p.protocol = 17;
+	p.payload = 8;
+	p.tag = flow << 20 | number;
+	if (reply) {
+		memcpy(p.src + 12, &to_backend.backend[flow], 4);
+		p.sport = 8080;
+		bed_address("10.9.0.1", p.dst);
+		p.dport = to_backend.port[flow];
+	}
+	bed_send(b, reply, &p);
+}
+
+static uint32_t wait_for(uint32_t sent, uint32_t under_way, uint64_t deadline)
+{
+	while (sent - came_out() > under_way && now_ns() < deadline)
+		nap();
+	return sent - came_out();
+}
+
+static void ways_out(struct bed *b, struct outlet outlets[BED_PORTS][2])
+{
+	for (uint32_t port = 0; port < BED_PORTS; port++)
+		for (uint32_t queue = 0; queue < 2; queue++) {
+			outlets[port][queue] =
+				(struct outlet){ port ? &to_backend : &to_client, queue };
+			b->port[port].tx_queue[queue] = (struct port_queue){ .tx = outlet_tx,
+				.handle = &outlets[port][queue] };
+		}
+}
+
+static void sums_check(struct bed *b, const struct mover *m, uint32_t sent)
+{
+	CU_ASSERT_EQUAL(came_out(), sent);
+	for (uint32_t queue = 0; queue < 2; queue++) {
+		CU_ASSERT_EQUAL(to_backend.wrong[queue], 0);
+		CU_ASSERT_EQUAL(to_client.wrong[queue], 0);
+	}
+	CU_ASSERT_EQUAL(bed_dropped_all(b, 0), 0);
+	CU_ASSERT_EQUAL(bed_sum(b, 0, new_flows), FLOWS);
+	CU_ASSERT_EQUAL(m->stayed, 0);
+	CU_ASSERT_TRUE(m->moves >= MOVES_MIN);
+	printf("# %u moves, %u packets\n", m->moves, sent);
+}
+
+static void back_and_forth(uint16_t tx_queues)
+{
+	static uint32_t number[2][FLOWS];
+	static struct bed b;
+	static struct outlet outlets[BED_PORTS][2];
+	struct runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
+	struct mover m = { .bed = &b, .random = random_start("moves") };
+	pthread_t thread[3];
+	uint32_t sent = 0;
+
+	memset(number, 0, sizeof(number));
+	memset(&to_backend, 0, sizeof(to_backend));
+	memset(&to_client, 0, sizeof(to_client));
+	bed_start_with(&b, 3, tx_queues, UINT64_C(16) << 20, true);
+	ways_out(&b, outlets);
+	bed_add_service(&b, "web", WEIR_MODE_NAT, 17, SERVICE, 80)->cores = 2;
+	bed_add_backend(&b, 0, "10.0.0.11", 8080);
+	bed_add_backend(&b, 0, "10.0.0.12", 8080);
+	bed_apply(&b);
+	for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
+		m.on[i] = 1 + i % 2;
+	for (uint32_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+	const uint64_t start = now_ns(), deadline = start + 60 * BED_SECOND;
+
+	for (uint32_t i = 0; i < FLOWS; i++, sent++) {
+		wait_for(sent, UNDER_WAY / 2, deadline);
+		send_one(&b, i, number[0][i]++, false);
+	}
+	wait_for(sent, 0, deadline);
+	while (now_ns() < deadline &&
+		(now_ns() < start + SECONDS * BED_SECOND || m.moves < MOVES_MIN)) {
+		wait_for(sent, UNDER_WAY - 64, deadline);
+		for (uint32_t i = 0; i < 64; i++, sent++) {
+			const uint32_t flow = random_below(&m.random, FLOWS);
+			const bool reply = random_below(&m.random, 2);
+
+			send_one(&b, flow, number[reply][flow]++, reply);
+		}
+		if (!fastpath_move_tick(b.fp, now_ns(), ended, &m))
+			move_some(&m);
+	}
+	while (fastpath_move_tick(b.fp, now_ns(), ended, &m) && now_ns() < deadline)
+		nap();
+	wait_for(sent, 0, deadline);
+	fastpath_stop(b.fp);
+	for (uint32_t i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	sums_check(&b, &m, sent);
+	bed_stop(&b);
+}
+
+static void own_queues(void)
+{
+	back_and_forth(2);
+}
+
+static void by_core_0(void)
+{
+	back_and_forth(1);
+}
+
+static const struct tap_case cases[] = {
+	{ "buckets move under traffic: workers send by queues of their own", own_queues },
+	{ "buckets move under traffic: workers send through core 0", by_core_0 },
+};
+
+TAP_MAIN("move threads", cases)
