@@ -79,6 +79,7 @@ int command_port_list(struct cli *cli);
 int command_port_show(struct cli *cli);
 int command_core_list(struct cli *cli);
 int command_core_show(struct cli *cli);
+int command_core_move(struct cli *cli);
 int command_explain(struct cli *cli);
 int command_adapt_status(struct cli *cli);
 int command_adapt_set(struct cli *cli);

@@ -7,6 +7,8 @@
 #include "control/cli/rpc.h"
 #include "control/config/units.h"
 
+#include <stdlib.h>
+
 static const struct printer_column port_table[] = {
 	{ "NAME", "name", PRINT_TEXT },
 	{ "DEVICE", "device", PRINT_TEXT },
@@ -195,6 +197,53 @@ int command_core_show(struct cli *cli)
 	}
 	json_decref(result);
 	return status;
+}
+
+static int cpu_read(struct cli *cli, const char *text, int *ret_cpu)
+{
+	char *end;
+	long cpu = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || cpu < 0 || cpu > 65535)
+		return cli_fail(
+			cli, CLI_USAGE, "\"%s\" is no CPU; see \"weirctl core list\"", text);
+	*ret_cpu = (int)cpu;
+	return CLI_DONE;
+}
+
+int command_core_move(struct cli *cli)
+{
+	const char *const *argument = cli->arguments;
+	const bool all = cli_value(cli, "all", 0) != NULL;
+	const size_t cpus = all ? 1 : 2;
+	int from = 0, to = 0;
+	if (cli->argument_count != cpus + 2)
+		return cli_fail(cli, CLI_USAGE,
+			all ? "with --all there are a service and two CPUs: SERVICE --all FROM TO" :
+			      "\"core move\" needs SERVICE BUCKETS FROM TO, or SERVICE --all FROM TO");
+	if (cpu_read(cli, argument[cpus], &from) != CLI_DONE ||
+		cpu_read(cli, argument[cpus + 1], &to) != CLI_DONE)
+		return CLI_USAGE;
+	json_t *result;
+	json_t *buckets = all ? json_null() : json_string(argument[1]);
+	int status = rpc_call(cli, "core.move",
+		json_pack("{s:s, s:o, s:i, s:i}", "service", argument[0], "buckets", buckets,
+			"from", from, "to", to),
+		RPC_TIMEOUT_MS, &result);
+	if (status != CLI_DONE)
+		return status;
+	if (!printer_json(cli, result)) {
+		json_int_t count = json_integer_value(json_object_get(result, "buckets"));
+		fprintf(cli->out,
+			"%s: %" JSON_INTEGER_FORMAT " bucket%s %s from CPU %d to CPU %d%s\n",
+			argument[0], count, count == 1 ? "" : "s",
+			json_is_true(json_object_get(result, "done")) ? "moved" : "are moving",
+			from, to,
+			json_is_true(json_object_get(result, "done")) ?
+				"" :
+				"; \"weirctl events\" will tell the end");
+	}
+	json_decref(result);
+	return CLI_DONE;
 }
 
 static int print_status(struct cli *cli, const json_t *status)

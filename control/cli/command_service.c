@@ -48,6 +48,7 @@ static const struct printer_column service_record[] = {
 	{ "protocol", "protocol", PRINT_TEXT },
 	{ "mode", "mode", PRINT_TEXT },
 	{ "cores", "cores", PRINT_LIST },
+	{ "buckets", "buckets", PRINT_COUNTERS },
 	{ "packets received", "packets_received", PRINT_COUNT },
 	{ "packets transmitted", "packets_transmitted", PRINT_COUNT },
 	{ "bytes received", "bytes_received", PRINT_BYTES },

@@ -49,6 +49,11 @@ static const struct command_option events_options[] = {
 	{ 0 },
 };
 
+static const struct command_option core_move_options[] = {
+	{ .name = "all", .help = "all buckets that the service has on FROM" },
+	{ 0 },
+};
+
 static const struct command_option flow_list_options[] = {
 	{ .name = "limit", .value = "N", .help = "at most N flows, 1 to 65536 (default 100)" },
 	{ 0 },
@@ -301,6 +306,13 @@ const struct command command_table[] = {
 		"packets, the round may have taken so long by itself, as with a slow policy: PACKETS "
 		"is how many it had.",
 		command_core_show, COMMAND_F_WATCH, NULL },
+	{ "core move", "SERVICE [BUCKETS] FROM TO", "move buckets of a service to another core",
+		"A service's flows lie in 256 buckets, each on one of its cores. BUCKETS are numbers "
+		"and ranges such as 0-127,200; FROM and TO are CPUs as \"core list\" shows them. TO "
+		"may be any CPU that works for services. No packet is lost and none overtakes another "
+		"of its flow; \"events\" tells how long it took. \"service show\" tells how many buckets "
+		"are where; it lasts until the data plane or the service is started again.",
+		command_core_move, 0, core_move_options },
 	{ "policy check", "OBJECT", "verify a policy and try it out",
 		"Loads it nowhere. Reads the object file, has the kernel's verifier judge it (as root, or with CAP_BPF "
 		"and CAP_NET_ADMIN), compiles it and runs it on made-up packets. A refusal "

@@ -155,6 +155,10 @@ static void dataplane_event(void *ctx, const struct weir_event *event)
 			json_pack("{s:s, s:s}", "service", object, "what", "detached"));
 		log_warning("service %s: %s", object, text);
 		break;
+	case WEIR_EVENT_CORES:
+		event_emit(EVENT_CORE, object, text, json_pack("{s:s}", "service", object));
+		log_notice("service %s: %s", object, text);
+		break;
 	default:
 		event_emit(EVENT_WARNING, object, text, NULL);
 		log_warning("data plane: %s%s%s", object, *object ? ": " : "", text);

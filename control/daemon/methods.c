@@ -6,6 +6,7 @@
 #include "control/daemon/events.h"
 #include "control/daemon/flows.h"
 #include "control/daemon/limits_set.h"
+#include "control/daemon/moves.h"
 #include "control/daemon/policies_methods.h"
 #include "control/daemon/traces.h"
 #include "control/daemon/who.h"
@@ -437,6 +438,14 @@ static void trace_start(struct daemon *d, struct rpc_call *call)
 		traces_start(d, call);
 }
 
+static void core_move(struct daemon *d, struct rpc_call *call)
+{
+	const struct model_service *s = service_param(d, call);
+
+	if (s)
+		moves_start(d, call, s);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct daemon *d, struct rpc_call *call);
@@ -457,6 +466,7 @@ static const struct {
 	{ "config.show", config_show, READS },
 	{ "config.undo", config_undo, CHANGES },
 	{ "core.list", core_list, READS },
+	{ "core.move", core_move, CHANGES },
 	{ "core.show", core_show, READS },
 	{ "events.list", events_list, READS },
 	{ "explain", explain, READS },

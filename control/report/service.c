@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char *protocol_label(enum model_protocol protocol)
 {
@@ -33,6 +32,20 @@ static json_t *worker_cpus(const struct snapshot_service *s, const struct snapsh
 		if (s->entry.worker_mask & (UINT64_C(1) << i))
 			json_array_append_new(cpus, json_integer(now->cores[i].entry.cpu));
 	return cpus;
+}
+
+/* How many of the service's buckets each CPU has. */
+static json_t *bucket_counts(const struct snapshot_service *s, const struct snapshot *now)
+{
+	json_t *counts = json_object();
+	char cpu[16];
+	for (size_t i = 0; s != NULL && i < now->core_count; i++) {
+		if (s->entry.bucket_count[i] == 0)
+			continue;
+		snprintf(cpu, sizeof(cpu), "%u", now->cores[i].entry.cpu);
+		json_object_set_new(counts, cpu, json_integer(s->entry.bucket_count[i]));
+	}
+	return counts;
 }
 
 /* Cells are read one after the other while packets go on: a close may be seen before its opening. */
@@ -88,13 +101,14 @@ json_t *report_service_entry(
 	const struct snapshot_service *before = report_base_service(now, base, found);
 	const struct weir_service_cell *sum = found != NULL ? &found->sum : &zero;
 
-	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o,"
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o,"
 			 " s:o, s:o, s:o, s:o, s:o, s:o,"
 			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
 		"protocol", protocol_label(s->protocol), "mode", mode_label(s->mode), "cores",
-		worker_cpus(found, now), "packets_received", report_count(sum->packets_received),
-		"packets_transmitted", report_count(sum->packets_transmitted), "bytes_received",
+		worker_cpus(found, now), "buckets", bucket_counts(found, now), "packets_received",
+		report_count(sum->packets_received), "packets_transmitted",
+		report_count(sum->packets_transmitted), "bytes_received",
 		report_count(sum->bytes_received), "bytes_transmitted",
 		report_count(sum->bytes_transmitted), "packets_from_backends",
 		report_count(sum->packets_from_backends), "bytes_from_backends",

@@ -125,12 +125,73 @@ told_of_the_gap() {
 
 scenario "a data plane that was stopped for 0.3 s while it slept says so" stopped_and_found_out sleep
 scenario "and while it polled" stopped_and_found_out spin
+
+# A move is refused, with this text.
+refused() { # TEXT ARGUMENT...
+	local text=$1
+	shift
+	expect_not ctl core move "$@"
+	expect grep -q "$text" <(ctl core move "$@" 2>&1)
+}
+
+nowhere_to_go() {
+	CORES='[0, 1]' IDLE=sleep
+	config 1 >"$WORLD/default.yaml"
+	weir_start || return 1
+	expect_within 5 backends_up 3
+	expect_eq "buckets" "$(service_field web '.buckets | tojson')" '{"1":256}'
+	refused 'CPU 0 works for no service' web --all 1 0
+	refused 'no service nobody' nobody --all 1 0
+	refused 'numbers 0..255' web 1-300 1 0
+	refused 'name two' web 7 1 1
+	expect_eq "buckets" "$(service_field web '.buckets | tojson')" '{"1":256}'
+	weir_stop
+}
+
+# Back and forth while clients ask: none of them notices.
+moves_under_load() {
+	local half
+	CORES='[0-2]' IDLE=sleep
+	config 2 >"$WORLD/default.yaml"
+	weir_start || return 1
+	expect_within 5 backends_up 3
+	load_start load -c 16 -k 0 -d 10 -T 8 $URL/
+	for _ in {1..10}; do
+		expect ctl core move web --all 1 2
+		expect_within 2 core_has 2 256
+		half=$((RANDOM % 128))
+		expect ctl core move web "0-$half" 2 1
+		expect_within 2 core_has 1 $((half + 1))
+		expect ctl core move web --all 2 1
+		expect_within 2 core_has 1 256
+		expect ctl core move web 128-255 1 2
+		expect_within 2 core_has 2 128
+	done
+	load_wait load
+	expect_no_failures load
+	no_drops_but web
+	expect_number "events of moves" \
+		"$(ctl --json events | jq '[.[] | select(.kind == "core" and .object == "web")] | length')" -ge 40
+	expect_balance
+	weir_stop
+}
+
+core_has() { # CPU BUCKETS
+	[ "$(service_field web ".buckets[\"$1\"]")" = "$2" ]
+}
+
 scenario "one core serves all, and sleeps when idle" serves '[0]' 1 sleep
 scenario "one core serves all while it spins" serves '[0]' 1 spin
 if [ "$CPUS" -ge 2 ]; then
+	scenario "a move of buckets that cannot be is refused, and why" nowhere_to_go
 	scenario "one core receives and another serves, and both sleep when idle" serves '[0, 1]' 1 sleep
 else
 	skip_case "one core receives and another serves" "one CPU"
+fi
+if [ "$CPUS" -ge 3 ]; then
+	scenario "buckets move between cores while clients ask" moves_under_load
+else
+	skip_case "buckets move between cores while clients ask" "needs three CPUs"
 fi
 # With packet cores that spin there has to be one CPU more, for clients and servers.
 if [ "$CPUS" -ge 4 ]; then

@@ -79,6 +79,8 @@ static void each_command_takes_its_arguments_and_no_others(void)
 		{ "weirctl setup undo", "setup undo", 0 },
 		{ "weirctl core list", "core list", 0 },
 		{ "weirctl core show 1", "core show", 1 },
+		{ "weirctl core move web 0-127,200 1 2", "core move", 4 },
+		{ "weirctl core move web --all 1 2", "core move", 3 },
 		{ "weirctl config apply c.yaml --confirm 60s", "config apply", 1 },
 		{ "weirctl config confirm", "config confirm", 0 },
 		{ "weirctl config undo", "config undo", 0 },
@@ -134,7 +136,7 @@ static void each_command_takes_its_arguments_and_no_others(void)
 static void every_command_is_tried_above(void)
 {
 	/* Keeps the list above in step with the table. */
-	CU_ASSERT_EQUAL(command_count, 49);
+	CU_ASSERT_EQUAL(command_count, 50);
 }
 
 static void global_options_stand_anywhere(void)
@@ -294,7 +296,7 @@ static void completion_offers_what_may_follow(void)
 		{ { "sta" }, "status\n" },
 		{ { "service", "" }, "list\nshow\n" },
 		{ { "service", "s" }, "show\n" },
-		{ { "--instance", "x", "--json", "core", "" }, "list\nshow\n" },
+		{ { "--instance", "x", "--json", "core", "" }, "list\nshow\nmove\n" },
 		{ { "config", "apply", "" }, "@file\n" },
 		{ { "replay", "" }, "@file\n" },
 		{ { "replay", "c", "--i" }, "--instance\n--in\n" },

@@ -70,6 +70,7 @@ def answer(method, params):
         "backend.drain": BACKEND, "backend.enable": BACKEND, "flow.list": [FLOW] * 2,
         "flow.find": dict(FLOW, existing=True), "limit.show": LIMITS, "limit.set": LIMITS, "port.list": [PORT],
         "port.show": PORT, "core.list": [CORE], "core.show": CORE,
+        "core.move": {"buckets": 128, "done": True},
         "config.show": {"text": RUNNING, "file": "a.yaml", "applied_at": 1},
         "events.list": EVENTS, "config.history": HISTORY,
         "config.confirm": {"number": 5, "file": "a.yaml", "confirmed": True},
@@ -219,6 +220,13 @@ def _():
     assert "512 MiB" in out and "receive,worker" in out, out
     out = run("core", "list")[1]
     assert "25.0 %" in out and "receive,worker" in out, out
+    out = run("core", "move", "web", "0-127", "1", "2")[1]
+    assert out == "web: 128 buckets moved from CPU 1 to CPU 2\n", out
+    assert REQUESTS[-1]["params"] == {"service": "web", "buckets": "0-127", "from": 1, "to": 2}
+    run("core", "move", "web", "--all", "1", "2")
+    assert REQUESTS[-1]["params"] == {"service": "web", "buckets": None, "from": 1, "to": 2}
+    for wrong in (["web", "1", "2"], ["web", "7", "1", "2", "--all"], ["web", "7", "one", "2"]):
+        assert run("core", "move", *wrong)[0] == 2, wrong
     assert "10.0.0.11:8080" in run("flow", "list", "web")[1]
     assert "established" in run("flow", "find", "tcp", "1.2.3.4:5", "6.7.8.9:80")[1]
     assert "front" in run("port", "list")[1]
