@@ -50,6 +50,7 @@ static const struct printer_column port_record[] = {
 
 static const struct printer_column core_table[] = {
 	{ "CPU", "cpu", PRINT_COUNT },
+	{ "STATE", "state", PRINT_TEXT },
 	{ "NODE", "node", PRINT_TEXT },
 	{ "DISTANCE", "distance", PRINT_COUNTERS },
 	{ "ROLES", "roles", PRINT_LIST },

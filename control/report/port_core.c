@@ -201,11 +201,15 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 	const struct snapshot_core *core = &now->cores[index];
 	struct weir_core_cell c;
 	core_since(&core->cell, b, &c);
+	static const char *const states[] = { "answers", "stuck", "away" };
 	double busy = (double)c.busy_cycles;
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		"cpu", (int)core->entry.cpu, "node", known(core->entry.node, core->entry.node >= 0),
-		"distance", distances(now, &core->entry), "roles", role_labels(core->entry.roles),
-		"services", services_on(now, index), "busy",
+	return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"cpu", (int)core->entry.cpu, "state",
+		core->entry.state < sizeof(states) / sizeof(states[0]) ? states[core->entry.state] :
+									 "unknown",
+		"node", known(core->entry.node, core->entry.node >= 0), "distance",
+		distances(now, &core->entry), "roles", role_labels(core->entry.roles), "services",
+		services_on(now, index), "busy",
 		report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
 		report_count(core->cell.packets), "bursts", report_count(core->cell.bursts),
 		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",

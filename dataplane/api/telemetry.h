@@ -286,11 +286,17 @@ enum weir_core_role {
 	WEIR_CORE_F_WORKER = 1u << 2, /* runs services' packets */
 };
 
+enum weir_core_state {
+	WEIR_CORE_ANSWERS = 0,
+	WEIR_CORE_STUCK = 1, /* works on one round, and gets to no end */
+	WEIR_CORE_AWAY = 2, /* its thread is not run */
+};
+
 struct weir_core_entry {
 	uint32_t cpu;
 	int32_t node; /* NUMA node, -1 unknown */
 	uint32_t roles;
-	uint32_t reserved;
+	uint32_t state; /* enum weir_core_state; relaxed atomic, outside of directory_seq */
 	uint64_t cell_offset; /* struct weir_core_cell */
 };
 

@@ -15,6 +15,7 @@
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath.h"
 #include "dataplane/core/policy_stock.h"
+#include "dataplane/core/pulse.h"
 #include "dataplane/service/neighbours.h"
 #include "dataplane/service/service.h"
 #include "dataplane/stage/stage.h"
@@ -25,6 +26,7 @@
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct move;
 struct rte_rcu_qsbr;
@@ -103,6 +105,7 @@ struct core {
 	uint32_t aged_ms; /* when flows were aged last */
 	bool age_behind; /* there was more to age than the budget allowed */
 	uint32_t found; /* packets, by the round before */
+	uint8_t at; /* enum weir_stage, atomic: where it is or was last */
 	bool timed; /* this round, or the next one with packets, is timed stage by stage */
 	uint32_t index;
 	int node;
@@ -110,6 +113,9 @@ struct core {
 	struct rte_ring *handover[WEIR_MAX_PORTS];
 	/* The same, for what a device steered to this core and is not for its workers. */
 	struct rte_ring *stray;
+	bool runs; /* atomic: it has a thread, with this clock */
+	clockid_t cpu_clock;
+	struct pulse pulse; /* main thread's */
 } __rte_cache_aligned;
 
 struct fastpath {

@@ -204,6 +204,15 @@ struct arrivals {
 void fastpath_arrivals(
 	const struct fastpath *fp, const char *service, struct arrivals *ret_arrivals);
 
+/*
+ * Often: tell of cores that do not go round, once each, and when they do again. A core that works on one
+ * round for PULSE_STUCK_NS of CPU time is stuck; one that was silent for PULSE_AWAY_NS without using that
+ * much is not run. now_ns is any clock that does not stop.
+ *
+ * event  called with "CPU 2", and what happened: the stage it was in, and the services that wait for it
+ */
+void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx);
+
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);
 /*

@@ -64,6 +64,12 @@ static __rte_noinline void lap_watched(struct laps *laps, enum weir_stage stage,
 	laps->mark = now;
 }
 
+/* For whoever looks at a core that does not come round. */
+static inline void enter(struct core *c, enum weir_stage stage)
+{
+	__atomic_store_n(&c->at, (uint8_t)stage, __ATOMIC_RELAXED);
+}
+
 /* A stage that was given `in` packets has ended, and `left` of them are left. */
 static inline void lap(struct laps *laps, enum weir_stage stage, uint16_t in,
 	struct rte_mbuf **pkts, uint16_t left)
@@ -113,24 +119,31 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	if (unlikely(laps.trace != NULL))
 		trace_note(laps.trace, &w, WEIR_STAGE_DISPATCH, pkts, n);
 	if (unlikely(worker->settings->judged)) {
+		enter(c, WEIR_STAGE_POLICY);
 		n = policy_burst(&w, pkts, n);
 		lap(&laps, WEIR_STAGE_POLICY, in, pkts, n);
 		in = n;
 	}
+	enter(c, WEIR_STAGE_LIMIT);
 	n = limit_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_LIMIT, in, pkts, n);
 	in = n;
+	enter(c, WEIR_STAGE_FLOW);
 	n = flow_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_FLOW, in, pkts, n);
 	in = n;
+	enter(c, WEIR_STAGE_BALANCE);
 	n = balance_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_BALANCE, in, pkts, n);
 	in = n;
+	enter(c, WEIR_STAGE_REWRITE);
 	n = rewrite_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_REWRITE, in, pkts, n);
 	in = n;
+	enter(c, WEIR_STAGE_NEIGHBOUR);
 	n = neighbour_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_NEIGHBOUR, in, pkts, n);
+	enter(c, WEIR_STAGE_TRANSMIT);
 	transmit_burst(&c->transmit, pkts, n);
 	lap(&laps, WEIR_STAGE_TRANSMIT, n, pkts, 0);
 	if (unlikely(c->stage.aside_count + c->stage.made_count != 0))
@@ -143,6 +156,7 @@ static void dispatch_side(struct core *c, const struct generation *g, struct rte
 {
 	struct dispatch own;
 
+	enter(c, WEIR_STAGE_DISPATCH);
 	dispatch_burst(&c->stage, g->service, pkts, n, &own);
 	lap(laps, WEIR_STAGE_DISPATCH, n, pkts, 0);
 	for (uint32_t i = 0; i < own.count; i++) {
@@ -192,8 +206,10 @@ static void own_burst(const struct fastpath *fp, struct core *c, const struct ge
 	struct strays strays;
 	uint16_t left;
 
+	enter(c, WEIR_STAGE_PARSE);
 	parse_stage_own(&c->stage, pkts, n);
 	lap(laps, WEIR_STAGE_PARSE, n, pkts, n);
+	enter(c, WEIR_STAGE_SERVICE);
 	left = service_stage_own(
 		&c->stage, g->table, &fp->seed, g->service, c->index, port, pkts, n, &strays);
 	lap(laps, WEIR_STAGE_SERVICE, n, pkts, left);
@@ -268,9 +284,11 @@ static uint16_t burst_side(const struct fastpath *fp, struct core *c, const stru
 		own_burst(fp, c, g, port, pkts, n, &laps);
 		return 0;
 	}
+	enter(c, WEIR_STAGE_PARSE);
 	n = parse_stage_burst(&c->stage, port, pkts, n);
 	lap(&laps, WEIR_STAGE_PARSE, in, pkts, n);
 	in = n;
+	enter(c, WEIR_STAGE_SERVICE);
 	n = service_stage_burst(&c->stage, g->table, &fp->seed, port, pkts, n);
 	lap(&laps, WEIR_STAGE_SERVICE, in, pkts, n);
 	dispatch_side(c, g, pkts, n, &laps);
@@ -291,11 +309,13 @@ static uint32_t receive_side(const struct fastpath *fp, struct core *c, const st
 	uint32_t found = 0, spent = 0;
 	uint16_t n = 0;
 
+	enter(c, WEIR_STAGE_RECEIVE);
 	stage->ahead = pkts[0];
 	stage->ahead_count = receive_poll(from->queue, pkts[0]);
 	for (unsigned int at = 0; stage->ahead_count; at ^= 1) {
 		uint32_t early;
 
+		enter(c, WEIR_STAGE_RECEIVE);
 		receive_fetch(stage, n); /* what the burst before was too short for */
 		n = stage->ahead_count;
 		found += n;
@@ -385,8 +405,10 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 		for (uint32_t i = 0; i < g->collect_count; i++)
 			found += transmit_collect(
 				&c->transmit, g->collect[i].port, g->collect[i].ring);
+	enter(c, WEIR_STAGE_TRANSMIT);
 	transmit_side(c);
 	stage_drops_free(&c->stage);
+	enter(c, WEIR_STAGE_FLOW);
 	age_side(c, mine);
 	if (unlikely(g->move != NULL) && g->move->from->core == c->index)
 		move_release(c, g->move);

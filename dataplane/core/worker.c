@@ -14,6 +14,7 @@
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -158,6 +159,8 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 
 	/* The kernel rounds sleeps up by the timer slack, 50 us unless told otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	if (pthread_getcpuclockid(pthread_self(), &c->cpu_clock) == 0)
+		__atomic_store_n(&c->runs, true, __ATOMIC_RELEASE);
 	rte_rcu_qsbr_thread_register(fp->qsbr, index);
 	rte_rcu_qsbr_thread_online(fp->qsbr, index);
 	while (!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED)) {
@@ -171,6 +174,7 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 		sleep_ns = rest(fp, c, idle_rounds, sleep_ns);
 		idle_rounds += idle_rounds < CORE_IDLE_SPINS;
 	}
+	__atomic_store_n(&c->runs, false, __ATOMIC_RELEASE);
 	rte_rcu_qsbr_thread_offline(fp->qsbr, index);
 	rte_rcu_qsbr_thread_unregister(fp->qsbr, index);
 }

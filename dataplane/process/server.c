@@ -237,6 +237,11 @@ static void supervisor_tell(const struct process *p, uint64_t now)
 	notify_status(text);
 }
 
+static void core_told(void *process, const char *object, const char *text)
+{
+	process_event(process, WEIR_EVENT_WARNING, object, text);
+}
+
 static void tick(struct server *s)
 {
 	struct process *p = s->process;
@@ -245,6 +250,9 @@ static void tick(struct server *s)
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	fastpath_clock_tick(p->fastpath, rte_rdtsc(), now);
 	port_registry_poll(p->ports, now);
+	/* In a replay a core's only round may be long. */
+	if (!p->arguments.replay)
+		fastpath_pulse_tick(p->fastpath, now, core_told, p);
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
 	requests_policy_tick(p);

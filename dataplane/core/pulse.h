@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Does a packet core go round? Its count of rounds and the CPU time that its thread has used tell a round that
+ * does not end from a thread that does not run. Pure; main thread.
+ */
+
+#ifndef WEIR_CORE_PULSE_H
+#define WEIR_CORE_PULSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * CPU time in one round. A round is 0.5 ms at most, be it that all its rings are full and policies use up
+ * their budgets.
+ */
+#define PULSE_STUCK_NS UINT64_C(20000000)
+/* Time without a round for a thread that does not run: others have its CPU now and then. */
+#define PULSE_AWAY_NS  UINT64_C(200000000)
+
+enum pulse_state {
+	PULSE_BEATS, /* as WEIR_CORE_ANSWERS, and so on */
+	PULSE_STUCK,
+	PULSE_AWAY,
+};
+
+struct pulse {
+	bool begun;
+	uint8_t state; /* enum pulse_state */
+	uint64_t loops; /* of the core, when it was seen going round last */
+	uint64_t now_ns; /* when that was */
+	uint64_t cpu_ns; /* what its thread had used by then */
+};
+
+/*
+ * Look at a core, often.
+ *
+ * loops   its count of rounds
+ * now_ns  any clock, the same for all calls
+ * cpu_ns  CPU time of its thread
+ *
+ * Returns true when its state has changed; ret_silent_ns is how long it did not go round.
+ */
+bool pulse_look(
+	struct pulse *p, uint64_t loops, uint64_t now_ns, uint64_t cpu_ns, uint64_t *ret_silent_ns);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A core that does not go round is found out, and why. */
+
+#include "dataplane/core/pulse.h"
+#include "tests/unit/fastpath/pipeline_bed.h"
+#include "tests/unit/tap.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define CLIENT	"198.51.100.7"
+#define SERVICE "203.0.113.10"
+#define MS	UINT64_C(1000000)
+
+static void told_apart(void)
+{
+	struct pulse p = { .begun = false };
+	uint64_t silent;
+
+	CU_ASSERT_FALSE(pulse_look(&p, 7, 100 * MS, 50 * MS, &silent));
+	CU_ASSERT_FALSE(pulse_look(&p, 8, 110 * MS, 60 * MS, &silent));
+	/* All the time on the CPU. */
+	CU_ASSERT_FALSE(pulse_look(&p, 8, 120 * MS, 70 * MS, &silent));
+	CU_ASSERT_TRUE(pulse_look(&p, 8, 130 * MS, 80 * MS, &silent));
+	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
+	CU_ASSERT_EQUAL(silent, 20 * MS);
+	CU_ASSERT_FALSE(pulse_look(&p, 8, 2000 * MS, 80 * MS, &silent));
+	CU_ASSERT_TRUE(pulse_look(&p, 9, 2010 * MS, 80 * MS, &silent));
+	CU_ASSERT_EQUAL(p.state, PULSE_BEATS);
+	CU_ASSERT_EQUAL(silent, 1900 * MS);
+	/* Not on the CPU; then a little, and a little more. */
+	CU_ASSERT_FALSE(pulse_look(&p, 9, 2200 * MS, 81 * MS, &silent));
+	CU_ASSERT_TRUE(pulse_look(&p, 9, 2210 * MS, 82 * MS, &silent));
+	CU_ASSERT_EQUAL(p.state, PULSE_AWAY);
+	CU_ASSERT_FALSE(pulse_look(&p, 9, 2300 * MS, 99 * MS, &silent));
+	CU_ASSERT_TRUE(pulse_look(&p, 9, 2400 * MS, 100 * MS, &silent));
+	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
+	CU_ASSERT_TRUE(pulse_look(&p, 10, 2410 * MS, 110 * MS, &silent));
+	/* It sleeps between two rounds, and goes round. */
+	for (uint64_t i = 11; i < 100; i++)
+		CU_ASSERT_FALSE(pulse_look(&p, i, (2400 + i * 10) * MS, 110 * MS + i, &silent));
+}
+
+/* ---- with threads ---- */
+
+static bool jam; /* atomic: whoever sends next does not come back */
+static uint64_t jammed_ns; /* atomic: since when */
+static char told[2][256];
+static uint32_t told_count;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+static uint16_t jammed_tx(void *handle, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct port_queue *real = handle;
+
+	if (__atomic_load_n(&jam, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&jammed_ns, now_ns(), __ATOMIC_RELEASE);
+		while (__atomic_load_n(&jam, __ATOMIC_ACQUIRE))
+			;
+	}
+	return real->tx(real->handle, pkts, n);
+}
+
+static void tell(void *ctx, const char *object, const char *text)
+{
+	if (told_count < 2)
+		snprintf(told[told_count], sizeof(told[0]), "%s %s", object, text);
+	told_count++;
+}
+
+static bool waits_for_news(struct bed *b, uint32_t count, uint64_t deadline)
+{
+	while (told_count < count && now_ns() < deadline) {
+		nap();
+		fastpath_pulse_tick(b->fp, now_ns(), tell, NULL);
+	}
+	return told_count >= count;
+}
+
+struct runner {
+	struct bed *bed;
+	uint32_t core;
+};
+
+static void *run_core(void *arg)
+{
+	const struct runner *r = arg;
+
+	fastpath_core_run(r->bed->fp, r->core);
+	return NULL;
+}
+
+static void send(struct bed *b, uint16_t port, uint32_t count)
+{
+	struct bed_packet p = bed_client(CLIENT, 40000, SERVICE, port);
+
+	p.protocol = 17;
+	while (count--)
+		bed_send(b, 0, &p);
+}
+
+/* "web" on core 1 sends by a device that never returns; "dns" on core 2 loses nothing. */
+static void a_loop_without_end(void)
+{
+	struct bed b;
+	struct runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
+	struct port_queue real;
+	pthread_t thread[3];
+	const uint64_t deadline = now_ns() + 30000 * MS;
+	uint32_t sent = 0;
+
+	bed_start_with(&b, 3, 3, UINT64_C(16) << 20, true);
+	real = b.port[1].tx_queue[0];
+	b.port[1].tx_queue[0] = (struct port_queue){ .tx = jammed_tx, .handle = &real };
+	bed_add_service(&b, "web", WEIR_MODE_DSR, 17, SERVICE, 80);
+	bed_add_backend(&b, 0, "10.0.0.11", 80);
+	bed_add_service(&b, "dns", WEIR_MODE_DSR, 17, SERVICE, 53);
+	bed_add_backend(&b, 1, "10.0.0.21", 53);
+	bed_apply(&b);
+	for (uint32_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+	told_count = 0;
+	__atomic_store_n(&jam, true, __ATOMIC_RELEASE);
+	send(&b, 80, 10);
+	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && now_ns() < deadline)
+		nap();
+	CU_ASSERT_TRUE(waits_for_news(&b, 1, deadline));
+	printf("# found out after %llu ms: %s\n", (unsigned long long)((now_ns() - jammed_ns) / MS),
+		told[0]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(told[0], "CPU 1 is stuck in stage transmit"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(told[0], "web waits for it"));
+	CU_ASSERT_EQUAL(b.telemetry->core[1].state, WEIR_CORE_STUCK);
+	CU_ASSERT_EQUAL(b.telemetry->core[2].state, WEIR_CORE_ANSWERS);
+	for (uint32_t i = 0; i < 20; i++, sent += 32) {
+		send(&b, 53, 32);
+		while (bed_sum(&b, 1, packets_transmitted) < sent + 32 && now_ns() < deadline)
+			nap();
+	}
+	CU_ASSERT_EQUAL(bed_sum(&b, 1, packets_transmitted), sent);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
+	__atomic_store_n(&jam, false, __ATOMIC_RELEASE);
+	CU_ASSERT_TRUE(waits_for_news(&b, 2, deadline));
+	CU_ASSERT_PTR_NOT_NULL(strstr(told[1], "CPU 1 goes round again, after"));
+	CU_ASSERT_EQUAL(b.telemetry->core[1].state, WEIR_CORE_ANSWERS);
+	fastpath_stop(b.fp);
+	for (uint32_t i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	fastpath_pulse_tick(b.fp, now_ns() + 1000 * MS, tell, NULL); /* nobody is missed any more */
+	CU_ASSERT_EQUAL(told_count, 2);
+	bed_stop(&b);
+}
+
+static const struct tap_case cases[] = {
+	{ "a round without end and a thread that is not run are told apart", told_apart },
+	{ "a core in a loop without end is found out, and others lose nothing",
+		a_loop_without_end },
+};
+
+TAP_MAIN("pulse", cases)
