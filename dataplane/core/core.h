@@ -141,6 +141,12 @@ struct fastpath {
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
+	struct {
+		fastpath_event event; /* NULL: nobody has looked yet */
+		void *ctx;
+		uint64_t now_ns; /* of the last look, */
+		uint64_t tsc; /* and when that was by this clock */
+	} pulse;
 	struct policy_stock policy_stock;
 	struct weir_policy_entry *outside_entry; /* owned memory of the region; NULL: never any */
 	struct traced {
@@ -187,10 +193,15 @@ int generation_create(
 void generation_destroy(struct generation *g); /* NULL is fine */
 /* Publish g, wait until no core is in the one before, and return that. */
 struct generation *generation_publish(struct fastpath *fp, struct generation *g);
+/* Until no core is in the round that it is in now; one that does not end its round is told of meanwhile. */
+void grace_wait(struct fastpath *fp);
 int generation_shared_create(const struct fastpath *fp, const struct weir_config_service *services,
 	const struct weir_config_source *sources, uint32_t service_count,
 	struct service *const *service_of, struct generation_shared **ret_shared);
 void generation_shared_release(struct generation_shared *s);
+
+/* pulse.c: while the main thread waits for cores. */
+void pulse_wait(struct fastpath *fp);
 
 /* journal.c: give a new service its journal, and let a predecessor's flows go on; and take it back. */
 void journal_begin(struct fastpath *fp, struct service *s, struct service_settings *settings);

@@ -10,12 +10,17 @@
 #include "dataplane/table/service_table.h"
 
 #include <rte_malloc.h>
+#include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define GRACE_SPINS  1000u /* looks in a row before the first nap */
+#define GRACE_NAP_NS 20000
 
 /* Every service, and every source address of every nat service. */
 static int table_create(const struct fastpath *fp, const struct weir_config_service *services,
@@ -275,6 +280,21 @@ void generation_destroy(struct generation *g)
 	rte_free(g);
 }
 
+void grace_wait(struct fastpath *fp)
+{
+	const struct timespec nap = { .tv_nsec = GRACE_NAP_NS };
+	const uint64_t token = rte_rcu_qsbr_start(fp->qsbr);
+
+	for (uint32_t i = 0; !rte_rcu_qsbr_check(fp->qsbr, token, false); i++) {
+		if (i < GRACE_SPINS) {
+			rte_pause();
+			continue;
+		}
+		nanosleep(&nap, NULL);
+		pulse_wait(fp);
+	}
+}
+
 struct generation *generation_publish(struct fastpath *fp, struct generation *g)
 {
 	struct generation *old = fp->generation;
@@ -284,7 +304,7 @@ struct generation *generation_publish(struct fastpath *fp, struct generation *g)
 		for (uint32_t i = 0; i < fp->core_count; i++)
 			core_take_over(fp->core[i], g);
 	} else {
-		rte_rcu_qsbr_synchronize(fp->qsbr, RTE_QSBR_THRID_INVALID);
+		grace_wait(fp);
 	}
 	return old;
 }

@@ -84,6 +84,10 @@ static void state_tell(const struct fastpath *fp, const struct core *c, uint64_t
 
 void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx)
 {
+	fp->pulse.event = event;
+	fp->pulse.ctx = ctx;
+	fp->pulse.now_ns = now_ns;
+	fp->pulse.tsc = rte_rdtsc();
 	for (uint32_t i = 0; i < fp->core_count; i++) {
 		struct core *c = fp->core[i];
 		const uint64_t cpu_before = c->pulse.cpu_ns;
@@ -101,4 +105,14 @@ void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event ev
 		__atomic_store_n(&fp->telemetry->core[i].state, c->pulse.state, __ATOMIC_RELAXED);
 		state_tell(fp, c, silent_ns, cpu_ns - cpu_before, event, ctx);
 	}
+}
+
+void pulse_wait(struct fastpath *fp)
+{
+	const uint64_t since_ns =
+		(rte_rdtsc() - fp->pulse.tsc) * 1000 / (rte_get_tsc_hz() / 1000000);
+
+	if (fp->pulse.event && since_ns >= PULSE_WAIT_NS)
+		fastpath_pulse_tick(
+			fp, fp->pulse.now_ns + since_ns, fp->pulse.event, fp->pulse.ctx);
 }

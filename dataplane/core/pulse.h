@@ -19,6 +19,9 @@
 /* Time without a round for a thread that does not run: others have its CPU now and then. */
 #define PULSE_AWAY_NS  UINT64_C(200000000)
 
+/* While the main thread waits for cores, it looks so often. */
+#define PULSE_WAIT_NS UINT64_C(5000000)
+
 enum pulse_state {
 	PULSE_BEATS, /* as WEIR_CORE_ANSWERS, and so on */
 	PULSE_STUCK,

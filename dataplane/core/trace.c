@@ -9,8 +9,6 @@
 #include "dataplane/core/core.h"
 #include "dataplane/net/filter.h"
 
-#include <rte_rcu_qsbr.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +21,7 @@ static void cores_tell(struct fastpath *fp, struct trace *t)
 		__atomic_store_n(&fp->core[i]->stage.trace, t ? trace_core_of(t, i) : NULL,
 			__ATOMIC_RELEASE);
 	if (!fp->single_threaded)
-		rte_rcu_qsbr_synchronize(fp->qsbr, RTE_QSBR_THRID_INVALID);
+		grace_wait(fp);
 }
 
 /* Slot of a service by name; -1: there is none. */

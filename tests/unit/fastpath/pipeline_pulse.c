@@ -76,8 +76,12 @@ static uint16_t jammed_tx(void *handle, struct rte_mbuf **pkts, uint16_t n)
 	return real->tx(real->handle, pkts, n);
 }
 
+static bool tell_frees; /* who is told mends it */
+
 static void tell(void *ctx, const char *object, const char *text)
 {
+	if (tell_frees)
+		__atomic_store_n(&jam, false, __ATOMIC_RELEASE);
 	if (told_count < 2)
 		snprintf(told[told_count], sizeof(told[0]), "%s %s", object, text);
 	told_count++;
@@ -157,6 +161,19 @@ static void a_loop_without_end(void)
 	CU_ASSERT_TRUE(waits_for_news(&b, 2, deadline));
 	CU_ASSERT_PTR_NOT_NULL(strstr(told[1], "CPU 1 goes round again, after"));
 	CU_ASSERT_EQUAL(b.telemetry->core[1].state, WEIR_CORE_ANSWERS);
+	/* The main thread waits for it with a change, and tells all the same. */
+	told_count = 0;
+	tell_frees = true;
+	__atomic_store_n(&jam, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&jammed_ns, 0, __ATOMIC_RELEASE);
+	fastpath_pulse_tick(b.fp, now_ns(), tell, NULL);
+	send(&b, 80, 1);
+	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && now_ns() < deadline)
+		nap();
+	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 0, WEIR_BACKEND_UP, 50), 0);
+	CU_ASSERT_TRUE(waits_for_news(&b, 2, deadline));
+	CU_ASSERT_PTR_NOT_NULL(strstr(told[0], "CPU 1 is stuck in stage transmit"));
+	tell_frees = false;
 	fastpath_stop(b.fp);
 	for (uint32_t i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
