@@ -151,16 +151,18 @@ static void copy_set(struct weir_heavy_set *to, const struct weir_heavy_set *fro
 static int take_heavy(const struct region *region, uint32_t core_count,
 	const struct weir_service_entry *e, struct reading_service *s)
 {
-	s->heavy = calloc((size_t)__builtin_popcountll(s->worker_mask) + 1, sizeof(*s->heavy));
+	size_t count = 0;
+
+	for (uint32_t core = 0; core < core_count; core++)
+		count += load64(&e->heavy_offset[core]) != 0;
+	s->heavy = calloc(count + 1, sizeof(*s->heavy));
 	if (s->heavy == NULL)
 		return -ENOMEM;
 	for (uint32_t core = 0; core < core_count; core++) {
 		uint64_t offset = load64(&e->heavy_offset[core]);
-		if ((s->worker_mask & (UINT64_C(1) << core)) == 0)
+		if (offset == 0 || s->heavy_count == count)
 			continue;
 		struct weir_heavy *to = &s->heavy[s->heavy_count++];
-		if (offset == 0)
-			continue;
 		const struct weir_heavy *from = region_at(region, offset, 1, sizeof(*from));
 		if (from == NULL)
 			return -EPROTO;

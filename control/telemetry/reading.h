@@ -54,7 +54,7 @@ struct reading_service {
 	struct reading_backend *backends; /* only used slots; owned */
 	size_t backend_count;
 	struct reading_tail *tails; /* one for each backend; owned; NULL: not read this time */
-	struct weir_heavy *heavy; /* by worker core, in the order of the mask's bits; owned; NULL */
+	struct weir_heavy *heavy; /* of each core that has or had buckets; owned; NULL */
 	size_t heavy_count;
 };
 
