@@ -439,7 +439,7 @@ static const struct schema_key service_keys[] = {
 		.preset = "1",
 		.min = 1,
 		.max = WEIR_MAX_CORES,
-		.help = "Worker cores of this service. The form {min, max} is not supported yet." },
+		.help = "Worker cores of this service; it may change while the service runs. The form {min, max} is not supported yet." },
 	{ .name = "objective",
 		.type = SCHEMA_MAP,
 		FIELD(model_service, objective),

@@ -265,13 +265,6 @@ static int services_find(struct fastpath *fp, struct applying *a)
 			continue;
 		}
 		a->service[s->slot] = s;
-		if (s->cores_wanted != config->cores) {
-			say(a,
-				"service %s: runs on %u cores, and a change to %u is not supported "
-				"yet while it runs; remove the service first, or keep the number",
-				config->name, s->cores_wanted, config->cores);
-			return -ENOTSUP;
-		}
 	}
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
 		int ret;
@@ -376,6 +369,11 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
 		if (a->service[i])
 			a->service[i]->source_bytes = settings_source_bytes(a->settings[i]);
+	/* Buckets follow by and by: fastpath_move_tick(). */
+	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
+		a->of[i]->spreading |= a->of[i]->cores_wanted != a->view.services[i].cores;
+		a->of[i]->cores_wanted = a->view.services[i].cores;
+	}
 	fp->flow_bytes_used = a->flow_bytes_used;
 }
 
@@ -432,8 +430,7 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	return 0;
 }
 
-/* How many services have buckets on each core, or get some. */
-static void load_sum(const struct fastpath *fp, uint32_t load[WEIR_MAX_CORES])
+void services_load(const struct fastpath *fp, uint32_t *load)
 {
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count;
@@ -456,7 +453,7 @@ int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t
 	a->err = err;
 	a->err_size = err_size;
 	a->flow_bytes_used = fp->flow_bytes_used;
-	load_sum(fp, a->load);
+	services_load(fp, a->load);
 	weir_config_view(config, &a->view);
 	a->ports = ports;
 	retired_reap(fp);

@@ -8,6 +8,7 @@
 #define WEIR_CORE_APPLY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct fastpath;
 struct service_settings;
@@ -25,6 +26,9 @@ void fastpath_drain(struct fastpath *fp);
  */
 int apply_settings(
 	struct fastpath *fp, struct service_settings **changed, char *err, size_t err_size);
+
+/* Add how many services have buckets on each core, or get some; load is [WEIR_MAX_CORES]. */
+void services_load(const struct fastpath *fp, uint32_t *load);
 
 /* A generation like the one in force, for what it has of struct fastpath: the move. */
 int apply_again(struct fastpath *fp, char *err, size_t err_size);

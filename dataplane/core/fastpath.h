@@ -175,7 +175,10 @@ void fastpath_policy_tick(struct fastpath *fp, uint64_t now_ms, fastpath_event e
  */
 int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint64_t now_ns,
 	uint32_t *ret_count, char *err, size_t err_size);
-/* Often. Returns true while a move is on; event is called with the service when it has ended. */
+/*
+ * Often. Returns true while a move is on; event is called with the service when it has ended. Services whose
+ * number of cores was changed get there by moves that begin here.
+ */
 bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx);
 
 /*

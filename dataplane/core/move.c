@@ -40,6 +40,7 @@
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/core/spread.h"
 #include "dataplane/service/load.h"
 
 #include <rte_malloc.h>
@@ -315,6 +316,8 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 	*ret_count = m->count;
 	m->service->worker[SERVICE_HOLD] = &m->hold;
 	m->service->moved = true;
+	m->service->spreading =
+		false; /* where they are now is what somebody wants; spread() knows better */
 	fp->move = m;
 	ret = apply_again(fp, err, err_size);
 	if (ret == 0)
@@ -323,6 +326,56 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 	m->service->worker[SERVICE_HOLD] = NULL;
 	move_free(m);
 	return ret;
+}
+
+/* The next step towards as many cores as a service is to have. Returns true when one has begun. */
+static bool service_spread(struct fastpath *fp, struct service *s, const uint32_t *load,
+	uint64_t now_ns, fastpath_event event, void *ctx)
+{
+	struct weir_core_move wanted = { .flags = 0 };
+	uint16_t buckets[WEIR_MAX_CORES] = { 0 };
+	struct spread_step step;
+	char err[256];
+	uint32_t count;
+
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		buckets[s->worker[i]->core] = (uint16_t)service_worker_buckets(s->worker[i]);
+	s->spreading = spread_next(buckets, load, core_plan_first_worker(fp->core_count),
+		fp->core_count, s->cores_wanted, &step);
+	if (!s->spreading)
+		return false;
+	memcpy(wanted.service, s->identity.name, sizeof(wanted.service));
+	wanted.from_cpu = fp->params.core[step.from].cpu;
+	wanted.to_cpu = fp->params.core[step.to].cpu;
+	for (uint32_t i = 0; step.count && i < FLOW_PARTITIONS; i++) {
+		if (!service_worker_has(s->on_core[step.from], i))
+			continue;
+		wanted.buckets[i / 8] |= (uint8_t)(1u << (i % 8));
+		step.count--;
+	}
+	if (fastpath_move(fp, &wanted, now_ns, &count, err, sizeof(err)) == 0) {
+		s->spreading = true;
+		return true;
+	}
+	s->spreading = false;
+	event(ctx, s->identity.name, err);
+	return false;
+}
+
+static bool spread(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx)
+{
+	uint32_t load[WEIR_MAX_CORES] = { 0 };
+
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		struct service *s = fp->service[slot];
+
+		if (!s || !s->spreading)
+			continue;
+		services_load(fp, load);
+		if (service_spread(fp, s, load, now_ns, event, ctx))
+			return true;
+	}
+	return false;
 }
 
 static void move_tell(
@@ -352,7 +405,7 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 	char err[128];
 
 	if (!m)
-		return false;
+		return spread(fp, now_ns, event, ctx);
 	if (now_ns - m->began_ns > MOVE_PATIENCE_NS)
 		__atomic_store_n(&m->patience_ended, true, __ATOMIC_RELAXED);
 	if (state_of(m) != MOVE_DONE && state_of(m) != MOVE_REFUSED)
@@ -363,6 +416,7 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 		return true;
 	}
 	m->service->worker[SERVICE_HOLD] = NULL;
+	m->service->spreading &= state_of(m) == MOVE_DONE;
 	move_tell(fp, m, now_ns, event, ctx);
 	move_free(m);
 	return false;

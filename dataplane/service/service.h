@@ -207,7 +207,9 @@ struct service {
 	/* Which worker reads and writes what belongs to it; NOBODY on the way from one to another. */
 	uint8_t bucket_owner[FLOW_PARTITIONS];
 	uint8_t worker_count; /* grows only */
-	bool moved; /* some bucket has; main thread */
+	/* main thread's */
+	bool moved; /* some bucket has */
+	bool spreading; /* cores_wanted has changed, and buckets follow: core/spread.h */
 	struct service_worker *on_core[WEIR_MAX_CORES]; /* of those above, by index of the core */
 	/* the same, by workers: what directives say of backends; NULL while there are none */
 	const struct service_allowance *allowance;

@@ -75,11 +75,15 @@ static void refused_changes_nothing(void)
 	two_services(&b, 2);
 	CU_ASSERT_EQUAL(b.telemetry->generation, 1);
 	b.service[0].cores = 2;
+	b.service[0].per_source_packets = 1000;
+	b.service[0].per_source_burst_ns = BED_SECOND;
+	b.service[0].per_source_prefix = 32;
+	b.service[0].per_source_entries = 1u << 24;
 	b.backend_count[0] = 0;
 	bed_add_service(&b, "new", WEIR_MODE_NAT, 6, "203.0.113.11", 80);
 	CU_ASSERT_TRUE(bed_try_apply(&b) < 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "web"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "cores"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "sources"));
 	CU_ASSERT_EQUAL(b.telemetry->generation, 1);
 	CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &to));
 	memcpy(update.service, "web", 4);

@@ -2,8 +2,11 @@
 
 /* Buckets that move between workers: step by step with a made-up clock. */
 
+#include "dataplane/core/spread.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
+
+#include <rte_common.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -396,6 +399,85 @@ static void refusals(void)
 	bed_stop(&b);
 }
 
+/* As many steps as it takes; returns how many that were. */
+static uint32_t spread(uint16_t *buckets, uint32_t core_count, uint32_t wanted)
+{
+	uint32_t load[WEIR_MAX_CORES] = { 0 };
+	struct spread_step step;
+	uint32_t steps = 0;
+
+	while (steps < 100 && spread_next(buckets, load, 1, core_count, wanted, &step)) {
+		CU_ASSERT_TRUE(step.count && step.count <= buckets[step.from]);
+		CU_ASSERT_TRUE(step.to >= 1 && step.to < core_count && step.from != step.to);
+		buckets[step.from] -= step.count;
+		buckets[step.to] += step.count;
+		steps++;
+	}
+	return steps;
+}
+
+static void shares_become_equal(void)
+{
+	for (uint32_t cores = 2; cores <= 9; cores++)
+		for (uint32_t before = 1; before < cores; before++)
+			for (uint32_t wanted = 1; wanted < 12; wanted++) {
+				const uint32_t end = RTE_MIN(wanted, cores - 1);
+				uint16_t buckets[WEIR_MAX_CORES] = { 0 };
+				uint32_t have = 0;
+
+				for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
+					buckets[1 + i % before]++;
+				CU_ASSERT_TRUE(spread(buckets, cores, wanted) < 60);
+				for (uint32_t i = 1; i < cores; i++) {
+					have += buckets[i] != 0;
+					CU_ASSERT_TRUE(!buckets[i] ||
+						buckets[i] + 1u >= WEIR_BUCKETS / end);
+				}
+				CU_ASSERT_EQUAL(have, end);
+			}
+}
+
+/* More cores by the configuration, then fewer: flows and packets stay. */
+static void cores_are_changed(void)
+{
+	static const uint16_t wanted[] = { 3, 1, 2 };
+	struct bed b;
+	struct bed_packet p, out;
+	uint32_t sport[FLOWS];
+
+	start(&b, 1, 17);
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		p = client(i, 0);
+		CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &p, &out));
+		sport[i] = out.sport;
+	}
+	for (uint32_t round = 0; round < 3; round++) {
+		uint32_t cores = 0;
+
+		b.service[0].cores = wanted[round];
+		bed_apply(&b);
+		for (uint32_t i = 0; i < 200; i++) {
+			fastpath_move_tick(b.fp, b.now, tell, NULL);
+			bed_run(&b);
+		}
+		for (uint32_t i = 1; i < 4; i++) {
+			const uint32_t have = buckets_on(&b, 0, i);
+
+			cores += have != 0;
+			CU_ASSERT_TRUE(!have || have + 1 >= 256u / wanted[round]);
+		}
+		CU_ASSERT_EQUAL(cores, wanted[round]);
+		for (uint32_t i = 0; i < FLOWS; i++) {
+			p = client(i, 1);
+			CU_ASSERT_TRUE(bed_exchange(&b, 0, &p, &out));
+			CU_ASSERT_EQUAL(out.sport, sport[i]);
+		}
+	}
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, new_flows), FLOWS);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 0), 0);
+	bed_stop(&b);
+}
+
 static const struct tap_case cases[] = {
 	{ "flows go on at the worker that their buckets moved to", flows_go_on },
 	{ "packets wait until those before them are gone", packets_wait },
@@ -406,6 +488,8 @@ static const struct tap_case cases[] = {
 	{ "a service leaves in the middle of a move", service_leaves },
 	{ "packets that a device steers to the old core arrive", steered_to_the_old_core },
 	{ "a move that cannot be is refused", refusals },
+	{ "shares become equal in few steps", shares_become_equal },
+	{ "a service gets more cores and fewer while it runs", cores_are_changed },
 };
 
 TAP_MAIN("move", cases)
