@@ -11,19 +11,6 @@
 
 #include <stdint.h>
 
-/* Bucket of a duration; no loop, no division. */
-static inline uint32_t weir_histogram_index(uint64_t ns)
-{
-	if (ns < (UINT64_C(1) << WEIR_HIST_MIN_SHIFT))
-		return 0;
-	if (ns >= (UINT64_C(1) << WEIR_HIST_MAX_SHIFT))
-		return WEIR_HIST_BUCKETS - 1;
-	uint32_t octave = 63u - (uint32_t)__builtin_clzll(ns);
-	uint32_t step = (uint32_t)(ns >> (octave - WEIR_HIST_SUB_SHIFT)) &
-		((1u << WEIR_HIST_SUB_SHIFT) - 1);
-	return 1 + ((octave - WEIR_HIST_MIN_SHIFT) << WEIR_HIST_SUB_SHIFT) + step;
-}
-
 /* Middle of a bucket in nanoseconds; bucket < WEIR_HIST_BUCKETS. */
 uint64_t weir_histogram_value(uint32_t bucket);
 

@@ -17,6 +17,7 @@
 #define WEIR_API_TELEMETRY_H
 
 #include "drop_reasons.h"
+#include "histogram_shape.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -35,16 +36,7 @@
 #define WEIR_MAX_POLICIES_PER_SERVICE 8
 #define WEIR_POLICY_REASONS	      16 /* counted one by one; the last one is all others */
 
-/*
- * Histogram of durations in nanoseconds: 26 octaves from 2^10 ns (1.02 us) to 2^36 ns (68.7 s) with
- * 32 linear steps in each, so a bucket's middle is within 1.6 % of any value in it. Bucket 0 takes
- * all that is shorter, the last all that is longer. The arithmetic is in histogram.h.
- */
-#define WEIR_HIST_MIN_SHIFT 10
-#define WEIR_HIST_MAX_SHIFT 36
-#define WEIR_HIST_SUB_SHIFT 5
-#define WEIR_HIST_BUCKETS   (((WEIR_HIST_MAX_SHIFT - WEIR_HIST_MIN_SHIFT) << WEIR_HIST_SUB_SHIFT) + 2)
-
+/* A histogram of durations; its buckets are those of histogram_shape.h, the arithmetic is in histogram.h. */
 struct weir_histogram {
 	uint64_t count;
 	uint64_t sum_ns;

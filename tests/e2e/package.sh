@@ -51,7 +51,8 @@ package_is_built() {
 	dpkg-deb --contents "$PACKAGE" | awk '{ print $6 }' >"$WORLD/contents"
 	for name in ./usr/sbin/weir-dataplane ./usr/sbin/weir-controld ./usr/bin/weirctl \
 		./usr/lib/systemd/system/weir@.service ./usr/share/man/man1/weirctl.1.gz \
-		./usr/share/man/man8/weir-controld.8.gz ./usr/share/man/man5/weir.yaml.5.gz \
+		./usr/share/man/man8/weir-controld.8.gz ./usr/sbin/weir-probe ./etc/weir/probe \
+		./usr/lib/systemd/system/weir-probe.service ./usr/share/man/man8/weir-probe.8.gz ./usr/share/man/man5/weir.yaml.5.gz \
 		./usr/share/bash-completion/completions/weirctl ./etc/weir/default.dataplane \
 		./usr/share/doc/weir/copyright ./usr/share/weir/dashboards/weir.json; do
 		expect grep -qxF "$name" "$WORLD/contents"
