@@ -39,6 +39,7 @@ struct adapt_backend_signals {
 	uint16_t weight; /* configured; less while health's slow start raises it */
 	bool usable; /* the pool would give it new flows now */
 	bool probed; /* somebody checks its health */
+	bool blind; /* nothing tells of its answers now: it stays as configured */
 	uint64_t probes_good; /* cumulative: checks that it passed */
 	double in_flight; /* requests not yet answered; flows open where replies are not seen */
 	double in_flight_peak;
@@ -113,6 +114,7 @@ struct adapt_settings {
 	double objective_s; /* p99 of the first byte; 0: none */
 	enum adapt_mode mode[ADAPT_CONTROLLER_COUNT];
 	bool sees_replies; /* nat: latency, SYN-ACKs and requests are measured */
+	bool probed; /* not nat, and probes on the backends' hosts measure them */
 	bool is_tcp;
 	struct adapt_gains gains;
 };

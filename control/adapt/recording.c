@@ -143,10 +143,10 @@ char *recording_header(const char *service, const struct adapt_settings *setting
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		json_object_set_new(modes, adapt_controller_name((enum adapt_controller)i),
 			json_string(adapt_mode_name(settings->mode[i])));
-	return line_of(
-		json_pack("{s:i, s:s, s:f, s:b, s:b, s:o}", "weir_recording", RECORDING_VERSION,
-			"service", service, "objective", settings->objective_s, "sees_replies",
-			(int)settings->sees_replies, "tcp", (int)settings->is_tcp, "modes", modes));
+	return line_of(json_pack("{s:i, s:s, s:f, s:b, s:b, s:b, s:o}", "weir_recording",
+		RECORDING_VERSION, "service", service, "objective", settings->objective_s, "probed",
+		(int)settings->probed, "sees_replies", (int)settings->sees_replies, "tcp",
+		(int)settings->is_tcp, "modes", modes));
 }
 
 char *recording_tick(const struct adapt_signals *s)
@@ -157,9 +157,9 @@ char *recording_tick(const struct adapt_signals *s)
 	fields_write(tick, tick_fields, COUNT(tick_fields), s);
 	for (size_t i = 0; i < s->backend_count; i++) {
 		const struct adapt_backend_signals *b = &s->backends[i];
-		json_t *o = json_pack("{s:o, s:i, s:i, s:b, s:b}", "address",
+		json_t *o = json_pack("{s:o, s:i, s:i, s:b, s:b, s:b}", "address",
 			address_write(b->address), "port", (int)b->port, "weight", (int)b->weight,
-			"usable", (int)b->usable, "probed", (int)b->probed);
+			"usable", (int)b->usable, "probed", (int)b->probed, "blind", (int)b->blind);
 		fields_write(o, backend_fields, COUNT(backend_fields), b);
 		if (b->tail != NULL)
 			json_object_set_new(o, "tail", tail_write(b->tail));
@@ -215,6 +215,7 @@ static const char *header_read(
 	if (!json_is_number(objective) || ret->objective_s < 0 || ret->objective_s > 3600)
 		return "has no objective";
 	ret->sees_replies = json_is_true(json_object_get(from, "sees_replies"));
+	ret->probed = json_is_true(json_object_get(from, "probed"));
 	ret->is_tcp = json_is_true(json_object_get(from, "tcp"));
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
 		const json_t *mode = json_object_get(json_object_get(from, "modes"),
@@ -257,6 +258,7 @@ static const char *backend_read(
 	b->weight = (uint16_t)weight;
 	b->usable = json_is_true(json_object_get(from, "usable"));
 	b->probed = json_is_true(json_object_get(from, "probed"));
+	b->blind = json_is_true(json_object_get(from, "blind"));
 	if (!fields_read(from, backend_fields, COUNT(backend_fields), b))
 		return "has a backend that lacks a number";
 	if (tails == NULL)

@@ -168,6 +168,14 @@ static int sources_follow(struct adapt_service *a, const struct adapt_settings *
 	return a->sources != NULL && a->policing != NULL ? 0 : -1;
 }
 
+/* Without news of a backend all that was learned of it is old: as configured, until there are some again. */
+static void blind_forget(struct adapt_service *a, const struct adapt_signals *s)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (s->backends[i].blind)
+			member_begin(a, i);
+}
+
 /* A controller that is off forgets, so that it begins anew when it is switched on. */
 static void off_forget(struct adapt_service *a, const struct adapt_settings *settings)
 {
@@ -239,6 +247,7 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	if ((!is_same_pool(a, s) && pool_follow(a, s) != 0) || sources_follow(a, &now) != 0)
 		return NULL;
 	returns_follow(a, s);
+	blind_forget(a, s);
 	off_forget(a, &now);
 	directive_begin(a, s);
 	estimate_step(&a->estimate, a->estimates, s, &now);
@@ -246,7 +255,7 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 		forecast_step(&a->forecast, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_FORECAST] == ADAPT_OBSERVE)
 		a->directive.headroom = 1;
-	if (now.mode[ADAPT_WEIGHTS] != ADAPT_OFF && now.sees_replies) {
+	if (now.mode[ADAPT_WEIGHTS] != ADAPT_OFF && (now.sees_replies || now.probed)) {
 		if (now.is_tcp)
 			eject_step(&a->eject, a->ejects, a->weights, a->estimates, s, &now,
 				&a->directive, log);

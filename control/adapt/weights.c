@@ -199,7 +199,8 @@ static void idle_step(struct weights_backend *w, const struct estimate_backend *
 	double target = settings->gains.shed_target * settings->objective_s;
 	bool far = b->ratio > settings->gains.weights_out && b->slow > target / 2;
 	w->far_ticks = far ? w->far_ticks + ticks : 0;
-	to->close_idle = w->far_ticks > IDLE_TICKS - 0.5 && settings->is_tcp ?
+	to->close_idle =
+		w->far_ticks > IDLE_TICKS - 0.5 && settings->is_tcp && settings->sees_replies ?
 		adapt_share(IDLE_SHARE, ticks) :
 		0;
 }

@@ -25,7 +25,9 @@ void check_model(struct node *root, struct model *m, struct error_list *errors);
 /* Note where the file names the objects of policies; list: a list, a mapping, or NULL. */
 void check_policies(struct model_policy *policies, size_t count, struct node *list);
 /* The part of it that is about adaptation: fills in the computed defaults. */
-void check_adapt(struct error_list *errors, struct model_service *s, struct node *service);
+/* probed: answers that go past Weir may be told of by probes. */
+void check_adapt(
+	struct error_list *errors, struct model_service *s, struct node *service, bool probed);
 void check_pci_ports(const struct model *m, struct node *list, struct error_list *errors);
 /* Whether this build can have one. */
 void check_stream(struct error_list *errors, struct node *stream);

@@ -451,7 +451,7 @@ void check_model(struct node *root, struct model *m, struct error_list *errors)
 			check_sources(&c, s, n);
 			check_backends(&c, s, n);
 			check_health(&c, s, n);
-			check_adapt(errors, s, n);
+			check_adapt(errors, s, n, node_get(root, "probes") != NULL);
 			check_affinity(&c, s, n);
 			check_proxy(&c, s, n);
 			check_cores(&c, s, n);

@@ -74,6 +74,7 @@ void model_destroy(struct model *m)
 	for (size_t i = 0; i < m->stream.broker_count; i++)
 		free(m->stream.brokers[i]);
 	free(m->stream.brokers);
+	free(m->probes.key_file);
 	free(m);
 }
 

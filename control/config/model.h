@@ -288,6 +288,19 @@ struct model_stream {
 	uint32_t queue; /* messages */
 };
 
+/* An address and port of this host to listen at. */
+struct model_listen {
+	bool set; /* false: nowhere */
+	struct address address;
+	uint16_t port;
+};
+
+/* What weir-probe of backend hosts reports to. */
+struct model_probes {
+	struct model_listen listen;
+	char *key_file; /* owned; NULL: no probes */
+};
+
 struct model {
 	struct model_dataplane dataplane;
 	struct model_port *ports;
@@ -298,9 +311,8 @@ struct model {
 	size_t neighbour_count;
 	struct model_policy *policies; /* for packets that are no service's */
 	size_t policy_count;
-	bool has_metrics;
-	struct address metrics_address;
-	uint16_t metrics_port;
+	struct model_listen metrics;
+	struct model_probes probes;
 	struct model_stream stream;
 };
 

@@ -39,7 +39,7 @@ enum schema_type {
 	SCHEMA_SETTINGS, /* a mapping of names to numbers, into a char ** of "name=value" */
 	SCHEMA_HOST_LIST, /* of host:port, into a char ** */
 	SCHEMA_MAC,
-	SCHEMA_LISTEN, /* has_metrics, metrics_address and metrics_port of struct model */
+	SCHEMA_LISTEN, /* struct model_listen */
 };
 
 enum schema_flag {
@@ -81,6 +81,7 @@ extern const struct schema_key schema_root[];
 extern const struct schema_key schema_objective_keys[];
 extern const struct schema_key schema_adapt_keys[];
 /* schema_stream.c */
+extern const struct schema_key schema_probes_keys[];
 extern const struct schema_key schema_stream_keys[];
 
 /* Tables of their own; schema_policy.c. */

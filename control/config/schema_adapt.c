@@ -53,11 +53,11 @@ const struct schema_key schema_adapt_keys[] = {
 	{ .name = "weights",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, weights),
-		.preset_help = ADAPT_DEFAULT "; off in `dsr`",
+		.preset_help = ADAPT_DEFAULT "; off in `dsr` without `probes`",
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
 		.help = "Backends that are slower than their pool get fewer new flows; those that answer "
-			"nothing are ejected. Only in `nat`." },
+			"nothing are ejected. In `dsr` only with `probes`." },
 	{ .name = "shed",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, shed),
@@ -85,7 +85,8 @@ const struct schema_key schema_adapt_keys[] = {
 	{ 0 },
 };
 
-void check_adapt(struct error_list *errors, struct model_service *s, struct node *service)
+void check_adapt(
+	struct error_list *errors, struct model_service *s, struct node *service, bool probed)
 {
 	struct node *map = node_get(service, "adapt");
 	struct node *mode = node_get(service, "mode");
@@ -94,17 +95,19 @@ void check_adapt(struct error_list *errors, struct model_service *s, struct node
 		const char *key;
 		enum model_adapt_mode *mode;
 		bool sees_replies; /* it takes that */
+		bool probes_do; /* or probes that see them */
 		bool objective;
 	} keys[] = {
-		{ "weights", &s->adapt.weights, true, false },
-		{ "shed", &s->adapt.shed, true, true },
-		{ "sources", &s->adapt.sources, false, false },
-		{ "forecast", &s->adapt.forecast, false, false },
+		{ "weights", &s->adapt.weights, true, true, false },
+		{ "shed", &s->adapt.shed, true, false, true },
+		{ "sources", &s->adapt.sources, false, false, false },
+		{ "forecast", &s->adapt.forecast, false, false, false },
 	};
 	s->adapt.objective = objective;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		struct node *n = node_get(map, keys[i].key);
-		bool blind = keys[i].sees_replies && s->mode != MODEL_NAT;
+		bool blind = keys[i].sees_replies && s->mode != MODEL_NAT &&
+			!(keys[i].probes_do && probed);
 		if (n == NULL) {
 			*keys[i].mode = objective && !blind ? MODEL_ADAPT_ON : MODEL_ADAPT_OFF;
 			continue;
@@ -113,7 +116,10 @@ void check_adapt(struct error_list *errors, struct model_service *s, struct node
 			continue;
 		if (blind && mode != NULL && !mode->bad)
 			node_complain(errors, n, NULL,
-				"dsr does not see replies, which this goes by, expected off");
+				keys[i].probes_do ?
+					"dsr does not see replies, which this goes by, expected off or "
+					"probes" :
+					"dsr does not see replies, which this goes by, expected off");
 		else if (keys[i].objective && node_get(service, "objective") == NULL)
 			node_complain(errors, n, NULL,
 				"is given without objective, expected off or an objective");

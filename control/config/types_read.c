@@ -299,15 +299,15 @@ static bool read_mac(const char *text, uint8_t *field, char *what, size_t size)
 	return true;
 }
 
-static bool read_listen(const char *text, struct model *m, char *what, size_t size)
+static bool read_listen(const char *text, struct model_listen *listen, char *what, size_t size)
 {
 	uint16_t port;
-	if (!address_port_parse(text, &m->metrics_address, &port) || port == 0) {
+	if (!address_port_parse(text, &listen->address, &port) || port == 0) {
 		snprintf(what, size, QUOTED " is not an address and port", text);
 		return false;
 	}
-	m->metrics_port = port;
-	m->has_metrics = true;
+	listen->port = port;
+	listen->set = true;
 	return true;
 }
 
@@ -341,7 +341,7 @@ bool schema_read(
 	case SCHEMA_MAC:
 		return read_mac(text, field, what, size);
 	case SCHEMA_LISTEN:
-		return read_listen(text, object, what, size);
+		return read_listen(text, field, what, size);
 	case SCHEMA_VERSION:
 		if (strcmp(text, "1") == 0)
 			return true;

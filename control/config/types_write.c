@@ -194,10 +194,10 @@ static char *write_mac(const uint8_t *mac)
 		mac[4], mac[5]);
 }
 
-static char *write_listen(const struct model *m)
+static char *write_listen(const struct model_listen *listen)
 {
 	char text[INET6_ADDRSTRLEN + 8];
-	address_port_print(&m->metrics_address, m->metrics_port, text, sizeof(text));
+	address_port_print(&listen->address, listen->port, text, sizeof(text));
 	return write_format("\"%s\"", text);
 }
 
@@ -225,7 +225,7 @@ static bool field_is_set(const struct schema_key *k, const void *object, const v
 		memcpy(&text, field, sizeof(text));
 		return text != NULL;
 	case SCHEMA_LISTEN:
-		return ((const struct model *)object)->has_metrics;
+		return ((const struct model_listen *)field)->set;
 	default:
 		return true;
 	}
@@ -265,7 +265,7 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 	case SCHEMA_MAC:
 		return write_mac(field);
 	case SCHEMA_LISTEN:
-		return write_listen(object);
+		return write_listen(field);
 	case SCHEMA_VERSION:
 		return strdup("1");
 	case SCHEMA_ADDRESS_LIST:

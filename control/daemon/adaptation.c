@@ -5,6 +5,7 @@
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
 #include "control/daemon/log.h"
+#include "control/daemon/probes.h"
 
 #include <errno.h>
 #include <math.h>
@@ -97,6 +98,7 @@ static void settings_fill(struct adapted *a, const struct model_service *s)
 
 	a->settings.objective_s = (double)s->objective.p99_ns / 1e9;
 	a->settings.sees_replies = s->mode == MODEL_NAT;
+	a->settings.probed = !a->settings.sees_replies && a->of->d->probes;
 	a->settings.is_tcp = s->protocol == MODEL_TCP;
 	a->settings.gains = adapt_gains_preset;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
@@ -169,7 +171,7 @@ static const struct model_service *model_service_find(
 	return NULL;
 }
 
-static void probes_fill(const struct daemon *d, const char *service, struct adapt_signals *s)
+static void checks_fill(const struct daemon *d, const char *service, struct adapt_signals *s)
 {
 	for (size_t i = 0; d->pool_ready && i < s->backend_count; i++) {
 		struct adapt_backend_signals *b = &s->backends[i];
@@ -213,10 +215,13 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 {
 	struct adapt_log log = { a, adapted_decide };
 	struct adapt_signals signals;
+	struct daemon *d = a->of->d;
 
+	probes_fill_reading(d->probes, s, of, now->taken_ns);
 	if (signals_between(a->of->before, now, of, &a->past, &signals))
 		return;
-	probes_fill(a->of->d, a->service, &signals);
+	checks_fill(d, a->service, &signals);
+	probes_fill_signals(d->probes, s, &signals, now->taken_ns);
 	record(a, &signals);
 	const struct adapt_directive *directive = adapt_service_step(
 		a->controllers, &signals, &a->settings, a->paused || a->of->paused, &log);

@@ -5,6 +5,7 @@
 #include "control/daemon/clock.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
+#include "control/daemon/probes.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/startup.h"
 #include "control/daemon/supervise.h"
@@ -324,6 +325,7 @@ static int parts_start(struct daemon *d)
 		goto fail;
 	if (metrics_begin(d))
 		return -EADDRINUSE;
+	probes_apply(d);
 	stream_follow(d, NULL);
 	what = "rtnetlink";
 	rc = kernel_watch_start(d->base, kernel_changed, d, &d->kernel);
@@ -380,6 +382,7 @@ static void parts_end(struct daemon *d)
 	rpc_server_stop(d->watchers);
 	metrics_server_stop(d->metrics);
 	adaptation_stop(d->adaptation);
+	probes_stop(d->probes);
 	dataplane_destroy(d->dataplane);
 	pool_destroy(d->pool);
 	serving_fini(&d->serving);

@@ -63,6 +63,8 @@ struct daemon {
 	struct metrics_server *metrics; /* owned; NULL: none configured */
 	struct stream *stream; /* owned; NULL: none configured */
 	struct event *summary_timer; /* owned; of the stream */
+	struct probes *probes; /* owned; NULL: none configured */
+	char probes_error[512]; /* why none are heard; "": they are, or none are configured */
 	struct adaptation *adaptation; /* owned */
 	struct history history;
 	struct event *history_timer; /* owned */
@@ -131,6 +133,13 @@ int metrics_begin(struct daemon *d);
  */
 int metrics_prepare(struct daemon *d, const struct model *m, struct metrics_server **ret_server,
 	bool *ret_changed, char *err, size_t err_size);
+
+/* probes_feed.c: what weir-probe of backend hosts tells. A failure is logged, and shown by `status`. */
+
+/* As the configuration in force says; before the model before is gone. */
+void probes_apply(struct daemon *d);
+json_t *probes_document(const struct daemon *d); /* null when none are configured */
+void probes_warn(const struct daemon *d, json_t *list);
 
 /* stream_feed.c: the events and figures that go to Kafka. A failure is logged, and shown by `status`. */
 

@@ -40,6 +40,8 @@ int history_refresh(struct history *h, const struct weir_client *c, unsigned int
 
 	if (rc)
 		return rc;
+	if (h->fill)
+		h->fill(h->fill_ctx, s);
 	if (h->now && (h->now->pid != s->pid || h->now->start_ns != s->start_ns))
 		history_clear(h);
 	snapshot_destroy(h->now);

@@ -24,6 +24,9 @@ struct history {
 	unsigned int next;
 	bool expired; /* `now` is from before a change */
 	uint64_t cost_ns; /* that taking `now` took */
+	/* Adds what the data plane does not know to a snapshot that was taken; NULL: nothing. */
+	void (*fill)(void *ctx, struct snapshot *s);
+	void *fill_ctx;
 };
 
 void history_clear(struct history *h);

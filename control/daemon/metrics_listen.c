@@ -11,12 +11,12 @@ static int listen_at(struct daemon *d, const struct model *m, struct metrics_ser
 {
 	char text[80];
 	int rc = metrics_server_start(
-		d->base, &m->metrics_address, m->metrics_port, daemon_metrics, d, ret_server);
+		d->base, &m->metrics.address, m->metrics.port, daemon_metrics, d, ret_server);
 
 	if (rc)
 		snprintf(err, err_size, "metrics.listen: cannot listen on %s: %s",
 			address_port_print(
-				&m->metrics_address, m->metrics_port, text, sizeof(text)),
+				&m->metrics.address, m->metrics.port, text, sizeof(text)),
 			strerror(-rc));
 	return rc;
 }
@@ -24,7 +24,7 @@ static int listen_at(struct daemon *d, const struct model *m, struct metrics_ser
 int metrics_begin(struct daemon *d)
 {
 	char err[256];
-	int rc = d->model->has_metrics ? listen_at(d, d->model, &d->metrics, err, sizeof(err)) : 0;
+	int rc = d->model->metrics.set ? listen_at(d, d->model, &d->metrics, err, sizeof(err)) : 0;
 
 	if (rc)
 		log_error("%s", err);
@@ -36,12 +36,12 @@ int metrics_prepare(struct daemon *d, const struct model *m, struct metrics_serv
 {
 	const struct model *before = d->model;
 
-	*ret_changed = m->has_metrics != (d->metrics != NULL) ||
-		(m->has_metrics &&
-			(before->metrics_port != m->metrics_port ||
-				memcmp(&before->metrics_address, &m->metrics_address,
-					sizeof(m->metrics_address)) != 0));
-	if (!*ret_changed || !m->has_metrics)
+	*ret_changed = m->metrics.set != (d->metrics != NULL) ||
+		(m->metrics.set &&
+			(before->metrics.port != m->metrics.port ||
+				memcmp(&before->metrics.address, &m->metrics.address,
+					sizeof(m->metrics.address)) != 0));
+	if (!*ret_changed || !m->metrics.set)
 		return 0;
 	return listen_at(d, m, ret_server, err, err_size);
 }

@@ -7,6 +7,7 @@
 #include "control/daemon/events.h"
 #include "control/daemon/limits_set.h"
 #include "control/daemon/policies_set.h"
+#include "control/daemon/probes.h"
 #include "control/daemon/settings.h"
 #include "control/export/metrics_text.h"
 #include "control/export/stream.h"
@@ -197,6 +198,7 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now)
 	policies_set_warn(d, list);
 	policies_warn(d, list);
 	adaptation_warn(d->adaptation, list);
+	probes_warn(d, list);
 	stream_warn(d, list);
 	warn_machine(d, now, list);
 	return list;
@@ -299,6 +301,7 @@ json_t *status_document(struct daemon *d)
 	json_object_set_new(document, "generation",
 		now ? json_integer((json_int_t)now->generation) : json_null());
 	json_object_set_new(document, "in_step", json_boolean(d->in_step));
+	json_object_set_new(document, "probes", probes_document(d));
 	json_object_set_new(document, "stream", stream_document(d));
 	json_object_set_new(document, "warnings", status_warnings(d, now));
 	return document;
@@ -323,6 +326,8 @@ static void backend_annotate(
 	const struct model_backend *b = model_backend_at(s, index);
 	struct pool_health h;
 
+	json_object_set_new(
+		entry, "probe", probes_backend_document(d->probes, s->name, b, clock_now_ns()));
 	if (!pool_health(d->pool, s->name, &b->address, b->port, &h))
 		return;
 	json_object_set_new(entry, "health",
@@ -384,6 +389,17 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	struct metrics_stream stream = { 0 };
 
 	stream_figures(d->stream, &stream);
+	struct metrics_refusal refused[PROBES_REFUSAL_COUNT];
+	struct metrics_probes probes = { .refused = refused,
+		.refused_count = PROBES_REFUSAL_COUNT };
+
+	if (d->probes) {
+		probes.received = probes_figures(d->probes)->received;
+		probes.backends = probes_count_fresh(d->probes, clock_now_ns());
+	}
+	for (int i = 0; d->probes && i < PROBES_REFUSAL_COUNT; i++)
+		refused[i] = (struct metrics_refusal){ probes_refusal_name(i),
+			probes_figures(d->probes)->refused[i] };
 	struct metrics_input in = { .instance = d->options.instance,
 		.version = WEIR_VERSION,
 		.dataplane_up = dataplane_state(d->dataplane) == DATAPLANE_RUNNING,
@@ -394,6 +410,7 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.events = events,
 		.event_count = EVENT_KIND_COUNT,
 		.stream = d->stream ? &stream : NULL,
+		.probes = d->probes ? &probes : NULL,
 		.checks_started = checks->started,
 		.checks_late = checks->late,
 		.check_lateness_worst_s = (double)checks->worst_ns / 1e9,

@@ -179,10 +179,11 @@ static void commit_model(struct transaction *t)
 	free(d->file);
 	d->model = t->model;
 	stream_follow(d, before);
-	model_destroy(before);
 	d->text = t->text;
 	d->text_length = t->length;
 	d->file = t->file;
+	probes_apply(d);
+	model_destroy(before);
 	t->model = NULL;
 	t->text = NULL;
 	t->file = NULL;

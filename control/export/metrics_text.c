@@ -233,6 +233,25 @@ static void render_stream(const struct metrics_input *in, struct evbuffer *out)
 		(double)in->stream->queued);
 }
 
+static void render_probes(const struct metrics_input *in, struct evbuffer *out)
+{
+	const struct metrics_probes *p = in->probes;
+
+	render_gauge(in, out, "weir_probe_reports_total", "counter",
+		"Datagrams of weir-probe that were taken.", (double)p->received);
+	render_gauge(in, out, "weir_probe_backends", "gauge",
+		"Backends of services that a probe tells of now.", (double)p->backends);
+	metrics_family(out, "weir_probe_refused_total", "counter",
+		"Datagrams, or what they said of a service, that were not taken, by reason.");
+	for (size_t i = 0; i < p->refused_count; i++) {
+		struct labels l;
+
+		labels_begin(&l, in->instance);
+		labels_add(&l, "reason", p->refused[i].reason);
+		metrics_sample_u64(out, "weir_probe_refused_total", &l, p->refused[i].count);
+	}
+}
+
 void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 {
 	struct labels l;
@@ -252,6 +271,8 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 	render_gauge(in, out, "weir_warnings", "gauge", "Warnings that `weirctl status` shows.",
 		(double)in->warnings);
 	render_events(in, out);
+	if (in->probes)
+		render_probes(in, out);
 	if (in->stream)
 		render_stream(in, out);
 	render_gauge(in, out, "weir_health_checks_total", "counter", "Health checks started.",

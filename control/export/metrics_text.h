@@ -45,6 +45,19 @@ struct metrics_stream {
 	uint64_t queued;
 };
 
+struct metrics_refusal {
+	const char *reason;
+	uint64_t count;
+};
+
+/* Reports of weir-probe, since the daemon's start. */
+struct metrics_probes {
+	uint64_t received;
+	uint64_t backends; /* that are told of now */
+	const struct metrics_refusal *refused; /* one for each reason */
+	size_t refused_count;
+};
+
 struct metrics_input {
 	const char *instance;
 	const char *version;
@@ -56,6 +69,7 @@ struct metrics_input {
 	const struct metrics_event *events; /* one for each kind */
 	size_t event_count;
 	const struct metrics_stream *stream; /* NULL: none is configured */
+	const struct metrics_probes *probes; /* NULL: none are configured */
 	uint64_t checks_started; /* health checks */
 	uint64_t checks_late;
 	double check_lateness_worst_s;

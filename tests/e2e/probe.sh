@@ -48,7 +48,16 @@ config() {
 	      - {address: 10.1.0.11, port: 80}
 	      - {address: 10.1.0.12, port: 80}
 	      - {address: 10.1.0.13, port: 80}
+	  - name: echo
+	    address: 10.1.0.110
+	    port: 9000
+	    protocol: udp
+	    mode: dsr
+	    health: {type: none}
+	    backends:
+	      - {address: 10.1.0.11, port: 9000}
 	END
+	printf '%s\n' "$@"
 }
 
 # in_backend N COMMAND... &: on backend N, also as far as cgroups are concerned.
@@ -63,9 +72,10 @@ origin_start() { # N MEAN
 }
 
 probe_start() { # N [ARGUMENT...]
-	start_at "b$1" "$BUILD/weir-probe" --cgroup "$CGROUPS/b$1" --service 10.1.0.110:80 \
-		--service 10.1.0.110:9000/udp --key-file "$KEY" --interval 50ms "${@:2}" \
-		>>"$WORLD/probe$1.log" 2>&1 &
+	local echo=()
+	[ "$1" != 1 ] || echo=(--service 10.1.0.110:9000/udp)
+	start_at "b$1" "$BUILD/weir-probe" --cgroup "$CGROUPS/b$1" --service 10.1.0.110:80 "${echo[@]}" \
+		--key-file "$KEY" --interval 50ms "${@:2}" >>"$WORLD/probe$1.log" 2>&1 &
 	probe_pid[$1]=$!
 }
 
@@ -100,7 +110,7 @@ origin_start 3 0.2
 in_backend 1 "$BUILD/tests/tools/weir-udp" serve b1 10.1.0.110 9000 &
 config >"$WORLD/default.yaml"
 require weir_start
-require wait_for 10 backends_up 3
+require wait_for 10 backends_up 4
 start_at weir "$TOOL" listen 10.1.0.1 9469 "$KEY" "$WORLD/datagrams" &
 listener=$!
 require wait_for 5 grep -q ready "$WORLD/datagrams"
@@ -161,9 +171,7 @@ nothing_waits() {
 }
 
 udp_is_told() {
-	ip -n client route add 10.1.0.110 via 10.1.0.11
 	expect at client "$BUILD/tests/tools/weir-udp" send -f 8 -n 10 -r 200 10.1.0.110 9000 >"$WORLD/udp.json"
-	ip -n client route del 10.1.0.110 via 10.1.0.11
 	expect_within 5 udp_answers_are 80
 	expect_number "p50" "$(told 1 9000 .first_byte.p50)" -lt 0.01
 }
@@ -175,7 +183,7 @@ udp_answers_are() {
 # Connections that are older than the probe are taken up; nothing of the dead one is left.
 killed_probe_leaves_nothing() {
 	local before
-	load_start long -c 60 -t 300 -k 0 -r 60 -i 0.2 http://10.1.0.110/1
+	load_start long -T 5 -c 60 -t 300 -k 0 -r 60 -i 0.2 http://10.1.0.110/1
 	expect wait_for 5 load_is_flowing long 30
 	for n in 1 2 3; do
 		kill -KILL "${probe_pid[$n]}"
@@ -242,4 +250,120 @@ scenario "UDP answers are told" udp_is_told
 scenario "a probe that is killed leaves nothing, and the next one goes on" killed_probe_leaves_nothing
 scenario "wrong arguments are refused with a reason" wrong_arguments_are_refused
 stop_pid $listener
+
+# From here on the daemon listens.
+DAEMON=(10.1.0.1 9469)
+
+status_of() { # JQ
+	ctl --json status | jq -r ".probes | $1"
+}
+
+first_byte() { # N PERCENTILE
+	backend_field web "10.1.0.1$1" ".first_byte.$2"
+}
+
+is_about() { # N SECONDS: the first byte's p50 of backend N, as the daemon shows it
+	first_byte "$1" p50 | jq -e --argjson s "$2" '. != null and . > 0.9 * $s and . < 1.4 * $s'
+}
+
+refused_are() { # REASON COUNT
+	[ "$(status_of ".refused.$1 // 0")" = "$2" ]
+}
+
+weight_is() { # N JQ-CONDITION
+	backend_field web "10.1.0.1$1" .weight_in_force | jq -e "$2"
+}
+
+metric_is() { # SAMPLE-PATTERN VALUE
+	at weir curl -sS http://127.0.0.1:9464/metrics | grep -q "^$1 $2\$"
+}
+
+daemon_shows_it() {
+	config 'metrics: {listen: "127.0.0.1:9464"}' "probes: {listen: '10.1.0.1:9469', key-file: key}" \
+		>"$WORLD/probes.yaml"
+	expect ctl config apply "$WORLD/probes.yaml"
+	for n in 1 2 3; do
+		probe_start $n --to 10.1.0.1:9469
+	done
+	expect_within 5 told_of 4
+	load_start shown -c 60 -r 100 -t 300 -T 5 -i 1 http://10.1.0.110/1
+	expect_within 10 is_about 1 0.02
+	expect_within 10 is_about 2 0.02
+	expect_within 10 is_about 3 0.2
+	expect_number "connect p50" "$(backend_field web 10.1.0.11 .connect.p50)" -lt 0.01
+	expect_number "age of the report" "$(backend_field web 10.1.0.11 .probe.age)" -lt 1
+	expect_within 3 metric_is 'weir_probe_backends{.*}' 4
+	expect_eq "refused" "$(status_of .refused)" "{}"
+}
+
+told_of() {
+	[ "$(status_of .backends)" = "$1" ]
+}
+
+# A stranger, a thief, a replay: each would have b1 as slow as 50 s.
+bad_datagrams_change_nothing() {
+	local hour=$((3600 * 1000000000))
+	forge() { # N FIELD...
+		expect at "b$1" "$TOOL" forge "${DAEMON[@]}" "${FORGE_KEY:-$KEY}" "10.1.0.1$1" 10.1.0.110 80 "${@:2}"
+	}
+	echo "another key of the same length" >"$WORLD/wrong"
+	FORGE_KEY=$WORLD/wrong forge 1
+	expect_within 2 refused_are key 1
+	forge 1 version=2
+	expect_within 2 refused_are version 1
+	forge 1 cut=5
+	expect_within 2 refused_are length 1
+	forge 1 service_count=2
+	expect_within 2 refused_are layout 1
+	forge 1 boot=1
+	expect_within 2 refused_are sequence 1
+	forge 1 time=$(($(date +%s%N) - hour))
+	expect_within 2 refused_are clock 1
+	expect at b2 "$TOOL" forge "${DAEMON[@]}" "$KEY" 10.1.0.11 10.1.0.110 80
+	expect_within 2 refused_are sender 1
+	expect at client "$TOOL" forge "${DAEMON[@]}" "$KEY" 10.1.0.2 10.1.0.110 80
+	expect_within 2 refused_are backend 1
+	expect metric_is 'weir_probe_refused_total{.*reason="key"}' 1
+	# What b1 says itself goes on, and nothing of the 50 s is in it.
+	expect is_about 1 0.02
+	expect_number "p99 of b1" "$(first_byte 1 p99)" -lt 1
+	expect weight_is 1 '. == 100'
+}
+
+weights_follow() {
+	config 'metrics: {listen: "127.0.0.1:9464"}' "probes: {listen: '10.1.0.1:9469', key-file: key}" |
+		sed '0,/^    health: .*/s//&\n    adapt: {weights: on}/' >"$WORLD/adapted.yaml"
+	expect ctl config apply "$WORLD/adapted.yaml"
+	expect_within 20 weight_is 3 '. < 40'
+	expect weight_is 1 '. > 80'
+	expect weight_is 2 '. > 80'
+	ctl explain web
+	expect jq -e 'any(.[]; .object == "10.1.0.13:80" and .action == "weight" and .to < .from)' \
+		<(ctl --json explain web --last 256)
+}
+
+silence_gives_back() {
+	kill -KILL "${probe_pid[3]}"
+	wait "${probe_pid[3]}" 2>/dev/null
+	expect_within 10 weight_is 3 '. == 100'
+	expect_within 5 told_of 3
+	probe_start 3 --to 10.1.0.1:9469
+	expect_within 20 weight_is 3 '. < 40'
+	load_stop shown >/dev/null
+}
+
+wrong_key_file_is_said() {
+	sed 's/key-file: key/key-file: missing/' "$WORLD/adapted.yaml" >"$WORLD/missing.yaml"
+	expect ctl config apply "$WORLD/missing.yaml"
+	expect jq -e 'any(.warnings[]; contains("probes.key-file"))' <(ctl --json status)
+	expect ctl config apply "$WORLD/adapted.yaml"
+	expect_eq "error" "$(status_of .error)" ""
+	expect_within 5 told_of 4
+}
+
+scenario "the daemon shows what probes tell" daemon_shows_it
+scenario "bad datagrams are counted by reason and change nothing" bad_datagrams_change_nothing
+scenario "weights of a dsr service follow" weights_follow
+scenario "a backend that is not told of has its configured weight" silence_gives_back
+scenario "a key that cannot be read is said" wrong_key_file_is_said
 finish

@@ -124,10 +124,10 @@
 		"port, weight\n")                                                                  \
 	X(unknown_top, "an unknown key at the top is told", 13, "zzz: 1\n",                        \
 		"13:1: zzz: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, policy, metrics, stream\n")                                                   \
+		"neighbours, policy, metrics, probes, stream\n")                                                   \
 	X(strange_key, "a key with strange characters stays on one line", 13, "\"a\\nb\": 1\n",    \
 		"13:1: a?b: unknown key, expected one of version, dataplane, ports, services, "    \
-		"neighbours, policy, metrics, stream\n")                                                   \
+		"neighbours, policy, metrics, probes, stream\n")                                                   \
 	X(cut_character, "a long text is cut to whole characters", 5,                              \
 		"  - name: " A40 A40_BUT_ONE "\xc3\xa9\n",                                        \
 		"5:11: services[0].name: \"" A40 A40_BUT_ONE "?\" is not a name, " NAME_WANTED)    \
@@ -348,7 +348,7 @@
 	X(adapt_blind, "dsr has no latency to adapt to", 9,                                        \
 		"    mode: dsr\n    objective: {p99: 20ms}\n    adapt: {weights: on}\n",           \
 		"11:22: services[0].adapt.weights: dsr does not see replies, which this goes by, " \
-		"expected off\n"                                                                   \
+		"expected off or probes\n"                                                                   \
 		"12:23: services[0].source-addresses: dsr does not translate addresses, expected " \
 		"it to be left out\n"                                                              \
 		"14:36: services[0].backends[0].port: dsr does not translate ports, expected the " \

@@ -23,7 +23,7 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(m->dataplane.idle, MODEL_IDLE_SLEEP);
 	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_AUTO);
 	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(512) << 20);
-	CU_ASSERT_FALSE(m->has_metrics);
+	CU_ASSERT_FALSE(m->metrics.set);
 	CU_ASSERT_EQUAL(m->neighbour_count, 0);
 	CU_ASSERT_EQUAL(s->cores, 1);
 	CU_ASSERT_EQUAL(s->limits.packets, MODEL_UNLIMITED);
@@ -137,8 +137,8 @@ static void values(void)
 	CU_ASSERT_EQUAL(m->services[1].health.type, MODEL_HEALTH_NONE);
 	CU_ASSERT_EQUAL(m->neighbours[0].port, 1);
 	CU_ASSERT_EQUAL(memcmp(m->neighbours[0].mac, mac, sizeof(mac)), 0);
-	CU_ASSERT_TRUE(m->has_metrics);
-	CU_ASSERT_EQUAL(m->metrics_port, 9464);
+	CU_ASSERT_TRUE(m->metrics.set);
+	CU_ASSERT_EQUAL(m->metrics.port, 9464);
 	model_destroy(m);
 }
 
@@ -330,6 +330,7 @@ static void round_trips(void)
 	round_trip(HEAD "services:\n" WEB "    limits: {per-source: {connections: 0}}\n");
 #ifdef WEIR_HAVE_KAFKA
 	round_trip(HEAD "stream: {brokers: [\"k-1.example:9092\", \"[::1]:1\"], topic: \"1\"}\n");
+	round_trip(HEAD "probes: {listen: \"[::1]:9469\", key-file: keys/probe.key}\n");
 	round_trip(HEAD "stream: {brokers: [k:65535], summaries: false, queue: 100}\n");
 #endif
 }
