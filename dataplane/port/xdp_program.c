@@ -75,7 +75,8 @@ static bool mode_is_generic(uint32_t ifindex)
 /* Between two packets: none of them meets the interface without a program. */
 static int link_take_over(struct xdp_program *x, struct port_link *orphan)
 {
-	const struct bpf_program *program = bpf_object__next_program(x->object, NULL);
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(x->object, STEERING_PROGRAM);
 
 	if (!program)
 		return -ENOENT;
@@ -88,7 +89,8 @@ static int link_take_over(struct xdp_program *x, struct port_link *orphan)
 
 static int link_create(struct xdp_program *x, uint32_t ifindex)
 {
-	const struct bpf_program *program = bpf_object__next_program(x->object, NULL);
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(x->object, STEERING_PROGRAM);
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 
 	if (!program)

@@ -32,4 +32,14 @@ int policy_insns_check(const struct bpf_insn *insns, uint32_t insn_count,
 	const struct policy_image_map *maps, uint32_t map_count, uint8_t *starts,
 	struct policy_refusal *ret_refusal);
 
+/*
+ * Whether a policy, which has passed policy_insns_check(), may look at what only the fast path can tell it.
+ *
+ * ret_why  the end of a sentence that begins with "the kernel does not run it: "
+ *
+ * Returns 0 (it does not), -EINVAL (it may) or -ENOMEM.
+ */
+int policy_context_check(const struct bpf_insn *insns, uint32_t count,
+	const struct policy_image_map *maps, const char **ret_why);
+
 #endif

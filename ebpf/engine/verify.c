@@ -2,6 +2,8 @@
 
 #include "ebpf/engine/verify.h"
 
+#include "ebpf/engine/kernel_private.h"
+
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
@@ -17,19 +19,9 @@
 #define LOG_BYTES     (1u << 20)
 #define HARNESS_INSNS 64
 #define CONTEXT_PAGE  4096
-#define LRU_ENTRIES   4096
 /* Offsets in struct __sk_buff. */
 #define SKB_DATA      offsetof(struct __sk_buff, data)
 #define SKB_DATA_END  offsetof(struct __sk_buff, data_end)
-
-static struct bpf_insn insn(uint8_t code, unsigned int dst, unsigned int src, int off, int32_t imm)
-{
-	return (struct bpf_insn){ .code = code,
-		.dst_reg = dst & 15,
-		.src_reg = src & 15,
-		.off = (int16_t)off,
-		.imm = imm };
-}
 
 /*
  * Copy the context's numbers from a writable map, store the packet's pointers over theirs, and call the
@@ -40,77 +32,24 @@ static uint32_t harness_write(struct bpf_insn *h, uint32_t context_map)
 	const uint8_t load = BPF_LDX | BPF_MEM | BPF_DW, store = BPF_STX | BPF_MEM | BPF_DW;
 	uint32_t n = 0;
 
-	h[n++] = insn(BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	h[n++] = insn(
+	h[n++] = kernel_insn(BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	h[n++] = kernel_insn(
 		BPF_LD | BPF_DW | BPF_IMM, 7, BPF_PSEUDO_MAP_IDX_VALUE, 0, (int32_t)context_map);
-	h[n++] = insn(0, 0, 0, 0, 0);
+	h[n++] = kernel_insn(0, 0, 0, 0, 0);
 	for (int off = (int)offsetof(struct weir_ctx, now_ns); off < WEIR_CTX_SIZE; off += 8) {
-		h[n++] = insn(load, 2, 7, off, 0);
-		h[n++] = insn(store, 10, 2, off - WEIR_CTX_SIZE, 0);
+		h[n++] = kernel_insn(load, 2, 7, off, 0);
+		h[n++] = kernel_insn(store, 10, 2, off - WEIR_CTX_SIZE, 0);
 	}
-	h[n++] = insn(BPF_LDX | BPF_MEM | BPF_W, 2, 6, SKB_DATA, 0);
-	h[n++] = insn(store, 10, 2, (int)offsetof(struct weir_ctx, data) - WEIR_CTX_SIZE, 0);
-	h[n++] = insn(BPF_LDX | BPF_MEM | BPF_W, 2, 6, SKB_DATA_END, 0);
-	h[n++] = insn(store, 10, 2, (int)offsetof(struct weir_ctx, data_end) - WEIR_CTX_SIZE, 0);
-	h[n++] = insn(BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
-	h[n++] = insn(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, -WEIR_CTX_SIZE);
-	h[n++] = insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1); /* over the exit */
-	h[n++] = insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	h[n++] = kernel_insn(BPF_LDX | BPF_MEM | BPF_W, 2, 6, SKB_DATA, 0);
+	h[n++] = kernel_insn(store, 10, 2, (int)offsetof(struct weir_ctx, data) - WEIR_CTX_SIZE, 0);
+	h[n++] = kernel_insn(BPF_LDX | BPF_MEM | BPF_W, 2, 6, SKB_DATA_END, 0);
+	h[n++] = kernel_insn(
+		store, 10, 2, (int)offsetof(struct weir_ctx, data_end) - WEIR_CTX_SIZE, 0);
+	h[n++] = kernel_insn(BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
+	h[n++] = kernel_insn(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, -WEIR_CTX_SIZE);
+	h[n++] = kernel_insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1); /* over the exit */
+	h[n++] = kernel_insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	return n;
-}
-
-static int map_fill(const struct policy_image *image, const struct policy_image_map *m, int fd)
-{
-	uint32_t zero = 0;
-
-	if (!(m->flags & POLICY_MAP_F_INITIAL))
-		return 0;
-	if (bpf_map_update_elem(fd, &zero, image_at(image, m->initial_offset), BPF_ANY) < 0)
-		return -errno;
-	/* From here on the verifier takes its bytes for constants. */
-	if ((m->flags & POLICY_MAP_F_CONSTANT) && bpf_map_freeze(fd) < 0)
-		return -errno;
-	return 0;
-}
-
-static int map_create(const struct policy_image *image, const struct policy_image_map *m)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = m->map_flags);
-	uint32_t entries = m->max_entries;
-
-	/* Only arrays are ever shared: the kernel need not hold memory for the others. */
-	if (m->type == BPF_MAP_TYPE_HASH)
-		opts.map_flags |= BPF_F_NO_PREALLOC;
-	if (m->type == BPF_MAP_TYPE_LRU_HASH && entries > LRU_ENTRIES)
-		entries = LRU_ENTRIES;
-	if (m->flags & POLICY_MAP_F_CONSTANT)
-		opts.map_flags |= BPF_F_RDONLY_PROG;
-	int fd = bpf_map_create(m->type, "weir_policy", m->key_size, m->value_size, entries, &opts);
-	if (fd < 0)
-		return -errno;
-	int rc = map_fill(image, m, fd);
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static int maps_create(
-	const struct policy_image *image, struct policy_verified *v, char *err, size_t err_size)
-{
-	for (uint32_t i = 0; i < image->map_count; i++) {
-		const struct policy_image_map *m = &image_maps(image)[i];
-		int fd = map_create(image, m);
-
-		if (fd < 0) {
-			snprintf(err, err_size, "the kernel refuses map %s (%s): %s", m->name,
-				policy_map_type_name(m->type), strerror(-fd));
-			return fd;
-		}
-		v->map_fds[v->map_count++] = fd;
-	}
-	return 0;
 }
 
 static int context_create(struct policy_verified *v, char *err, size_t err_size)
@@ -255,7 +194,9 @@ int policy_verify(const struct policy_image *image, struct policy_verified *ret_
 	if (rc == 0)
 		rc = context_create(&v, err, err_size);
 	if (rc == 0)
-		rc = maps_create(image, &v, err, err_size);
+		rc = kernel_maps_create(image, v.map_fds, err, err_size);
+	if (rc == 0)
+		v.map_count = image->map_count;
 	if (rc == 0)
 		rc = program_load(image, &v, text, ret_objection, err, err_size);
 	if (log)

@@ -17,6 +17,14 @@
 #define STEERING_MAP_PORT     "weir_port" /* array of one: steering_port */
 #define STEERING_MAP_COUNTERS "weir_counters" /* per-CPU array: steering_counter */
 #define STEERING_MAP_SOCKETS  "xsks_map" /* the name is the AF_XDP driver's */
+#define STEERING_PROGRAM      "xsk_def_prog" /* so is this one */
+#define STEERING_VERDICT      "weir_verdict" /* the program behind judges */
+/* Policies in the kernel: judge_sync() of judges.h keeps these. */
+#define STEERING_MAP_JUDGED   "weir_judged" /* hash: steering_service_key -> u32, index of a judge */
+#define STEERING_MAP_PROGRAMS "weir_programs" /* program array: the judges; at 0 weir_verdict */
+#define STEERING_MAP_JUDGES \
+	"weir_judges" /* array in memory: steering_judge; at 0 how many there are */
+#define STEERING_MAP_PACKET "weir_packet" /* per-CPU array of one: steering_packet */
 
 #define STEERING_MAX_SERVICES 4096
 #define STEERING_MAX_PREFIXES 4096
@@ -80,6 +88,57 @@ struct steering_counter {
 	__u64 bytes;
 };
 
+/* Judges of a port: each is a policy at one service. Index 0 is none. */
+#define STEERING_MAX_JUDGES    64
+#define STEERING_JUDGE_REASONS 16 /* as WEIR_POLICY_REASONS: the last one is all others */
+
+/*
+ * A judge and what it dropped. Nothing that it let go on is counted here: that is counted where it goes on.
+ * id is the daemon's to write, the counters are the kernel's: they only grow, whosever the index is.
+ */
+struct steering_judge {
+	__u64 id; /* of the policy at its service; 0: none. Index 0: how many there are */
+	__u64 packets;
+	__u64 bytes;
+	__u64 reasons[STEERING_JUDGE_REASONS];
+};
+
+/* The packet at hand of a CPU: what a judge is told of it, and what it said. */
+struct steering_packet {
+	__u64 context[12]; /* struct weir_ctx but for the pointers */
+	__u32 verdict;
+	__u32 judge;
+	__u64 seal; /* of steering_meta */
+};
+
+#define STEERING_PACKET_VERDICT 96
+
+/*
+ * What lies in front of a packet that was judged. Metadata is copied along only where there is any, so what an
+ * earlier packet left in the same buffer can lie there, too: the seal tells, which is made of the packet's
+ * own figures and the policy's id.
+ */
+#define STEERING_META_MAGIC 0x31524957u /* "WIR1" */
+
+struct steering_meta {
+	__u32 magic;
+	__u32 verdict;
+	__u64 seal;
+	__u32 mark;
+	__u32 reserved;
+};
+
+/* l4: the first 8 bytes of the L4 header; saddr: the last 4 of the source address; length: of the frame. */
+static inline __u64 steering_seal(__u64 id, __u64 l4, __u32 saddr, __u32 length)
+{
+	return id ^ l4 ^ ((__u64)saddr << 32 | length);
+}
+
+_Static_assert(sizeof(struct steering_judge) == 24 + 8 * STEERING_JUDGE_REASONS, "judge layout");
+_Static_assert(sizeof(struct steering_packet) == 112, "packet layout");
+_Static_assert(__builtin_offsetof(struct steering_packet, verdict) == STEERING_PACKET_VERDICT,
+	"the harness stores it there");
+_Static_assert(sizeof(struct steering_meta) == 24, "metadata layout");
 _Static_assert(sizeof(struct steering_service_key) == 20, "service key layout");
 _Static_assert(sizeof(struct steering_prefix_key) == 24, "prefix key layout");
 _Static_assert(sizeof(struct steering_source_key) == 20, "source key layout");

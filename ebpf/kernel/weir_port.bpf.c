@@ -14,6 +14,8 @@
  * Only the first fragment of a datagram has ports. One that is the kernel's, on an address that Weir
  * shares with it, is remembered, so that those after it are the kernel's too; all others on such an address
  * are Weir's, which holds them when they come too early.
+ *
+ * Of services that have a policy which the kernel can run, packets are judged here: port_judge.h.
  */
 
 #include "steering_keys.h"
@@ -44,9 +46,8 @@
 #define PROTO_ICMPV6   58
 #define PROTO_DSTOPTS  60
 
-#define ICMP_HEADER_BYTES 8
-#define MAX_FRAGMENTED	  4096 /* datagrams of the kernel's that are remembered */
-#define FRAGMENTED_NS	  30000000000ULL /* as long as the kernel waits for the rest of one */
+#define MAX_FRAGMENTED 4096 /* datagrams of the kernel's that are remembered */
+#define FRAGMENTED_NS  30000000000ULL /* as long as the kernel waits for the rest of one */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -118,6 +119,7 @@ struct destination {
 	__u8 source[16];
 	__u32 id; /* of a fragment */
 	__u16 port; /* host order; 0 when it cannot be known */
+	__u16 l3; /* where the IP header is, from the start of the frame */
 	__u8 protocol;
 	__u8 fragment; /* enum fragment_kind */
 };
@@ -286,67 +288,7 @@ static __always_inline int ipv6_read(
 	return to->protocol == PROTO_ICMPV6 || extensions_read(to, ctx, l4, to->protocol);
 }
 
-/*
- * Of an ICMP error, the packet that it quotes: from the address that the error goes to, and from a port
- * that is Weir's when the flow is. Nothing else of it is looked at, and nothing is taken that quotes
- * less than 8 bytes of the L4 header.
- */
-static __always_inline int quoted_ports_read(
-	struct destination *to, struct xdp_md *ctx, __u32 offset, __u8 protocol)
-{
-	__u8 l4[8];
-
-	if (!is_tcp_or_udp(protocol) || bpf_xdp_load_bytes(ctx, offset, l4, sizeof(l4)) < 0)
-		return 0;
-	to->protocol = protocol;
-	to->port = ((__u16)l4[0] << 8) | l4[1];
-	return 1;
-}
-
-/* Not static: as destination_is_weirs(). */
-__noinline int icmp4_read(struct xdp_md *ctx, struct destination *to, __u32 offset)
-{
-	struct {
-		__u8 icmp[ICMP_HEADER_BYTES];
-		struct iphdr ip;
-	} head;
-
-	if (!to || to->fragment != FRAGMENT_NONE ||
-		bpf_xdp_load_bytes(ctx, offset, &head, sizeof(head)) < 0)
-		return 0;
-	/* unreachable, time exceeded, parameter problem */
-	if (head.icmp[0] != 3 && head.icmp[0] != 11 && head.icmp[0] != 12)
-		return 0;
-	if (head.ip.version != 4 || head.ip.ihl < 5 || (head.ip.frag_off & bpf_htons(IP_OFFSET)) ||
-		differ(to->address + 12, &head.ip.saddr, 1))
-		return 0;
-	return quoted_ports_read(
-		to, ctx, offset + ICMP_HEADER_BYTES + head.ip.ihl * 4, head.ip.protocol);
-}
-
-__noinline int icmp6_read(struct xdp_md *ctx, struct destination *to, __u32 offset)
-{
-	struct {
-		__u8 icmp[ICMP_HEADER_BYTES];
-		struct ipv6hdr ip;
-	} head;
-	struct destination quoted = { 0 };
-
-	if (!to || to->fragment != FRAGMENT_NONE ||
-		bpf_xdp_load_bytes(ctx, offset, &head, sizeof(head)) < 0)
-		return 0;
-	/* unreachable, too big, time exceeded, parameter problem */
-	if (head.icmp[0] < 1 || head.icmp[0] > 4 || head.ip.version != 6 ||
-		differ(to->address, &head.ip.saddr, 4))
-		return 0;
-	offset += sizeof(head);
-	quoted.protocol = head.ip.nexthdr;
-	if (!is_tcp_or_udp(quoted.protocol) &&
-		(!extensions_read(&quoted, ctx, &offset, quoted.protocol) ||
-			quoted.fragment == FRAGMENT_LATER))
-		return 0;
-	return quoted_ports_read(to, ctx, offset, quoted.protocol);
-}
+#include "port_icmp.h"
 
 static __always_inline int service_has(const struct destination *to, __u16 port, __u8 kind)
 {
@@ -424,11 +366,13 @@ __noinline int destination_is_weirs(struct destination *to)
 	return to->fragment != FRAGMENT_NONE ? fragment_is_weirs(to) : port_is_weirs(to);
 }
 
-static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const void *end)
+#include "port_judge.h"
+
+static __always_inline int is_weirs(
+	struct xdp_md *ctx, const void *data, const void *end, struct destination *to)
 {
 	const struct ethhdr *eth = data;
 	const void *l3 = eth + 1;
-	struct destination to = { 0 };
 
 	if (l3 > end || !frame_is_ours(eth))
 		return 0;
@@ -444,23 +388,46 @@ static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const 
 		l3 = tag + 1;
 	}
 	__u32 l4 = 0;
+
+	to->l3 = (__u16)((long)l3 - (long)data);
 	if (type == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip = l3;
 
-		if (!ipv4_read(&to, l3, end))
+		if (!ipv4_read(to, l3, end))
 			return 0;
 		l4 = (__u32)((long)l3 - (long)data) + ip->ihl * 4;
-		if (to.protocol == PROTO_ICMP && !icmp4_read(ctx, &to, l4))
+		if (to->protocol == PROTO_ICMP && !icmp4_read(ctx, to, l4))
 			return 0;
 	} else if (type == bpf_htons(ETH_P_IPV6)) {
-		if (!ipv6_read(&to, ctx, l3, end, &l4))
+		if (!ipv6_read(to, ctx, l3, end, &l4))
 			return 0;
-		if (to.protocol == PROTO_ICMPV6 && !icmp6_read(ctx, &to, l4))
+		if (to->protocol == PROTO_ICMPV6 && !icmp6_read(ctx, to, l4))
 			return 0;
 	} else {
 		return 0;
 	}
-	return destination_is_weirs(&to);
+	return destination_is_weirs(to);
+}
+
+static __always_inline int counted(struct xdp_md *ctx, int action)
+{
+	__u32 index = STEERING_REDIRECTED;
+
+	if (action == XDP_PASS)
+		index = STEERING_PASSED;
+	else if (action == XDP_DROP)
+		index = STEERING_NO_SOCKET;
+	struct steering_counter *c = bpf_map_lookup_elem(&weir_counters, &index);
+	if (c) {
+		c->packets++;
+		c->bytes += (__u64)((long)ctx->data_end - (long)ctx->data);
+	}
+	return action;
+}
+
+static __always_inline int redirected(struct xdp_md *ctx)
+{
+	return counted(ctx, (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP));
 }
 
 /*
@@ -471,24 +438,19 @@ static __always_inline int is_weirs(struct xdp_md *ctx, const void *data, const 
 SEC("xdp")
 int xsk_def_prog(struct xdp_md *ctx)
 {
-	const void *data = (const void *)(long)ctx->data;
-	const void *end = (const void *)(long)ctx->data_end;
-	int action = XDP_PASS;
+	struct destination to = { 0 };
 
-	if (is_weirs(ctx, data, end))
-		action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
-	__u32 index = STEERING_REDIRECTED;
+	if (!is_weirs(ctx, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end, &to))
+		return counted(ctx, XDP_PASS);
+	judge(ctx, &to);
+	return redirected(ctx);
+}
 
-	if (action == XDP_PASS)
-		index = STEERING_PASSED;
-	else if (action == XDP_DROP)
-		index = STEERING_NO_SOCKET;
-	struct steering_counter *c = bpf_map_lookup_elem(&weir_counters, &index);
-	if (c) {
-		c->packets++;
-		c->bytes += (__u64)(end - data);
-	}
-	return action;
+/* A judge has come to its verdict. */
+SEC("xdp")
+int weir_verdict(struct xdp_md *ctx)
+{
+	return judged(ctx) ? XDP_DROP : redirected(ctx);
 }
 
 #define XSK_PROG_VERSION 1 /* 1: a program that does not count its users */

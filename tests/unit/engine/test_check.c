@@ -248,6 +248,84 @@ static void parameters_are_set_within_their_range(void)
 	CU_ASSERT_EQUAL(i.bytes[0], UINT64_MAX);
 }
 
+/* Context loads: 40 sport, 44 flags (a new flow is 16), 24 flow_hash, 56 saddr. */
+#define SEEN(words, ...)                                                          \
+	do {                                                                      \
+		const struct bpf_insn p[] = { __VA_ARGS__ };                      \
+		const uint32_t n = sizeof(p) / sizeof(p[0]);                      \
+		const char *why = NULL;                                           \
+		CU_ASSERT_EQUAL(policy_context_check(p, n, maps, &why), -EINVAL); \
+		CU_ASSERT(why &&strstr(why, words));                              \
+	} while (0)
+#define UNSEEN(...)                                                         \
+	do {                                                                \
+		const struct bpf_insn p[] = { __VA_ARGS__ };                \
+		const uint32_t n = sizeof(p) / sizeof(p[0]);                \
+		const char *why = NULL;                                     \
+		CU_ASSERT_EQUAL(policy_context_check(p, n, maps, &why), 0); \
+		CU_ASSERT_PTR_NULL(why);                                    \
+	} while (0)
+#define FLAGS(d) LOAD(BPF_H, d, 1, 44)
+#define PASSES	 MOV_K(0, 2), EXIT
+
+static void what_both_sides_know_may_be_read(void)
+{
+	UNSEEN(LOAD(BPF_H, 2, 1, 40), JUMP_K(BPF_JEQ, 2, 1, 0), PASSES);
+	UNSEEN(LOAD(BPF_B, 2, 1, 45), JUMP_K(BPF_JEQ, 2, 1, 0), PASSES);
+	UNSEEN(LOAD(BPF_DW, 2, 1, 16), JUMP_K(BPF_JEQ, 2, 1, 0), PASSES);
+	UNSEEN(FLAGS(2), ALU_K(BPF_AND, 2, 1), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	UNSEEN(FLAGS(2), JUMP_K(BPF_JSET, 2, 5, 0), PASSES);
+	UNSEEN(FLAGS(2), ALU_K(BPF_RSH, 2, 5), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	UNSEEN(FLAGS(2), ALU_K(BPF_LSH, 2, 62), ALU_K(BPF_RSH, 2, 63), JUMP_K(BPF_JEQ, 2, 0, 0),
+		PASSES);
+	/* Through the stack, and behind a move of the pointer. */
+	UNSEEN(FLAGS(2), STORE(BPF_DW, 10, 2, -8), LOAD(BPF_DW, 3, 10, -8), ALU_K(BPF_AND, 3, 4),
+		JUMP_K(BPF_JEQ, 3, 0, 0), PASSES);
+	UNSEEN(STORE(BPF_DW, 10, 1, -8), LOAD(BPF_DW, 3, 10, -8), LOAD(BPF_W, 3, 3, 40),
+		JUMP_K(BPF_JEQ, 3, 0, 0), PASSES);
+	/* A key of the context's addresses: 4 bytes, by the map. */
+	UNSEEN(MOV_X(2, 1), ALU_K(BPF_ADD, 2, 56), MAP(1, 0), CALL_HELPER(1), PASSES);
+	UNSEEN(MOV_X(2, 1), ALU_K(BPF_ADD, 2, 40), MAP(1, 0), CALL_HELPER(1), PASSES);
+}
+
+static void what_only_the_fast_path_knows_is_seen(void)
+{
+	SEEN("flow_hash", LOAD(BPF_W, 2, 1, 24), PASSES);
+	SEEN("flow_hash", LOAD(BPF_H, 2, 1, 28), PASSES);
+	SEEN("flow_hash", LOAD(BPF_DW, 2, 1, 24), PASSES);
+	SEEN("flow_hash", MOV_X(6, 1), ALU_K(BPF_ADD, 6, 20), LOAD(BPF_W, 2, 6, 4), PASSES);
+	SEEN("new", FLAGS(2), ALU_K(BPF_AND, 2, 16), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	SEEN("new", FLAGS(2), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	SEEN("new", FLAGS(2), JUMP_K(BPF_JSET, 2, 16, 0), PASSES);
+	SEEN("new", FLAGS(2), ALU_K(BPF_RSH, 2, 4), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	SEEN("new", LOAD(BPF_W, 2, 1, 44), ALU_K(BPF_ADD, 2, 1), PASSES);
+	SEEN("new", LOAD(BPF_DW, 2, 1, 40), ALU_K(BPF_RSH, 2, 36), JUMP_K(BPF_JEQ, 2, 0, 0),
+		PASSES);
+	SEEN("new", FLAGS(0), EXIT);
+	SEEN("new", FLAGS(2), STORE(BPF_DW, 10, 2, -8), LOAD(BPF_DW, 3, 10, -8),
+		JUMP_K(BPF_JEQ, 3, 0, 0), PASSES);
+	SEEN("new", FLAGS(2), STORE(BPF_W, 10, 2, -8), MOV_X(2, 10), ALU_K(BPF_ADD, 2, -8),
+		MAP(1, 0), CALL_HELPER(1), PASSES);
+	SEEN("new", MOV_X(2, 1), ALU_K(BPF_ADD, 2, 44), MAP(1, 0), CALL_HELPER(1), PASSES);
+	/* On one of two ways only. */
+	SEEN("new", MOV_K(2, 0), LOAD(BPF_B, 3, 1, 38), JUMP_K(BPF_JEQ, 3, 6, 1), FLAGS(2),
+		JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	/* In a function that is called with the context, or with the flags. */
+	SEEN("new", CALL(2), PASSES, FLAGS(2), JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+	SEEN("new", FLAGS(2), CALL(2), PASSES, JUMP_K(BPF_JEQ, 2, 0, 0), PASSES);
+}
+
+static void what_gets_out_of_sight_counts_as_read(void)
+{
+	SEEN("followed", LOAD(BPF_B, 2, 1, 38), ALU_X(BPF_ADD, 1, 2), LOAD(BPF_B, 2, 1, 0), PASSES);
+	SEEN("followed", VALUE(2, 1, 0), STORE(BPF_DW, 2, 1, 0), PASSES);
+	SEEN("new", VALUE(2, 1, 0), FLAGS(3), STORE(BPF_H, 2, 3, 0), PASSES);
+	SEEN("followed", STORE(BPF_DW, 10, 1, -8), MOV_X(1, 10), ALU_K(BPF_ADD, 1, -8), CALL(2),
+		PASSES, LOAD(BPF_DW, 1, 1, 0), PASSES);
+	SEEN("followed", STORE(BPF_DW, 10, 1, -8), LOAD(BPF_B, 2, 1, 38), MOV_X(3, 10),
+		ALU_X(BPF_SUB, 3, 2), LOAD(BPF_DW, 3, 3, 0), LOAD(BPF_B, 3, 3, 0), PASSES);
+}
+
 static const struct tap_case cases[] = {
 	{ "good programs are accepted", good_programs_are_accepted },
 	{ "jumps and functions must be sound", jumps_and_functions_must_be_sound },
@@ -256,6 +334,9 @@ static const struct tap_case cases[] = {
 	{ "fetching atomics on maps are accepted", fetching_from_a_map_is_accepted },
 	{ "stack that was not written is not read", unwritten_stack_is_not_read },
 	{ "stack that was written is read", written_stack_is_read },
+	{ "the kernel may run what reads what both sides know", what_both_sides_know_may_be_read },
+	{ "what only the fast path knows is seen", what_only_the_fast_path_knows_is_seen },
+	{ "what gets out of sight counts as read", what_gets_out_of_sight_counts_as_read },
 	{ "damaged images are refused", damaged_images_are_refused },
 	{ "parameters are set within their range", parameters_are_set_within_their_range },
 };

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Policies in the kernel: which can be there, and what becomes of made-up packets that the port's program has
+ * them judge. Needs root: a mount namespace with a bpffs of its own.
+ *
+ *	test_judges OBJECT...
+ */
+
+#include "ebpf/engine/object.h"
+#include "ebpf/engine/offload.h"
+#include "ebpf/engine/program.h"
+#include "ebpf/kernel/judges.h"
+#include "ebpf/kernel/steering_keys.h"
+#include "tests/bpf/frame.h"
+#include "tests/unit/tap.h"
+
+#include <weir/policy_abi.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/if_xdp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TCP  6
+#define UDP  17
+#define BOTH (STEERING_F_ADD | STEERING_F_REMOVE)
+#define ID   UINT64_C(0x1234567890abcdef)
+
+static char base[] = "/tmp/weir-bpf-XXXXXX";
+static char directory[PATH_MAX];
+static struct bpf_object *object;
+static int program;
+static struct steering_judge *judge; /* the port's */
+static char *const *objects;
+static int object_count;
+
+/* A policy with the arrays that both sides share. */
+struct shared {
+	struct policy_image *image;
+	int fds[POLICY_MAX_MAPS];
+};
+
+static struct policy_image *image_read(const char *name)
+{
+	char err[512], file[64];
+	struct policy_image *image;
+
+	snprintf(file, sizeof(file), "/%s.o", name);
+	for (int i = 0; i < object_count; i++) {
+		if (!strstr(objects[i], file))
+			continue;
+		CU_ASSERT_EQUAL_FATAL(policy_object_read(objects[i], &image, err, sizeof(err)), 0);
+		return image;
+	}
+	CU_FAIL_FATAL("there is no such object");
+	return NULL;
+}
+
+static struct shared shared_open(const char *name, const char *set)
+{
+	struct shared s = { .image = image_read(name) };
+	char why[POLICY_OFFLOAD_WHY];
+
+	if (set)
+		CU_ASSERT_EQUAL_FATAL(policy_image_set(s.image, set, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL_FATAL(policy_offload_maps(s.image, s.fds, why, sizeof(why)), 0);
+	return s;
+}
+
+static void shared_close(struct shared *s)
+{
+	for (uint32_t i = 0; i < s->image->map_count; i++)
+		close(s->fds[i]);
+	free(s->image);
+}
+
+static int load(struct judge_want *w, int packet_fd, int programs_fd)
+{
+	const struct shared *s = w->policy;
+
+	return policy_offload_load(s->image, s->fds, packet_fd, programs_fd, w->why, w->why_size);
+}
+
+static char why[POLICY_OFFLOAD_WHY];
+
+static struct judge_want want(struct shared *s, const char *to, uint8_t protocol, uint16_t port)
+{
+	struct judge_want w = { .protocol = protocol,
+		.port = port,
+		.id = ID,
+		.policy = s,
+		.why = why,
+		.why_size = sizeof(why) };
+	struct in_addr a;
+
+	if (inet_pton(AF_INET6, to, w.address) != 1) {
+		inet_pton(AF_INET, to, &a);
+		memset(w.address, 0, 16);
+		w.address[10] = w.address[11] = 0xff;
+		memcpy(w.address + 12, &a, 4);
+	}
+	return w;
+}
+
+static void sync_to(struct judge_want *w, size_t count, unsigned int flags)
+{
+	const struct judge_list list = { .want = w, .count = count, .load = load };
+
+	why[0] = 0;
+	CU_ASSERT_EQUAL_FATAL(judges_sync(directory, &list, flags), 0);
+	CU_ASSERT_STRING_EQUAL(why, "");
+}
+
+/* Everything that is asked for goes to a service. */
+static void steer(void)
+{
+	struct steering_service s[] = {
+		{ .prefix_length = 128, .protocol = TCP, .port = 80 },
+		{ .prefix_length = 128, .protocol = UDP, .port = 53 },
+	};
+	char err[256];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct judge_want w = want(NULL, "203.0.113.10", TCP, 80);
+
+		memcpy(s[i].address, w.address, 16);
+	}
+	CU_ASSERT_FATAL(steering_sync(directory, s, 2, NULL, 0, BOTH, err, sizeof(err)) >= 0);
+}
+
+static struct frame udp(uint16_t from, uint8_t last)
+{
+	struct frame f = frame_start(0, 0x0800);
+
+	frame_ipv4(&f, "203.0.113.10", UDP, 0, 0);
+	frame_ports(&f, from, 53);
+	f.bytes[29] = last; /* of the source */
+	f.bytes[34 + 5] = 20; /* UDP's length */
+	uint32_t sum = 0;
+
+	for (unsigned int i = 14; i < 34; i += 2)
+		sum += (uint32_t)f.bytes[i] << 8 | f.bytes[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	f.bytes[24] = (uint8_t)(sum >> 8);
+	f.bytes[25] = (uint8_t)sum;
+	return f;
+}
+
+/* What the port does with a frame; its metadata, or zeroes. */
+static int run(const struct frame *f, struct steering_meta *ret_meta)
+{
+	uint8_t out[2048];
+	struct xdp_md md = { .data_end = f->length };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = f->length,
+		.data_out = out, .data_size_out = sizeof(out), .ctx_in = &md,
+		.ctx_size_in = sizeof(md), .ctx_out = &md, .ctx_size_out = sizeof(md));
+
+	*ret_meta = (struct steering_meta){ 0 };
+	CU_ASSERT_EQUAL_FATAL(bpf_prog_test_run_opts(program, &opts), 0);
+	uint32_t meta = md.data - md.data_meta;
+
+	CU_ASSERT_EQUAL(opts.data_size_out - meta, f->length);
+	CU_ASSERT(memcmp(out + meta, f->bytes, f->length) == 0);
+	if (meta == sizeof(*ret_meta))
+		memcpy(ret_meta, out, meta);
+	else
+		CU_ASSERT_EQUAL(meta, 0);
+	return (int)opts.retval;
+}
+
+static uint32_t index_of(uint64_t id)
+{
+	for (uint32_t i = 1; i < STEERING_MAX_JUDGES; i++)
+		if (judge[i].id == id)
+			return i;
+	CU_FAIL_FATAL("no such judge");
+	return 0;
+}
+
+static uint64_t seal_of(const struct frame *f)
+{
+	uint64_t l4;
+	uint32_t saddr;
+
+	memcpy(&l4, f->bytes + 34, 8);
+	memcpy(&saddr, f->bytes + 26, 4);
+	return steering_seal(ID, l4, saddr, f->length);
+}
+
+static void expect_tried(const char *name, const char *words)
+{
+	struct policy_image *image = image_read(name);
+	char text[POLICY_OFFLOAD_WHY];
+	int rc = policy_offload_try(image, text, sizeof(text));
+
+	if (rc != (*words ? -EINVAL : 0) || !strstr(text, words))
+		printf("# %s: %d, %s\n", name, rc, text);
+	CU_ASSERT_EQUAL(rc, *words ? -EINVAL : 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, words));
+	free(image);
+}
+
+static void what_shares_nothing_else_can_be_there(void)
+{
+	expect_tried("amplification", "");
+	expect_tried("ipv6_headers", "");
+	expect_tried("shared_limit", "");
+	expect_tried("chosen", "");
+	expect_tried("block_list", "(lpm_trie) belongs to the fast path");
+	expect_tried("payload_size", "(percpu_array) belongs to the fast path");
+	expect_tried("source_limit", "belongs to the fast path");
+	expect_tried("new_flow", "whether a flow is new");
+	expect_tried("flow_hash", "flow_hash, service_id or port_id");
+}
+
+static void what_is_dropped_is_counted_by_reason(void)
+{
+	struct shared s = shared_open("amplification", NULL);
+	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct frame ntp = udp(123, 1), ssdp = udp(1900, 1), other = udp(40000, 1);
+	struct steering_meta m;
+
+	ntp.bytes[42] = 0x26; /* mode 6 */
+	steer();
+	sync_to(&w, 1, BOTH);
+	uint32_t at = index_of(ID);
+	uint64_t packets = judge[at].packets, bytes = judge[at].bytes;
+
+	CU_ASSERT_EQUAL(run(&ntp, &m), XDP_DROP);
+	CU_ASSERT_EQUAL(run(&ssdp, &m), XDP_DROP);
+	CU_ASSERT_EQUAL(run(&ssdp, &m), XDP_DROP);
+	CU_ASSERT_EQUAL(judge[at].packets - packets, 3);
+	CU_ASSERT_EQUAL(judge[at].bytes - bytes, 3 * ntp.length);
+	CU_ASSERT_EQUAL(judge[at].reasons[2], 1);
+	CU_ASSERT_EQUAL(judge[at].reasons[3], 2);
+	CU_ASSERT_EQUAL(run(&other, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(judge[at].packets - packets, 3);
+	sync_to(NULL, 0, BOTH);
+	CU_ASSERT_EQUAL(run(&ntp, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	shared_close(&s);
+}
+
+static void verdicts_go_on_in_front_of_the_packet(void)
+{
+	struct shared s = shared_open("chosen", "verdict=0x703"); /* LIMIT(7), from .3 */
+	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct frame limited = udp(1000, 3), passed = udp(1000, 4);
+	struct steering_meta m;
+
+	steer();
+	sync_to(&w, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&limited, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, STEERING_META_MAGIC);
+	CU_ASSERT_EQUAL(m.verdict, WEIR_LIMIT(7));
+	CU_ASSERT_EQUAL(m.seal, seal_of(&limited));
+	CU_ASSERT_EQUAL(run(&passed, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.verdict, WEIR_PASS);
+	CU_ASSERT_EQUAL(m.seal, seal_of(&passed));
+	CU_ASSERT_NOT_EQUAL(m.seal, seal_of(&limited));
+	sync_to(NULL, 0, BOTH);
+	shared_close(&s);
+}
+
+static void what_is_not_in_order_is_left_to_the_data_plane(void)
+{
+	struct shared s = shared_open("chosen", "verdict=1"); /* DROP, from .3 */
+	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct frame good = udp(1000, 3), f;
+	struct steering_meta m;
+
+	steer();
+	sync_to(&w, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&good, &m), XDP_DROP);
+#define LEFT                                        \
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT); \
+	CU_ASSERT_EQUAL(m.magic, 0)
+	f = good;
+	f.bytes[24] ^= 1; /* header checksum */
+	LEFT;
+	f = good;
+	f.bytes[39] = 7; /* UDP length */
+	LEFT;
+	f = good;
+	f.bytes[39] = 21;
+	LEFT;
+	f = good;
+	f.length -= 4; /* less than the datagram says */
+	LEFT;
+	f = good;
+	f.bytes[20] = 0x20; /* a first fragment; its checksum is another, too */
+	f.bytes[24] = (uint8_t)(f.bytes[24] - 0x20);
+	LEFT;
+#undef LEFT
+	/* A later program of the same port has lost the judge's: it goes on without. */
+	uint32_t at = index_of(ID);
+	int programs = bpf_object__find_map_fd_by_name(object, STEERING_MAP_PROGRAMS);
+
+	CU_ASSERT_EQUAL(bpf_map_delete_elem(programs, &at), 0);
+	CU_ASSERT_EQUAL(run(&good, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	sync_to(&w, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&good, &m), XDP_DROP);
+	sync_to(NULL, 0, BOTH);
+	shared_close(&s);
+}
+
+/* REMOVE goes before the data plane is told: another policy at the service judges nothing until ADD. */
+static void a_change_leaves_no_packet_to_the_wrong_one(void)
+{
+	struct shared s = shared_open("chosen", "verdict=1");
+	struct shared other = shared_open("chosen", "verdict=2");
+	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct judge_want next = want(&other, "203.0.113.10", UDP, 53);
+	struct frame f = udp(1000, 3);
+	struct steering_meta m;
+
+	next.id = ID + 1;
+	steer();
+	sync_to(&w, 1, BOTH);
+	sync_to(&w, 1, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_DROP);
+	sync_to(&next, 1, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	sync_to(&next, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.verdict, WEIR_PASS);
+	sync_to(NULL, 0, BOTH);
+	shared_close(&s);
+	shared_close(&other);
+}
+
+/* The kernel and the fast path's engine on one array: what one of them takes the other does not have. */
+static void both_sides_claim_from_one_array(void)
+{
+	struct shared s = shared_open("shared_limit", "rate=1"), again = s;
+	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	const struct policy_program_options options = {
+		.workers = 1, .node = -1, .verified = true, .map_fds = s.fds
+	};
+	static struct policy_frame frame;
+	static struct policy_worker worker = { .random = 1 };
+	struct policy_program *fast;
+	struct frame f = udp(1000, 3);
+	struct steering_meta m;
+	struct timespec now;
+	unsigned int passed = 0, by_kernel = 0;
+	char err[256];
+
+	CU_ASSERT_EQUAL_FATAL(
+		policy_program_create(s.image, s.image->size, &options, &fast, err, sizeof(err)),
+		0);
+	steer();
+	sync_to(&w, 1, BOTH);
+	for (unsigned int i = 0; i < 40; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		frame.ctx = (struct weir_ctx){ .now_ns = (uint64_t)now.tv_sec * 1000000000u +
+				(uint64_t)now.tv_nsec };
+		if (i % 2)
+			passed += policy_program_run(fast, &frame, &worker) == WEIR_PASS;
+		else
+			by_kernel += run(&f, &m) == XDP_REDIRECT;
+	}
+	/* A burst of 20, and what is due at once. */
+	CU_ASSERT_EQUAL(passed + by_kernel, 21);
+	CU_ASSERT(by_kernel == 10 || by_kernel == 11);
+	/* And whoever comes later finds the arrays by the program. */
+	int judging = judge_program(directory, ID);
+
+	CU_ASSERT_FATAL(judging >= 0);
+	CU_ASSERT_EQUAL_FATAL(policy_offload_maps_of(s.image, judging, again.fds), 0);
+	for (uint32_t i = 0; i < s.image->map_count; i++) {
+		struct bpf_map_info a = { 0 }, b = { 0 };
+		uint32_t size = sizeof(a);
+
+		CU_ASSERT_EQUAL(bpf_obj_get_info_by_fd(s.fds[i], &a, &size), 0);
+		CU_ASSERT_EQUAL(bpf_obj_get_info_by_fd(again.fds[i], &b, &size), 0);
+		CU_ASSERT_EQUAL(a.id, b.id);
+		close(again.fds[i]);
+	}
+	close(judging);
+	policy_program_destroy(fast);
+	sync_to(NULL, 0, BOTH);
+	shared_close(&s);
+}
+
+static const struct tap_case cases[] = {
+	{ "what shares nothing but arrays and the packet can be there",
+		what_shares_nothing_else_can_be_there },
+	{ "what is dropped is counted by reason", what_is_dropped_is_counted_by_reason },
+	{ "other verdicts go on in front of the packet", verdicts_go_on_in_front_of_the_packet },
+	{ "what is not in order is left to the data plane",
+		what_is_not_in_order_is_left_to_the_data_plane },
+	{ "a change leaves no packet to the wrong one",
+		a_change_leaves_no_packet_to_the_wrong_one },
+	{ "both sides claim from one array", both_sides_claim_from_one_array },
+};
+
+static bool world_make(void)
+{
+	char path[PATH_MAX];
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || !mkdtemp(base))
+		return false;
+	snprintf(path, sizeof(path), "%s/bpf", base);
+	return mkdir(path, 0700) == 0 && mount("bpf", path, "bpf", 0, "mode=0700") == 0 &&
+		steering_path(base, "front", directory, sizeof(directory)) == 0 &&
+		mkdir(directory, 0700) == 0;
+}
+
+static void world_end(void)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/bpf", base);
+	umount(path);
+	rmdir(path);
+	rmdir(base);
+}
+
+/* As the data plane does it. */
+static bool program_load(void)
+{
+	const uint32_t zero = 0;
+	struct bpf_map *map;
+	size_t size;
+	const void *bytes = steering_object(&size);
+
+	object = bpf_object__open_mem(bytes, size, NULL);
+	if (!object || bpf_object__load(object) < 0)
+		return false;
+	program = bpf_program__fd(bpf_object__find_program_by_name(object, STEERING_PROGRAM));
+	bpf_object__for_each_map(map, object)
+	{
+		char path[PATH_MAX + 64];
+
+		snprintf(path, sizeof(path), "%s/%s", directory, bpf_map__name(map));
+		if (bpf_map__pin(map, path) < 0)
+			return false;
+	}
+	int fd = socket(AF_XDP, SOCK_RAW, 0);
+	int verdict = bpf_program__fd(bpf_object__find_program_by_name(object, STEERING_VERDICT));
+
+	judge = mmap(NULL, STEERING_MAX_JUDGES * sizeof(*judge), PROT_READ, MAP_SHARED,
+		bpf_object__find_map_fd_by_name(object, STEERING_MAP_JUDGES), 0);
+	return fd >= 0 && judge != MAP_FAILED &&
+		bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, STEERING_MAP_SOCKETS),
+			&zero, &fd, 0) == 0 &&
+		bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, STEERING_MAP_PROGRAMS),
+			&zero, &verdict, 0) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	int rc = 99;
+
+	objects = argv + 1;
+	object_count = argc - 1;
+	if (!world_make()) {
+		printf("1..0 # SKIP needs root and a bpffs of its own (%s)\n", strerror(errno));
+		return 0;
+	}
+	if (program_load())
+		rc = tap_run("judges", cases, sizeof(cases) / sizeof(cases[0]));
+	else
+		printf("1..1\nnot ok 1 - the program loads (%s)\n", strerror(errno));
+	world_end();
+	return rc;
+}
