@@ -16,6 +16,7 @@
 #include "dataplane/stage/limit/limit.h"
 #include "dataplane/stage/neighbour/neighbour.h"
 #include "dataplane/stage/parse/parse_stage.h"
+#include "dataplane/stage/policy/judged.h"
 #include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/receive/receive.h"
 #include "dataplane/stage/rewrite/rewrite_stage.h"
@@ -379,6 +380,16 @@ static void age_side(struct core *c, const struct generation_core *mine)
 	c->age_behind = behind;
 }
 
+/* What the kernel dropped by policies: once a millisecond, by the time of ageing. */
+static void judged_side(struct core *c, const struct generation *g)
+{
+	if (likely((uint32_t)(stage_ns(&c->stage, c->stage.now) / 1000000) == c->aged_ms))
+		return;
+	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (g->port[i] && g->port[i]->judges)
+			judged_collect(&c->stage, g->port[i], g->settings);
+}
+
 uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g)
 {
 	const struct generation_core *mine = &g->core[c->index];
@@ -391,6 +402,7 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 			move_dispatch(c, g->move);
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
+		judged_side(c, g);
 		for (uint32_t i = 1; i < fp->core_count; i++)
 			if (unlikely(g->core[i].stray != NULL))
 				found += stray_side(fp, c, g, g->core[i].stray);

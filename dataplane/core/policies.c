@@ -150,6 +150,7 @@ static int places_create(struct fastpath *fp, const struct policies_wanted *want
 		}
 		set->place_count++;
 		place->observe = config->mode == WEIR_POLICY_OBSERVE;
+		place->offload = config->offload == WEIR_POLICY_OFFLOAD_AUTO;
 		place->drop_on_error = config->on_error == WEIR_POLICY_ERROR_DROP;
 		place->budget_cycles = config->budget_cycles;
 		memcpy(place->name, config->name, sizeof(place->name));

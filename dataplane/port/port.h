@@ -9,6 +9,7 @@
 #define WEIR_PORT_PORT_H
 
 #include "dataplane/api/telemetry.h"
+#include "ebpf/kernel/steering_keys.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,6 +60,13 @@ struct port {
 	 */
 	struct rte_ring *to_kernel;
 	struct rte_ring *from_kernel;
+	struct port_judges *judges; /* owned by the port; NULL: nobody judges in front of it */
+};
+
+/* Policies that judge in the kernel: dataplane/stage/policy/judged.h. */
+struct port_judges {
+	const struct steering_judge *judge; /* [STEERING_MAX_JUDGES]; written by the kernel */
+	struct steering_judge seen[STEERING_MAX_JUDGES]; /* core 0: what of it is counted */
 };
 
 #endif

@@ -51,6 +51,7 @@ struct af_xdp_queue {
 
 struct af_xdp {
 	struct xdp_program *program; /* owned */
+	struct port_judges judges;
 	struct rte_mempool *pool; /* owned */
 	uint16_t queue_count;
 	struct af_xdp_queue *queue; /* owned */
@@ -281,6 +282,10 @@ static int program_open(struct open_port *p, struct open_port *heir_of,
 	if (rc < 0)
 		return port_refuse(
 			rc, err, err_size, "port %s: interface %s: %s", p->name, p->device, reason);
+	/* What a predecessor's judges dropped was its to count. */
+	x->judges.judge = xdp_program_judges(x->program);
+	memcpy(x->judges.seen, x->judges.judge, sizeof(x->judges.seen));
+	p->port.judges = &x->judges;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,8 +26,13 @@ static const char *const pinned[] = {
 	STEERING_MAP_SOURCES,
 	STEERING_MAP_PORT,
 	STEERING_MAP_COUNTERS,
+	STEERING_MAP_JUDGED,
+	STEERING_MAP_PROGRAMS,
+	STEERING_MAP_JUDGES,
+	STEERING_MAP_PACKET,
 };
 
+#define JUDGES_BYTES (STEERING_MAX_JUDGES * sizeof(struct steering_judge))
 #define PINNED_COUNT (sizeof(pinned) / sizeof(pinned[0]))
 
 struct xdp_program {
@@ -34,6 +40,7 @@ struct xdp_program {
 	int link_fd; /* owned; the program is detached when the last one is closed */
 	bool generic;
 	uint64_t owner;
+	const struct steering_judge *judges; /* owned mapping; [STEERING_MAX_JUDGES] */
 	char pin_dir[PATH_MAX];
 };
 
@@ -116,24 +123,47 @@ int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6])
 	return bpf_map_update_elem(fd, &zero, &port, BPF_ANY) < 0 ? -errno : 0;
 }
 
+static int map_of(const struct xdp_program *heir_of, const struct port_link *orphan, unsigned int i)
+{
+	return orphan ? orphan->map[i] :
+			bpf_object__find_map_fd_by_name(heir_of->object, link_map_names[i]);
+}
+
 /* Steering stays what it was: the daemon need not notice that the interface, or we, were away. */
 static int maps_inherit(
 	struct xdp_program *x, const struct xdp_program *heir_of, const struct port_link *orphan)
 {
-	static const char *const inherited[LINK_MAP_COUNT] = {
-		[LINK_MAP_SERVICES] = STEERING_MAP_SERVICES,
-		[LINK_MAP_PREFIXES] = STEERING_MAP_PREFIXES,
-		[LINK_MAP_SOURCES] = STEERING_MAP_SOURCES,
-	};
+	bool judges = true;
 
-	for (size_t i = 0; i < LINK_MAP_COUNT; i++) {
-		int fd = orphan ? orphan->map[i] :
-				  bpf_object__find_map_fd_by_name(heir_of->object, inherited[i]);
-		struct bpf_map *map = bpf_object__find_map_by_name(x->object, inherited[i]);
+	for (unsigned int i = LINK_MAP_NEEDED; i < LINK_MAP_COUNT; i++)
+		judges &= map_of(heir_of, orphan, i) >= 0;
+	for (unsigned int i = 0; i < (judges ? LINK_MAP_COUNT : LINK_MAP_NEEDED); i++) {
+		int fd = map_of(heir_of, orphan, i);
+		struct bpf_map *map = bpf_object__find_map_by_name(x->object, link_map_names[i]);
 
 		if (fd < 0 || !map || bpf_map__reuse_fd(map, fd) < 0)
 			return -errno;
 	}
+	return 0;
+}
+
+/* Where judges go with their verdict, and what they have dropped. */
+static int judges_prepare(struct xdp_program *x)
+{
+	const struct bpf_program *verdict =
+		bpf_object__find_program_by_name(x->object, STEERING_VERDICT);
+	const int programs = bpf_object__find_map_fd_by_name(x->object, STEERING_MAP_PROGRAMS);
+	const int judges = bpf_object__find_map_fd_by_name(x->object, STEERING_MAP_JUDGES);
+	const uint32_t zero = 0;
+	const int fd = verdict ? bpf_program__fd(verdict) : -1;
+
+	if (fd < 0 || bpf_map_update_elem(programs, &zero, &fd, BPF_ANY) < 0)
+		return -errno;
+	void *at = mmap(NULL, JUDGES_BYTES, PROT_READ, MAP_SHARED, judges, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	x->judges = at;
 	return 0;
 }
 
@@ -151,7 +181,7 @@ static int program_load(
 		if (rc < 0)
 			return rc;
 	}
-	return bpf_object__load(x->object) < 0 ? -errno : 0;
+	return bpf_object__load(x->object) < 0 ? -errno : judges_prepare(x);
 }
 
 int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6], uint64_t owner,
@@ -211,6 +241,8 @@ void xdp_program_detach(struct xdp_program *x)
 		close(x->link_fd);
 	}
 	xdp_program_unpin(x);
+	if (x->judges)
+		munmap((void *)(uintptr_t)x->judges, JUDGES_BYTES);
 	bpf_object__close(x->object);
 	free(x);
 }
@@ -220,6 +252,11 @@ void xdp_program_unpin(struct xdp_program *x)
 	if (x->pin_dir[0])
 		pins_remove(x->pin_dir);
 	x->pin_dir[0] = 0;
+}
+
+const struct steering_judge *xdp_program_judges(const struct xdp_program *x)
+{
+	return x->judges;
 }
 
 bool xdp_program_is_generic(const struct xdp_program *x)

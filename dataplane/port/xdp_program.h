@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct port_link;
+struct steering_judge;
 struct xdp_program;
 
 /*
@@ -36,6 +37,8 @@ int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[
 /* Detach, whoever else holds the link; unpin, close. NULL is fine. */
 void xdp_program_detach(struct xdp_program *x);
 
+/* What judges in the kernel dropped: STEERING_MAX_JUDGES of them, until the program is detached. Any thread. */
+const struct steering_judge *xdp_program_judges(const struct xdp_program *x);
 bool xdp_program_is_generic(const struct xdp_program *x); /* not native: slower */
 int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6]);
 int xdp_program_move_pins(struct xdp_program *x, const char *pin_dir);

@@ -61,6 +61,7 @@ struct policy_place {
 	struct policy_seat *seat; /* held */
 	bool observe;
 	bool drop_on_error;
+	bool offload; /* the kernel may have judged already */
 	uint32_t budget_cycles; /* 0: no bound */
 	char name[WEIR_NAME_SIZE];
 };

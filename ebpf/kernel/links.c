@@ -14,10 +14,14 @@
 
 #define PROGRAM_MAPS_MAX 16
 
-static const char *const map_names[LINK_MAP_COUNT] = {
+const char *const link_map_names[LINK_MAP_COUNT] = {
 	[LINK_MAP_SERVICES] = STEERING_MAP_SERVICES,
 	[LINK_MAP_PREFIXES] = STEERING_MAP_PREFIXES,
 	[LINK_MAP_SOURCES] = STEERING_MAP_SOURCES,
+	[LINK_MAP_JUDGED] = STEERING_MAP_JUDGED,
+	[LINK_MAP_PROGRAMS] = STEERING_MAP_PROGRAMS,
+	[LINK_MAP_JUDGES] = STEERING_MAP_JUDGES,
+	[LINK_MAP_PACKET] = STEERING_MAP_PACKET,
 };
 
 /* The numbers of a program's maps; how many, or -errno. */
@@ -116,8 +120,8 @@ static int find(uint32_t ifindex, uint64_t owner, bool with_maps, struct port_li
 	if (!is_owners(ids, count, owner))
 		return -ENOENT;
 	for (int i = 0; with_maps && i < LINK_MAP_COUNT; i++) {
-		link.map[i] = map_open(ids, count, map_names[i]);
-		if (link.map[i] < 0) {
+		link.map[i] = map_open(ids, count, link_map_names[i]);
+		if (link.map[i] < 0 && i < LINK_MAP_NEEDED) {
 			port_link_release(&link);
 			return -ENOENT;
 		}

@@ -20,16 +20,25 @@ enum link_map {
 	LINK_MAP_SERVICES,
 	LINK_MAP_PREFIXES,
 	LINK_MAP_SOURCES,
+	/* Those of judges go together; a program of an older Weir has none. */
+	LINK_MAP_JUDGED,
+	LINK_MAP_PROGRAMS,
+	LINK_MAP_JUDGES,
+	LINK_MAP_PACKET,
 	LINK_MAP_COUNT
 };
+#define LINK_MAP_NEEDED LINK_MAP_JUDGED /* how many every program has */
+
+/* What the maps are called. */
+extern const char *const link_map_names[LINK_MAP_COUNT];
 
 struct port_link {
 	uint32_t program; /* its number; 0: none */
 	int fd; /* of the link; owned */
-	int map[LINK_MAP_COUNT]; /* owned; -1 unless asked for */
+	int map[LINK_MAP_COUNT]; /* owned; -1 unless asked for and there */
 };
 
-#define PORT_LINK_NONE ((struct port_link){ .fd = -1, .map = { -1, -1, -1 } })
+#define PORT_LINK_NONE ((struct port_link){ .fd = -1, .map = { -1, -1, -1, -1, -1, -1, -1 } })
 
 /* Number of the XDP program on an interface of this network namespace; 0: there is none. */
 uint32_t port_link_program(uint32_t ifindex);

@@ -2,6 +2,7 @@
 
 #include "dataplane/stage/flow/flow_stage.h"
 #include "dataplane/stage/limit/limit.h"
+#include "dataplane/stage/policy/judged.h"
 #include "dataplane/stage/policy/policy_context.h"
 #include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/stage/trace/trace.h"
@@ -107,6 +108,7 @@ static __rte_always_inline void judge(struct run *r, struct rte_mbuf **pkts, uin
 	struct policy_frame *frame = &r->core->frame;
 	struct trace_core *const trace = r->trace;
 	const bool observe = r->place->observe;
+	const bool offload = first && r->place->offload;
 	const struct work *w = r->w;
 	const uint64_t now_ns = w->now_ns;
 	uint32_t passed = 0;
@@ -115,14 +117,20 @@ static __rte_always_inline void judge(struct run *r, struct rte_mbuf **pkts, uin
 		struct rte_mbuf *m = pkts[i];
 		const struct packet *p = packet_of(m);
 		const uint32_t mark = first ? 0 : policy_mark(m);
+		struct steering_meta meta;
 		uint32_t verdict;
 
 		if (work_is_reply(p, nat))
 			continue;
-		policy_context_fill(&frame->ctx, m, p, now_ns, mark,
-			is_new_flow(w, m, p, ipv6) ? WEIR_F_NEW_FLOW : 0, ipv6);
-		verdict = policy_program_run(program, frame, worker);
-		policy_mark_set(m, observe ? mark : frame->ctx.mark);
+		if (offload && judged_read(w, m, p, r->place->seat->id, ipv6, &meta)) {
+			verdict = meta.verdict;
+			policy_mark_set(m, observe ? mark : meta.mark);
+		} else {
+			policy_context_fill(&frame->ctx, m, p, now_ns, mark,
+				is_new_flow(w, m, p, ipv6) ? WEIR_F_NEW_FLOW : 0, ipv6);
+			verdict = policy_program_run(program, frame, worker);
+			policy_mark_set(m, observe ? mark : frame->ctx.mark);
+		}
 		if (unlikely(trace != NULL))
 			trace_policy(trace, m, r->number, verdict, observe);
 		if (likely(verdict == WEIR_PASS))
