@@ -37,6 +37,8 @@ static const struct printer_column policy_record[] = {
 	{ "on error", "on_error", PRINT_TEXT },
 	{ "state", "state", PRINT_TEXT },
 	{ "machine code", "compiled", PRINT_TEXT },
+	{ "in the kernel", "kernel.runs", PRINT_TEXT },
+	{ "  why not", "kernel.why", PRINT_TEXT },
 	{ "instructions", "instructions", PRINT_TEXT },
 	{ "packets judged", "packets", PRINT_COUNT },
 	{ "verdicts", "verdicts", PRINT_COUNTERS },
@@ -132,6 +134,7 @@ static json_t *load_parameters(struct cli *cli, const char *path)
 {
 	const char *budget = cli_value(cli, "budget", 0);
 	const char *on_error = cli_value(cli, "on-error", 0);
+	const char *offload = cli_value(cli, "offload", 0);
 	json_t *sets = json_array();
 	char *end = NULL;
 	long cycles = budget != NULL ? strtol(budget, &end, 10) : 2000;
@@ -149,13 +152,19 @@ static json_t *load_parameters(struct cli *cli, const char *path)
 		json_decref(sets);
 		return NULL;
 	}
+	if (offload != NULL && strcmp(offload, "auto") != 0 && strcmp(offload, "never") != 0) {
+		cli_fail(cli, CLI_USAGE, "--offload takes auto or never, not \"%s\"", offload);
+		json_decref(sets);
+		return NULL;
+	}
 	for (size_t i = 0; (set = cli_value(cli, "set", i)) != NULL; i++)
 		json_array_append_new(sets, json_string(set));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "service", cli->arguments[0],
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "service", cli->arguments[0],
 		"object", path, "mode",
 		cli_value(cli, "observe", 0) != NULL ? "observe" : "enforce", "on_error",
-		on_error != NULL ? on_error : "pass", "budget", (json_int_t)cycles, "append",
-		cli_value(cli, "append", 0) != NULL, "set", sets);
+		on_error != NULL ? on_error : "pass", "offload", offload != NULL ? offload : "auto",
+		"budget", (json_int_t)cycles, "append", cli_value(cli, "append", 0) != NULL, "set",
+		sets);
 }
 
 int command_policy_load(struct cli *cli)

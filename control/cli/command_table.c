@@ -138,6 +138,9 @@ static const struct command_option policy_load_options[] = {
 		.value = "CYCLES",
 		.help = "refuse or detach it when it takes more cycles a packet (default 2000)" },
 	{ .name = "append", .help = "run it behind the policies that are there" },
+	{ .name = "offload",
+		.value = "WHERE",
+		.help = "auto (default): in the kernel too, where it can; or never" },
 	{ 0 },
 };
 

@@ -78,6 +78,7 @@ enum model_policy_error {
 };
 
 enum model_policy_offload {
+	MODEL_OFFLOAD_AUTO,
 	MODEL_OFFLOAD_NEVER,
 };
 
@@ -95,6 +96,8 @@ struct model_policy {
 	unsigned int column;
 	/* and what came of the object, which somebody has read and judged. */
 	uint64_t load; /* number of its load by hand; 0: by a configuration */
+	uint64_t place; /* of the service, when it may be in the kernel; 0: in Weir alone */
+	bool offloads; /* the kernel can run it */
 	uint64_t id; /* of its image; 0: there is none, it does not run */
 	char name[MODEL_NAME_MAX + 1]; /* that its source gives it */
 };

@@ -22,10 +22,10 @@ static const struct schema_choice error_choices[] = {
 };
 
 static const struct schema_choice offload_choices[] = {
-	{ .name = "never", .value = MODEL_OFFLOAD_NEVER },
 	{ .name = "auto",
-		.not_yet = true,
-		.help = "On kernel ports it also runs in front of Weir, as XDP." },
+		.value = MODEL_OFFLOAD_AUTO,
+		.help = "on kernel ports, where it can, in front of Weir" },
+	{ .name = "never", .value = MODEL_OFFLOAD_NEVER, .help = "in Weir alone" },
 	{ 0 },
 };
 
@@ -68,9 +68,10 @@ const struct schema_key schema_policy_keys[] = {
 	{ .name = "offload",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_policy, offload),
-		.preset = "never",
+		.preset = "auto",
 		.choices = offload_choices,
-		.help = "Whether the kernel runs it, too." },
+		.help = "Whether the kernel runs it, too: only a service's first policy can be there, "
+			"with arrays alone. `weirctl policy show` says why where it is not." },
 	{ 0 },
 };
 

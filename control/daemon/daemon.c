@@ -5,11 +5,13 @@
 #include "control/daemon/clock.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
+#include "control/daemon/policies_kernel.h"
 #include "control/daemon/probes.h"
 #include "control/daemon/settings.h"
 #include "control/daemon/startup.h"
 #include "control/daemon/supervise.h"
 #include "control/health/probe.h"
+#include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>
 
@@ -138,6 +140,7 @@ static void port_emit(const char *port, bool up, const char *why)
 
 static void dataplane_event(void *ctx, const struct weir_event *event)
 {
+	struct daemon *d = ctx;
 	char object[WEIR_NAME_SIZE + 1], text[sizeof(event->text) + 1];
 
 	snprintf(object, sizeof(object), "%.*s", WEIR_NAME_SIZE, event->object);
@@ -155,6 +158,7 @@ static void dataplane_event(void *ctx, const struct weir_event *event)
 		event_emit(EVENT_POLICY, object, text,
 			json_pack("{s:s, s:s}", "service", object, "what", "detached"));
 		log_warning("service %s: %s", object, text);
+		policies_kernel_sync(d, d->model, STEERING_F_REMOVE);
 		break;
 	case WEIR_EVENT_CORES:
 		event_emit(EVENT_CORE, object, text, json_pack("{s:s}", "service", object));

@@ -117,11 +117,12 @@ static void writing_update(struct dataplane *d)
 int dataplane_request(struct dataplane *d, enum weir_message_type type, const void *body,
 	size_t length, unsigned int timeout_ms, weir_reply_cb cb, void *ctx)
 {
-	return dataplane_request_fd(d, type, body, length, -1, timeout_ms, cb, ctx);
+	return dataplane_request_fds(d, type, body, length, NULL, 0, timeout_ms, cb, ctx);
 }
 
-int dataplane_request_fd(struct dataplane *d, enum weir_message_type type, const void *body,
-	size_t length, int fd, unsigned int timeout_ms, weir_reply_cb cb, void *ctx)
+int dataplane_request_fds(struct dataplane *d, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, unsigned int fd_count, unsigned int timeout_ms,
+	weir_reply_cb cb, void *ctx)
 {
 	struct timeval wait = clock_timeval_ms(timeout_ms);
 
@@ -141,8 +142,8 @@ int dataplane_request_fd(struct dataplane *d, enum weir_message_type type, const
 		return -ENOMEM;
 	}
 	LIST_INSERT_HEAD(&d->requests, r, link);
-	int rc =
-		weir_client_send_fds(d->client, type, body, length, &fd, fd >= 0, request_reply, r);
+	int rc = weir_client_send_fds(
+		d->client, type, body, length, fds, fd_count, request_reply, r);
 
 	if (rc) {
 		LIST_REMOVE(r, link);

@@ -61,9 +61,10 @@ struct weir_client *dataplane_client(const struct dataplane *d); /* NULL: not co
 int dataplane_request(struct dataplane *d, enum weir_message_type type, const void *body,
 	size_t length, unsigned int timeout_ms, weir_reply_cb cb, void *ctx);
 
-/* The same with a descriptor, of which a duplicate goes along; -1: none. */
-int dataplane_request_fd(struct dataplane *d, enum weir_message_type type, const void *body,
-	size_t length, int fd, unsigned int timeout_ms, weir_reply_cb cb, void *ctx);
+/* The same with descriptors, of which duplicates go along. */
+int dataplane_request_fds(struct dataplane *d, enum weir_message_type type, const void *body,
+	size_t length, const int *fds, unsigned int fd_count, unsigned int timeout_ms,
+	weir_reply_cb cb, void *ctx);
 
 /* Drop the connection and make a new one: what is unknown of the peer becomes known again. */
 void dataplane_reconnect(struct dataplane *d);

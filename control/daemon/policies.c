@@ -50,6 +50,8 @@ static uint64_t id_of(const void *image, size_t size, uint64_t load)
 
 static void kept_free(struct policy_kept *k)
 {
+	for (uint32_t i = 0; k->has_arrays && i < k->image->map_count; i++)
+		close(k->array[i]);
 	if (k->image)
 		munmap((void *)(uintptr_t)k->image, k->image_size);
 	if (k->image_fd >= 0)
@@ -107,8 +109,10 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 			close(a->object_fd);
 		return NULL;
 	}
+	const uint64_t place = a->offload_why[0] ? 0 : p->place;
+
 	*k = (struct policy_kept){
-		.id = id_of(image, a->image_size, p->load),
+		.id = id_of(image, a->image_size, p->load ^ place),
 		.path = strdup(path),
 		.load = p->load,
 		.stamp = *stamp,
@@ -118,8 +122,10 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 		.image = image,
 		.cycles_median = a->cycles_median,
 		.cycles_p99 = a->cycles_p99,
+		.place = place,
 	};
 	memcpy(k->object, object, sizeof(object));
+	memcpy(k->offload_why, a->offload_why, sizeof(k->offload_why));
 	if (!k->path || sets_copy(k, p)) {
 		kept_free(k);
 		return NULL;
@@ -130,9 +136,9 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 	return k;
 }
 
-const struct policy_kept *policies_find(const struct daemon *d, uint64_t id)
+struct policy_kept *policies_find(const struct daemon *d, uint64_t id)
 {
-	const struct policy_kept *k = d->policies.kept;
+	struct policy_kept *k = d->policies.kept;
 
 	while (k && k->id != id)
 		k = k->next;
@@ -141,7 +147,10 @@ const struct policy_kept *policies_find(const struct daemon *d, uint64_t id)
 
 static bool is_of(const struct policy_kept *k, const char *path, const struct model_policy *p)
 {
-	bool same = k->load == p->load && k->set_count == p->set_count && !strcmp(k->path, path);
+	/* One that cannot be in the kernel is any service's, but only where that has been asked. */
+	bool there = k->place == p->place || (p->place && k->offload_why[0]);
+	bool same = there && k->load == p->load && k->set_count == p->set_count &&
+		!strcmp(k->path, path);
 
 	for (size_t i = 0; same && i < p->set_count; i++)
 		same = !strcmp(k->sets[i], p->sets[i]);
@@ -182,8 +191,15 @@ bool policies_resolve_one(
 			!is_current(k, path, from->reread, wanted)))
 		k = k->next;
 	p->id = k ? k->id : 0;
+	p->offloads = k && k->place;
 	snprintf(p->name, sizeof(p->name), "%.63s", k ? k->image->name : "");
 	return k != NULL;
+}
+
+/* A number for a service: what shares arrays with the kernel shares them with no other service. */
+static uint64_t place_of(const char *service)
+{
+	return id_of(service, strlen(service), 0);
 }
 
 size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_source *from)
@@ -193,8 +209,10 @@ size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_s
 	struct model_policy *p;
 	size_t position, missing = 0;
 
-	while ((p = model_policy_next(m, &c, &s, &position)))
+	while ((p = model_policy_next(m, &c, &s, &position))) {
+		p->place = s && p->offload == MODEL_OFFLOAD_AUTO ? place_of(s->name) : 0;
 		missing += !policies_resolve_one(d, p, from);
+	}
 	return missing;
 }
 

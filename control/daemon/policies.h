@@ -14,6 +14,7 @@
 #include "control/config/model.h"
 #include "control/daemon/sha256.h"
 #include "ebpf/engine/image.h"
+#include "ebpf/engine/offload.h"
 #include "ebpf/engine/verify.h"
 
 #include <jansson.h>
@@ -64,6 +65,14 @@ struct policy_kept {
 	uint32_t cycles_median; /* of its trial; 0: it was not compiled */
 	uint32_t cycles_p99;
 	bool staged; /* this data plane has it */
+	/* In the kernel: policies_kernel.h. */
+	uint64_t place; /* the only service that it is of, as it shares its arrays; 0: any */
+	char offload_why
+		[POLICY_OFFLOAD_WHY]; /* why the kernel cannot run it; "" where that was not asked */
+	char kernel_why[POLICY_OFFLOAD_WHY]; /* why it does not now; "": it does */
+	pid_t from_before; /* of an earlier daemon: this data plane has arrays that are not known here */
+	bool has_arrays;
+	int array[POLICY_MAX_MAPS]; /* owned; by map, where it has some */
 };
 
 struct policies {
@@ -79,7 +88,7 @@ void policies_init(struct daemon *d);
 void policies_fini(struct daemon *d);
 
 /* What is kept of an image, by its id; NULL: nothing. */
-const struct policy_kept *policies_find(const struct daemon *d, uint64_t id);
+struct policy_kept *policies_find(const struct daemon *d, uint64_t id);
 
 /* Give the policies of a model the ids and names of images that are kept. Returns how many have none. */
 size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_source *from);

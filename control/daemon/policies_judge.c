@@ -112,6 +112,7 @@ static void judged(void *ctx, const struct policy_answer *a)
 		else
 			snprintf(p->name, sizeof(p->name), "%s", k->image->name);
 		p->id = k ? k->id : 0;
+		p->offloads = k && k->place;
 	}
 	if (!batch_step(b))
 		batch_end(b);
@@ -168,7 +169,7 @@ static bool batch_step(struct policy_batch *b)
 		if (b->policy->id || known_by_now(b) || !place_find(b, path))
 			continue;
 		int rc = policy_job_start(b->d->base, path, b->policy->sets, b->policy->set_count,
-			b->policy->budget, judged, b, &b->job);
+			b->policy->budget, b->policy->place != 0, judged, b, &b->job);
 
 		if (!rc)
 			return true;

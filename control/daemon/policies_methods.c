@@ -5,6 +5,7 @@
 #include "control/daemon/policies_methods.h"
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/policies_kernel.h"
 #include "control/daemon/policies_set.h"
 #include "control/report/report.h"
 
@@ -14,7 +15,8 @@
 #include <time.h>
 
 /* What the daemon knows of a policy beyond the data plane's figures. */
-static void add_kept(const struct daemon *d, const struct model_policy *p, json_t *document)
+static void add_kept(const struct daemon *d, const struct model_policy *p,
+	const struct model_policy *first, json_t *document)
 {
 	const struct policy_kept *k = policies_find(d, p->id);
 	json_t *maps = json_array(), *parameters = json_object();
@@ -42,6 +44,12 @@ static void add_kept(const struct daemon *d, const struct model_policy *p, json_
 						"p99", (int)k->cycles_p99) :
 					json_null());
 	json_object_set_new(document, "loaded", json_string(p->load ? "by hand" : "configuration"));
+	const char *why = p != first ? "only a service's first policy is in the kernel" : "";
+
+	if (!*why || p->offload == MODEL_OFFLOAD_NEVER)
+		why = policies_kernel_why(p, k);
+	json_object_set_new(document, "kernel",
+		json_pack("{s:b, s:s?}", "runs", !*why, "why", *why ? why : NULL));
 	json_object_set_new(document, "maps", maps);
 	json_object_set_new(document, "parameters", parameters);
 }
@@ -59,7 +67,7 @@ static json_t *show_document(struct daemon *d, const struct model_service *s)
 		json_t *document = report_policy(s, &policies[i], i, now, base);
 
 		if (document)
-			add_kept(d, &policies[i], document);
+			add_kept(d, &policies[i], policies, document);
 		json_array_append_new(list, document);
 	}
 	return json_pack("{s:s, s:o, s:o}", "service", s ? s->name : POLICIES_OUTSIDE, "policies",
@@ -172,25 +180,27 @@ static uint64_t load_number(const struct daemon *d, const char *object, const ch
 static json_t *load_change(struct daemon *d, struct rpc_call *call, const char *service,
 	const struct model_policy *policies, size_t count)
 {
-	const char *object = "", *mode = "enforce", *on_error = "pass";
+	const char *object = "", *mode = "enforce", *on_error = "pass", *offload = "auto";
 	json_int_t budget = 2000;
 	json_t *sets = NULL;
 	int append = 0;
 
-	if (json_unpack(rpc_call_params(call), "{s:s, s?s, s?s, s?I, s?b, s?o}", "object", &object,
-		    "mode", &mode, "on_error", &on_error, "budget", &budget, "append", &append,
-		    "set", &sets) ||
+	if (json_unpack(rpc_call_params(call), "{s:s, s?s, s?s, s?s, s?I, s?b, s?o}", "object",
+		    &object, "mode", &mode, "on_error", &on_error, "offload", &offload, "budget",
+		    &budget, "append", &append, "set", &sets) ||
 		*object != '/' || strlen(object) >= PATH_MAX / 2 || budget < 1 ||
 		budget > 1000000000 || !one_of(mode, "enforce", "observe") ||
-		!one_of(on_error, "pass", "drop") || !sets_are_good(sets)) {
+		!one_of(on_error, "pass", "drop") || !one_of(offload, "auto", "never") ||
+		!sets_are_good(sets)) {
 		rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
 			"expected object, an absolute path; mode enforce or observe; on_error pass or "
-			"drop; budget 1..1000000000; set, a list of \"name=value\"; append true or false");
+			"drop; offload auto or never; budget 1..1000000000; set, a list of \"name=value\"; append true or false");
 		return NULL;
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "what", "load", "service",
-		service, "object", object, "mode", mode, "on_error", on_error, "budget", budget,
-		"append", append, "set", sets ? json_incref(sets) : json_array(), "load",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "what", "load",
+		"service", service, "object", object, "mode", mode, "on_error", on_error, "offload",
+		offload, "budget", budget, "append", append, "set",
+		sets ? json_incref(sets) : json_array(), "load",
 		json_sprintf("%" PRIx64, load_number(d, object, mode, sets, policies, count)));
 }
 

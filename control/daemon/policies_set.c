@@ -51,9 +51,10 @@ static json_t *policy_document(const char *file, const struct model_policy *p)
 	model_object_path(file, p->object, path);
 	for (size_t i = 0; i < p->set_count; i++)
 		json_array_append_new(sets, json_string(p->sets[i]));
-	return json_pack("{s:s, s:s, s:s, s:o, s:i, s:o}", "object", path, "mode",
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:o}", "object", path, "mode",
 		p->mode == MODEL_POLICY_OBSERVE ? "observe" : "enforce", "on_error",
-		p->on_error == MODEL_POLICY_ERROR_DROP ? "drop" : "pass", "set", sets, "budget",
+		p->on_error == MODEL_POLICY_ERROR_DROP ? "drop" : "pass", "offload",
+		p->offload == MODEL_OFFLOAD_NEVER ? "never" : "auto", "set", sets, "budget",
 		(int)p->budget, "load", json_sprintf("%" PRIx64, p->load));
 }
 
@@ -69,6 +70,8 @@ static int policy_take(struct model_policy *p, const json_t *document)
 		.on_error = strcmp(text_at(document, "on_error"), "drop") ?
 			MODEL_POLICY_ERROR_PASS :
 			MODEL_POLICY_ERROR_DROP,
+		.offload = strcmp(text_at(document, "offload"), "never") ? MODEL_OFFLOAD_AUTO :
+									   MODEL_OFFLOAD_NEVER,
 		.budget = budget > 0 && budget <= UINT32_MAX ? (uint32_t)budget : 2000,
 		.load = strtoull(text_at(document, "load"), NULL, 16),
 		.sets = calloc(json_array_size(sets) + 1, sizeof(*p->sets)),

@@ -4,6 +4,7 @@
 
 #include "control/daemon/daemon.h"
 #include "control/daemon/policies.h"
+#include "control/daemon/policies_kernel.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,15 +36,6 @@ static void staging_drop(struct staging *g)
 	free(g);
 }
 
-static struct policy_kept *kept_find(struct daemon *d, uint64_t id)
-{
-	struct policy_kept *k = d->policies.kept;
-
-	while (k && k->id != id)
-		k = k->next;
-	return k;
-}
-
 static void stage_failed(struct staging *g, const char *policy, int status, const char *text)
 {
 	if (g->status)
@@ -55,7 +47,7 @@ static void stage_failed(struct staging *g, const char *policy, int status, cons
 static void stage_reply(void *ctx, int status, const void *body, size_t length)
 {
 	struct sent *sent = ctx;
-	struct policy_kept *k = kept_find(sent->staging->d, sent->id);
+	struct policy_kept *k = policies_find(sent->staging->d, sent->id);
 
 	if (status == -ETIMEDOUT)
 		stage_failed(sent->staging, k ? k->image->name : "?", status,
@@ -70,17 +62,25 @@ static void stage_reply(void *ctx, int status, const void *body, size_t length)
 
 static void stage_one(struct staging *g, struct policy_kept *k)
 {
-	const struct weir_policy_stage stage = {
+	struct weir_policy_stage stage = {
 		.id = k->id, .image_bytes = k->image_size, .flags = WEIR_POLICY_F_VERIFIED
 	};
+	int fds[1 + WEIR_POLICY_MAX_MAPS] = { k->image_fd };
+
+	if (policies_kernel_arrays(g->d, k) == 0)
+		for (uint32_t i = 0; i < k->image->map_count; i++) {
+			stage.map[stage.map_fd_count] = (uint8_t)i;
+			fds[1 + stage.map_fd_count++] = k->array[i];
+		}
 	struct sent *sent = malloc(sizeof(*sent));
 	int rc = -ENOMEM;
 
 	if (sent) {
 		*sent = (struct sent){ .staging = g, .id = k->id };
 		g->open++;
-		rc = dataplane_request_fd(g->d->dataplane, WEIR_MESSAGE_POLICY_STAGE, &stage,
-			sizeof(stage), k->image_fd, STAGE_TIMEOUT_MS, stage_reply, sent);
+		rc = dataplane_request_fds(g->d->dataplane, WEIR_MESSAGE_POLICY_STAGE, &stage,
+			sizeof(stage), fds, 1 + stage.map_fd_count, STAGE_TIMEOUT_MS, stage_reply,
+			sent);
 	}
 	if (!rc)
 		return;
@@ -105,7 +105,7 @@ void policies_stage(struct daemon *d, const struct model *m, policies_staged_cb 
 	}
 	*g = (struct staging){ .d = d, .done = done, .ctx = ctx, .open = 1 };
 	while ((p = model_policy_next(m, &c, &s, &position))) {
-		struct policy_kept *k = p->id ? kept_find(d, p->id) : NULL;
+		struct policy_kept *k = p->id ? policies_find(d, p->id) : NULL;
 
 		if (!k || k->staged)
 			continue;

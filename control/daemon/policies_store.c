@@ -44,18 +44,20 @@ static uint64_t number_at(const json_t *object, const char *key)
 	return text ? strtoull(text, NULL, 16) : 0;
 }
 
-static json_t *kept_document(const struct policy_kept *k)
+static json_t *kept_document(const struct policy_kept *k, pid_t pid)
 {
 	json_t *sets = json_array();
 
 	for (size_t i = 0; i < k->set_count; i++)
 		json_array_append_new(sets, json_string(k->sets[i]));
-	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "id",
-		number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
+	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}",
+		"id", number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
 		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
 		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
 		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",
-		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns));
+		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns),
+		"place", number_json(k->place), "offload_why", k->offload_why, "dataplane",
+		(int)pid);
 }
 
 /* Files of images that are not kept any more. */
@@ -99,7 +101,7 @@ void policies_save(const struct daemon *d)
 		if (rc)
 			log_error("%s cannot be written: %s", path, strerror(-rc));
 		else
-			json_array_append_new(list, kept_document(k));
+			json_array_append_new(list, kept_document(k, dataplane_pid(d->dataplane)));
 	}
 	snprintf(mark, sizeof(mark), "%" PRIx64, text_mark(d->text, d->text_length));
 	state_write(&d->run, FILE_NAME,
@@ -143,7 +145,9 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 	const char *path = json_string_value(json_object_get(document, "path"));
 	uint64_t id = number_at(document, "id");
 	struct model_policy p = { .load = number_at(document, "load"),
-		.set_count = json_array_size(sets) };
+		.set_count = json_array_size(sets),
+		.place = number_at(document, "place") };
+	const char *why = json_string_value(json_object_get(document, "offload_why"));
 	const struct policy_stamp stamp = { number_at(document, "device"),
 		number_at(document, "inode"), number_at(document, "size"),
 		number_at(document, "modified"), number_at(document, "changed") };
@@ -166,11 +170,14 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 	a.image_fd = image_open(d, id, &a.image_size);
 	if (a.image_fd < 0)
 		goto bad;
+	snprintf(a.offload_why, sizeof(a.offload_why), "%s", why ? why : "");
 	struct policy_kept *k = policies_keep(d, path, &p, &stamp, &a);
 
 	if (k && object)
 		snprintf(k->object, sizeof(k->object), "%s", object);
 	free(p.sets);
+	if (k)
+		k->from_before = (pid_t)json_integer_value(json_object_get(document, "dataplane"));
 	/* Its content says what it is called: a file that somebody has changed is not that. */
 	return k && k->id == id;
 bad:

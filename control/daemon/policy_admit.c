@@ -37,6 +37,7 @@ struct policy_job {
 	int pidfd;
 	int image_fd; /* owned */
 	int object_fd; /* owned */
+	bool offload; /* ask that, too */
 	struct policy_answer *answer; /* owned; shared with the child */
 	struct event *ended; /* owned */
 	policy_answer_cb cb;
@@ -140,6 +141,8 @@ static void child_run(
 		snprintf(to->text, sizeof(to->text), "cannot be kept: out of memory");
 	else
 		to->admitted = true;
+	if (to->admitted && job->offload)
+		policy_offload_try(a.image, to->offload_why, sizeof(to->offload_why));
 	_exit(0);
 }
 
@@ -184,6 +187,7 @@ static void answer_check(struct policy_job *job, bool late)
 
 	a->text[sizeof(a->text) - 1] = 0;
 	a->line[sizeof(a->line) - 1] = 0;
+	a->offload_why[sizeof(a->offload_why) - 1] = 0;
 	if (a->admitted && fcntl(job->image_fd, F_ADD_SEALS, seals) == 0 &&
 		fcntl(job->object_fd, F_ADD_SEALS, seals) == 0) {
 		a->image_fd = job->image_fd;
@@ -226,7 +230,7 @@ static int job_fork(
 }
 
 int policy_job_start(struct event_base *base, const char *path, char *const *sets, size_t set_count,
-	uint32_t budget, policy_answer_cb cb, void *ctx, struct policy_job **ret_job)
+	uint32_t budget, bool offload, policy_answer_cb cb, void *ctx, struct policy_job **ret_job)
 {
 	const struct policy_admit_options options = {
 		.sets = (const char *const *)sets, .set_count = set_count, .budget = budget
@@ -238,7 +242,7 @@ int policy_job_start(struct event_base *base, const char *path, char *const *set
 	if (!job)
 		return rc;
 	*job = (struct policy_job){
-		.pidfd = -1, .image_fd = -1, .object_fd = -1, .cb = cb, .ctx = ctx
+		.pidfd = -1, .image_fd = -1, .object_fd = -1, .offload = offload, .cb = cb, .ctx = ctx
 	};
 	job->answer = mmap(NULL, sizeof(*job->answer), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);

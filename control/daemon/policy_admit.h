@@ -9,6 +9,7 @@
 #define WEIR_DAEMON_POLICY_ADMIT_H
 
 #include "ebpf/engine/image.h"
+#include "ebpf/engine/offload.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,8 @@ struct policy_answer {
 	char line[256]; /* that line, or "" */
 	uint32_t cycles_median; /* of the trial; 0: not compiled */
 	uint32_t cycles_p99;
+	char offload_why
+		[POLICY_OFFLOAD_WHY]; /* why the kernel cannot run it; "": it can, if that was asked */
 	/* When it is admitted: a memfd that nobody can change any more; the callback's to close. */
 	int image_fd;
 	size_t image_size;
@@ -36,12 +39,13 @@ struct policy_answer {
 typedef void (*policy_answer_cb)(void *ctx, const struct policy_answer *answer);
 
 /*
- * Begin. path and sets ("name=value") are borrowed for the call; budget in cycles a packet.
+ * Begin. path and sets ("name=value") are borrowed for the call; budget in cycles a packet; offload: find out
+ * whether the kernel can run it as well.
  *
  * Returns 0, or -errno: then the callback is not called.
  */
 int policy_job_start(struct event_base *base, const char *path, char *const *sets, size_t set_count,
-	uint32_t budget, policy_answer_cb cb, void *ctx, struct policy_job **ret_job);
+	uint32_t budget, bool offload, policy_answer_cb cb, void *ctx, struct policy_job **ret_job);
 /* End it without a callback; NULL is fine. Not after the callback. */
 void policy_job_cancel(struct policy_job *job);
 

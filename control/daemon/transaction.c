@@ -16,6 +16,7 @@
 #include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
 #include "control/daemon/policies.h"
+#include "control/daemon/policies_kernel.h"
 #include "control/daemon/policies_methods.h"
 #include "control/daemon/policies_set.h"
 #include "control/daemon/steer.h"
@@ -304,10 +305,12 @@ static void configured(struct transaction *t)
 
 	if (host_addresses_add(&d->addresses, model_of(t), err, sizeof(err)) ||
 		steer_ports(d->run.path, model_of(t), t->ports, STEERING_F_ADD | STEERING_F_REMOVE,
-			err, sizeof(err)))
+			err, sizeof(err))) {
 		restore(t, err);
-	else
-		commit(t, false);
+		return;
+	}
+	policies_kernel_sync(d, model_of(t), STEERING_F_ADD | STEERING_F_REMOVE);
+	commit(t, false);
 }
 
 static void told_adopt(struct transaction *t)
@@ -345,6 +348,8 @@ static void config_reply(void *ctx, int status, const void *body, size_t length)
 	if (d->told.body && status != -ECONNRESET &&
 		steer_ports(d->run.path, d->model, d->ports, STEERING_F_ADD, err, sizeof(err)))
 		log_error("%s", err);
+	if (d->told.body && status != -ECONNRESET)
+		policies_kernel_sync(d, d->model, STEERING_F_ADD);
 	if (status == -ETIMEDOUT) {
 		transaction_fail(t, RPC_DATAPLANE, NULL,
 			"the data plane does not answer; see `weirctl status`");
@@ -398,6 +403,7 @@ static void send_config(struct transaction *t)
 		transaction_fail(t, RPC_REFUSED, NULL, "%s", err);
 		return;
 	}
+	policies_kernel_sync(d, model_of(t), STEERING_F_REMOVE);
 	int rc = dataplane_request(d->dataplane, WEIR_MESSAGE_CONFIG, t->told.body, t->told.length,
 		CONFIG_TIMEOUT_MS, config_reply, t);
 

@@ -136,7 +136,10 @@ static uint32_t plan_list(struct policies *to, const struct model_policy *polici
 			.on_error = p->on_error == MODEL_POLICY_ERROR_DROP ?
 				WEIR_POLICY_ERROR_DROP :
 				WEIR_POLICY_ERROR_PASS,
-			.offload = WEIR_POLICY_OFFLOAD_NEVER,
+			/* Only the first judges there, and only what is in force. */
+			.offload = p->offloads && i == 0 && p->mode == MODEL_POLICY_ENFORCE ?
+				WEIR_POLICY_OFFLOAD_AUTO :
+				WEIR_POLICY_OFFLOAD_NEVER,
 		};
 		memcpy(at->name, p->name, sizeof(at->name));
 	}

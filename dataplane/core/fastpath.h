@@ -155,6 +155,12 @@ int fastpath_policy_map(struct fastpath *fp, const struct weir_policy_map *reque
 	size_t *ret_length, char *err, size_t err_size);
 
 /*
+ * Often: tell the cores CLOCK_MONOTONIC, which is the time of policies: it is what they have in the kernel, too. tsc:
+ * of the same moment, in units of params->tsc_hz. Where nobody does, their time is the cores' own.
+ */
+void fastpath_policy_clock(struct fastpath *fp, uint64_t monotonic_ns, uint64_t tsc);
+
+/*
  * Often: detach policies that were over their budget for a second. The time is any clock in milliseconds.
  *
  * event  called with the service's name, or "outside", and what happened

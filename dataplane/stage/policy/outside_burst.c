@@ -17,7 +17,7 @@ static uint32_t judge(struct stage_core *c, uint32_t number, struct rte_mbuf *m)
 	struct trace_core *trace = stage_trace(c);
 	struct policy_core *core = c->policy;
 	const uint64_t start = rte_rdtsc();
-	const uint64_t now_ns = stage_ns(c, c->now);
+	const uint64_t now_ns = policy_now_ns(core, stage_ns(c, c->now));
 	const struct packet *p = packet_of(m);
 	const uint32_t mark = policy_mark(m);
 	uint32_t verdict, action;

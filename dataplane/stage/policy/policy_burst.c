@@ -110,7 +110,7 @@ static __rte_always_inline void judge(struct run *r, struct rte_mbuf **pkts, uin
 	const bool observe = r->place->observe;
 	const bool offload = first && r->place->offload;
 	const struct work *w = r->w;
-	const uint64_t now_ns = w->now_ns;
+	const uint64_t now_ns = worker->now_ns;
 	uint32_t passed = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
@@ -256,7 +256,7 @@ __rte_noinline uint16_t policy_burst(const struct work *w, struct rte_mbuf **pkt
 	const struct policy_set *set = w->settings->policies;
 	uint64_t start = rte_rdtsc();
 
-	w->core->policy->worker.now_ns = w->now_ns;
+	w->core->policy->worker.now_ns = policy_now_ns(w->core->policy, w->now_ns);
 	prefetch(w, pkts, n);
 	for (uint32_t i = 0; i < set->place_count && n; i++) {
 		struct run r = {

@@ -22,7 +22,15 @@
 struct policy_core {
 	alignas(RTE_CACHE_LINE_SIZE) struct policy_frame frame;
 	struct policy_worker worker; /* index: the core's */
+	uint64_t
+		clock_ns; /* atomic; from the core's time to CLOCK_MONOTONIC, as the kernel's judges have it */
 };
+
+/* What a policy takes for the time. */
+static inline uint64_t policy_now_ns(const struct policy_core *c, uint64_t now_ns)
+{
+	return now_ns + __atomic_load_n(&c->clock_ns, __ATOMIC_RELAXED);
+}
 
 /* Of a service that has policies (settings->policies). Returns how many packets are left. */
 __rte_noinline uint16_t policy_burst(const struct work *w, struct rte_mbuf **pkts, uint16_t n);

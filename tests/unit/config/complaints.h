@@ -312,9 +312,9 @@
 	X(policy_text, "a policy is no text", 13, "    policy: a.o\n",                             \
 		"13:13: services[0].policy: is a single value, expected a mapping or a list of "   \
 		"them\n")                                                                          \
-	X(policy_offload, "a policy in the kernel is not supported yet", 13,                       \
-		"    policy: {object: a.o, offload: auto}\n",                                      \
-		"13:36: services[0].policy.offload: offload auto is not supported yet, expected "  \
+	X(policy_offload, "a policy is in the kernel where it can, or never", 13,                  \
+		"    policy: {object: a.o, offload: always}\n",                                    \
+		"13:36: services[0].policy.offload: \"always\" is unknown, expected auto or "      \
 		"never\n")                                                                         \
 	X(policy_set, "a policy's parameters are numbers", 13,                                     \
 		"    policy: {object: a.o, set: {rate: fast, burst: 1, burst: 2}}\n",              \
