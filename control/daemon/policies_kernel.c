@@ -75,10 +75,9 @@ static int load(struct judge_want *want, int packet_fd, int programs_fd)
 			    want->why_size);
 }
 
-static bool is_detached(struct daemon *d, const struct model_service *s, uint64_t id)
+static bool is_detached(const struct snapshot *now, const struct model_service *s, uint64_t id)
 {
-	const struct snapshot_service *found =
-		snapshot_find_service(daemon_snapshot(d, 0), s->name);
+	const struct snapshot_service *found = snapshot_find_service(now, s->name);
 
 	for (size_t i = 0; found && i < found->entry.policy_count; i++)
 		if (found->policies[i].entry.id == id)
@@ -88,7 +87,7 @@ static bool is_detached(struct daemon *d, const struct model_service *s, uint64_
 
 /* What of the service stands in the way; NULL: nothing does. */
 static const char *objection(
-	struct daemon *d, const struct model_service *s, const struct model_policy *p)
+	const struct snapshot *now, const struct model_service *s, const struct model_policy *p)
 {
 	if (p->mode == MODEL_POLICY_OBSERVE)
 		return "it is only observed";
@@ -96,7 +95,7 @@ static const char *objection(
 		return "its service has a range of addresses";
 	if (!s->port)
 		return "its service has any port";
-	if (is_detached(d, s, p->id))
+	if (is_detached(now, s, p->id))
 		return "it has been detached";
 	return NULL;
 }
@@ -118,6 +117,7 @@ static struct judge_want want_of(const struct model_service *s, struct wanted *w
 static size_t wants_build(
 	struct daemon *d, const struct model *m, struct judge_want *wants, struct wanted *wanted)
 {
+	const struct snapshot *now = m->service_count ? daemon_snapshot(d, 0) : NULL;
 	size_t count = 0;
 
 	for (size_t i = 0; i < m->service_count; i++) {
@@ -127,7 +127,7 @@ static size_t wants_build(
 
 		if (!k || !k->place)
 			continue;
-		const char *why = objection(d, s, p);
+		const char *why = objection(now, s, p);
 
 		snprintf(k->kernel_why, sizeof(k->kernel_why), "%s",
 			why ? why : "no port of a kernel interface is open");

@@ -65,8 +65,8 @@ static const struct {
 		fetch_add, sizeof(fetch_add) / sizeof(fetch_add[0]), BPF_F_TEST_STATE_FREQ,
 		UINT64_C(0x00000000e8b3d84a), 2 },
 	{ "32-bit compare-and-exchange",
-		"the kernel loses a zero extension; Weir's own compiler does not, but a policy that "
-		"runs in the kernel could meet it",
+		"the kernel loses a zero extension; Weir's own compiler does not, and policies that "
+		"could meet it stay out of the kernel",
 		compare_exchange, sizeof(compare_exchange) / sizeof(compare_exchange[0]),
 		BPF_F_TEST_STATE_FREQ, UINT64_C(0x11223344e8b3d84a), 0 },
 };

@@ -197,6 +197,25 @@ static int maps_check(const struct policy_image *image, char *why, size_t why_si
 	return 0;
 }
 
+/* canary.c: kernels lose its zero extension, which their verifier counts on. Our compiler does not. */
+static int exchanges_check(const struct policy_image *image, char *why, size_t why_size)
+{
+	for (uint32_t i = 0; i < image->insn_count; i++) {
+		const struct bpf_insn *x = &image_insns(image)[i];
+
+		if (x->code == (BPF_LD | BPF_DW | BPF_IMM)) {
+			i++;
+			continue;
+		}
+		if (x->code != (BPF_STX | BPF_ATOMIC | BPF_W) || x->imm != BPF_CMPXCHG)
+			continue;
+		snprintf(why, why_size,
+			"it has a 32-bit compare-and-exchange, which kernels get wrong; one of 64 bits does");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* A port's maps, for a program that is only tried. */
 static int port_maps_create(int ret_fds[2])
 {
@@ -239,6 +258,8 @@ int policy_offload_try(const struct policy_image *image, char *why, size_t why_s
 	const char *text;
 	int rc = maps_check(image, why, why_size);
 
+	if (rc == 0)
+		rc = exchanges_check(image, why, why_size);
 	if (rc < 0)
 		return rc;
 	rc = policy_context_check(image_insns(image), image->insn_count, image_maps(image), &text);

@@ -223,6 +223,7 @@ static void what_shares_nothing_else_can_be_there(void)
 	expect_tried("payload_size", "(percpu_array) belongs to the fast path");
 	expect_tried("source_limit", "belongs to the fast path");
 	expect_tried("new_flow", "whether a flow is new");
+	expect_tried("narrow_exchange", "32-bit compare-and-exchange");
 	expect_tried("flow_hash", "flow_hash, service_id or port_id");
 }
 

@@ -2,7 +2,9 @@
 
 /* What the kernel has judged in front of a port: verdicts that come with packets, drops that are counted. */
 
+#include "dataplane/core/core.h"
 #include "dataplane/stage/policy/judged.h"
+#include "dataplane/stage/policy/policy_stage.h"
 #include "tests/unit/fastpath/policy_bed.h"
 
 #define CLIENT	"198.51.100.7"
@@ -200,6 +202,25 @@ static void drops_are_counted_as_here(void)
 	bed_stop(&b);
 }
 
+/* The cores' time is their own until somebody tells CLOCK_MONOTONIC; less than a microsecond is no difference. */
+static void policies_have_the_kernels_time(void)
+{
+	struct bed b;
+
+	offloaded_start(&b, 2, false);
+	for (uint32_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(policy_now_ns(b.fp->core[i]->stage.policy, 70), 70);
+	fastpath_policy_clock(b.fp, 5 * BED_SECOND, 2 * BED_SECOND);
+	fastpath_policy_clock(b.fp, 6 * BED_SECOND + 500, 3 * BED_SECOND);
+	for (uint32_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(
+			policy_now_ns(b.fp->core[i]->stage.policy, 70), 3 * BED_SECOND + 70);
+	/* It may be behind, and be set back. */
+	fastpath_policy_clock(b.fp, BED_SECOND, 3 * BED_SECOND);
+	CU_ASSERT_EQUAL(policy_now_ns(b.fp->core[1]->stage.policy, 3 * BED_SECOND), BED_SECOND);
+	bed_stop(&b);
+}
+
 static void read_object(void)
 {
 	say = policy_read("say");
@@ -215,6 +236,7 @@ static const struct tap_case cases[] = {
 	{ "a verdict that came with a packet is taken", verdicts_are_taken },
 	{ "nothing else in front of a packet is believed", nothing_else_is_believed },
 	{ "what the kernel dropped is counted as if it had been here", drops_are_counted_as_here },
+	{ "policies have the kernel's time", policies_have_the_kernels_time },
 	{ "and its image is let go", free_object },
 };
 
