@@ -35,7 +35,7 @@ void metrics_histogram(struct evbuffer *out, const char *name, const struct labe
 void metrics_summary(struct evbuffer *out, const char *name, const struct labels *l,
 	const struct weir_histogram *h, const struct weir_histogram *base);
 
-/* p99, p99.9 and p99.99 as a gauge each; base may be NULL. */
+/* p99, p99.9 and p99.99, of a summary that has no sum of its own; base may be NULL. */
 void metrics_tail(struct evbuffer *out, const char *name, const struct labels *l,
 	const struct weir_histogram *h, const struct weir_histogram *base);
 

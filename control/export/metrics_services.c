@@ -148,7 +148,7 @@ static void services_tail(const struct metrics_input *in, struct evbuffer *out)
 {
 	static const char name[] = "weir_service_residence_tail_seconds";
 
-	metrics_family(out, name, "gauge",
+	metrics_family(out, name, "summary",
 		"Time that packets of the service spent in Weir: quantiles of the last seconds.");
 	for (size_t i = 0; i < in->now->service_count; i++) {
 		const struct snapshot_service *s = &in->now->services[i];

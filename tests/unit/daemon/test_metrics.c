@@ -361,6 +361,7 @@ static const struct tap_case cases[] = {
 	{ "counters, gauges and states have their samples", test_samples },
 	{ "histogram buckets are cumulative and end in the count", test_histogram },
 	{ "quantiles are of what came since the older snapshot", test_summary },
+	{ "the tail of the time in Weir is of what came since", test_tail },
 	{ "what is empty is NaN, and without a data plane there is little", test_empty },
 	{ "label values are escaped", test_escaping },
 	{ "every sample stands under its family", test_families },
