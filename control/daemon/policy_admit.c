@@ -241,9 +241,12 @@ int policy_job_start(struct event_base *base, const char *path, char *const *set
 
 	if (!job)
 		return rc;
-	*job = (struct policy_job){
-		.pidfd = -1, .image_fd = -1, .object_fd = -1, .offload = offload, .cb = cb, .ctx = ctx
-	};
+	*job = (struct policy_job){ .pidfd = -1,
+		.image_fd = -1,
+		.object_fd = -1,
+		.offload = offload,
+		.cb = cb,
+		.ctx = ctx };
 	job->answer = mmap(NULL, sizeof(*job->answer), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job->answer == MAP_FAILED) {

@@ -203,7 +203,8 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 	core_since(&core->cell, b, &c);
 	static const char *const states[] = { "answers", "stuck", "away" };
 	double busy = (double)c.busy_cycles;
-	return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack(
+		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"cpu", (int)core->entry.cpu, "state",
 		core->entry.state < sizeof(states) / sizeof(states[0]) ? states[core->entry.state] :
 									 "unknown",

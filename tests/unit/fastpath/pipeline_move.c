@@ -3,6 +3,7 @@
 /* Buckets that move between workers: step by step with a made-up clock. */
 
 #include "dataplane/core/spread.h"
+#include "dataplane/stage/early/early.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
 
@@ -300,9 +301,13 @@ static void the_hold_is_bounded(void)
 	}
 	for (uint32_t i = 0; i < 100; i++)
 		fastpath_core_step(b.fp, 0, b.now);
-	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_WORKER_RING_FULL), 3000 - 1023);
+	uint64_t lost = bed_dropped(&b, 0, WEIR_DROP_WORKER_RING_FULL) +
+		bed_dropped(&b, 0, WEIR_DROP_WORKER_BEHIND);
+
+	/* Clients' packets go before it is full, as with every worker's ring. */
+	CU_ASSERT(lost >= 3000 - 1023 && lost <= 3000 - 1023 + EARLY_PRESS);
 	CU_ASSERT_TRUE(ends(&b));
-	CU_ASSERT_EQUAL(bed_sum(&b, 0, packets_transmitted), 1023);
+	CU_ASSERT_EQUAL(bed_sum(&b, 0, packets_transmitted), 3000 - lost);
 	bed_stop(&b);
 }
 
