@@ -131,7 +131,7 @@ dataplane_killed() {
 
 # Slow enough to be in the middle of it when the data plane dies.
 download_start() { # NAME HOST
-	start_at client curl -sS --fail --max-time 30 --limit-rate 4M -o "$WORLD/$1" \
+	start_at client curl -sS --fail --max-time 30 --limit-rate 2M -o "$WORLD/$1" \
 		-w '%{local_port} %{num_connects}' "http://$2/blob" >"$WORLD/$1.curl" 2>&1 &
 	download[$1]=$!
 }
