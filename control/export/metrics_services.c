@@ -133,16 +133,6 @@ static void services_sources(const struct metrics_input *in, struct evbuffer *ou
 	}
 }
 
-/* The same service in the older snapshot, unless its slot has been given to another since. */
-static const struct weir_service_cell *service_before(
-	const struct metrics_input *in, const struct snapshot_service *s)
-{
-	const struct snapshot_service *was =
-		in->base ? snapshot_find_service(in->base, s->entry.name) : NULL;
-
-	return was && was->slot == s->slot && was->entry.epoch == s->entry.epoch ? &was->sum : NULL;
-}
-
 /* As exact as the fine buckets; from those of the exported histogram it would be within a factor of two. */
 static void services_tail(const struct metrics_input *in, struct evbuffer *out)
 {
@@ -152,11 +142,13 @@ static void services_tail(const struct metrics_input *in, struct evbuffer *out)
 		"Time that packets of the service spent in Weir: quantiles of the last seconds.");
 	for (size_t i = 0; i < in->now->service_count; i++) {
 		const struct snapshot_service *s = &in->now->services[i];
-		const struct weir_service_cell *before = service_before(in, s);
+		const struct snapshot_service *before =
+			snapshot_before_service(in->now, in->base, s);
 		struct labels l;
 
 		service_labels(&l, in, s);
-		metrics_tail(out, name, &l, &s->sum.residence, before ? &before->residence : NULL);
+		metrics_tail(
+			out, name, &l, &s->sum.residence, before ? &before->sum.residence : NULL);
 	}
 }
 
@@ -317,25 +309,13 @@ static void backend_state(const struct metrics_input *in, struct evbuffer *out,
 	}
 }
 
-/* The same backend in the older snapshot, unless its slot has been given to another since. */
-static const struct snapshot_backend *backend_before(const struct metrics_input *in,
-	const struct snapshot_service *s, const struct snapshot_backend *b)
-{
-	const struct snapshot_service *was =
-		in->base ? snapshot_find_service(in->base, s->entry.name) : NULL;
-	const struct snapshot_backend *before = was && was->entry.epoch == s->entry.epoch ?
-		snapshot_find_backend(was, b->entry.address, b->entry.port) :
-		NULL;
-
-	return before && before->entry.epoch == b->entry.epoch ? before : NULL;
-}
-
 static void backend_times(const struct metrics_input *in, struct evbuffer *out,
 	const struct labels *l, const struct snapshot_service *s, const struct snapshot_backend *b,
 	const void *argument)
 {
 	const struct counter *c = argument;
-	const struct snapshot_backend *before = backend_before(in, s, b);
+	const struct snapshot_backend *before =
+		snapshot_before_backend(snapshot_before_service(in->now, in->base, s), b);
 	const struct weir_histogram *now = (const void *)((const char *)&b->sum + c->offset);
 	const struct weir_histogram *base =
 		before ? (const void *)((const char *)&before->sum + c->offset) : NULL;

@@ -71,11 +71,11 @@ static int append_backends(json_t *list, const struct model_service *s, const st
 	const struct snapshot *base)
 {
 	const struct snapshot_service *found = snapshot_find_service(now, s->name);
-	const struct snapshot_service *before = report_base_service(now, base, found);
+	const struct snapshot_service *before = snapshot_before_service(now, base, found);
 	for (size_t i = 0; i < model_backend_total(s); i++) {
 		const struct model_backend *of = model_backend_at(s, i);
 		const struct snapshot_backend *b = report_find_backend(found, of, i);
-		json_t *entry = backend_entry(s->name, of, b, report_base_backend(before, b),
+		json_t *entry = backend_entry(s->name, of, b, snapshot_before_backend(before, b),
 			snapshot_weight_in_force(found, b));
 		json_object_set_new(entry, "pool", pool_name(s, i));
 		if (json_array_append_new(list, entry) != 0)

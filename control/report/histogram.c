@@ -56,14 +56,14 @@ json_t *report_histograms(const struct model_service *s, const struct model_back
 	if (sums == NULL)
 		return NULL;
 	const struct snapshot_service *found = snapshot_find_service(now, s->name);
-	const struct snapshot_service *before = report_base_service(now, base, found);
+	const struct snapshot_service *before = snapshot_before_service(now, base, found);
 	if (found != NULL)
 		both_add(&sums[0], &found->sum.residence,
 			before != NULL ? &before->sum.residence : NULL);
 	for (size_t i = 0; i < model_backend_total(s); i++) {
 		const struct model_backend *b = model_backend_at(s, i);
 		const struct snapshot_backend *n = report_find_backend(found, b, i);
-		const struct snapshot_backend *o = report_base_backend(before, n);
+		const struct snapshot_backend *o = snapshot_before_backend(before, n);
 		if (n == NULL || (backend != NULL && b != backend))
 			continue;
 		both_add(&sums[1], &n->sum.connect, o != NULL ? &o->sum.connect : NULL);

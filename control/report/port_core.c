@@ -223,7 +223,7 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 static const struct weir_core_cell *core_base(
 	const struct snapshot *now, const struct snapshot *base, size_t index)
 {
-	return report_same_run(now, base) && index < base->core_count ? &base->cores[index].cell :
+	return snapshot_same_run(now, base) && index < base->core_count ? &base->cores[index].cell :
 									NULL;
 }
 

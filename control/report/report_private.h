@@ -28,15 +28,6 @@ double report_share(double part, double whole);
 json_t *report_percentiles(
 	const struct weir_histogram *now, const struct weir_histogram *base, bool with_tail);
 
-/* True when both snapshots are of the same run of the data plane, so that counters only went up. */
-bool report_same_run(const struct snapshot *now, const struct snapshot *base);
-
-/* The same service or backend in an older snapshot; NULL when its slot has had another owner since. */
-const struct snapshot_service *report_base_service(const struct snapshot *now,
-	const struct snapshot *base, const struct snapshot_service *found);
-const struct snapshot_backend *report_base_backend(
-	const struct snapshot_service *base, const struct snapshot_backend *found);
-
 /*
  * A backend of the configuration in a snapshot's service, or NULL. Slots mostly have the order of the
  * configuration, so the backend's own index is tried first.

@@ -98,7 +98,7 @@ json_t *report_service_entry(
 {
 	static const struct weir_service_cell zero;
 	const struct snapshot_service *found = snapshot_find_service(now, s->name);
-	const struct snapshot_service *before = report_base_service(now, base, found);
+	const struct snapshot_service *before = snapshot_before_service(now, base, found);
 	const struct weir_service_cell *sum = found != NULL ? &found->sum : &zero;
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o,"
@@ -163,7 +163,7 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 	const struct snapshot *now, const struct snapshot *base)
 {
 	const struct snapshot_service *found = snapshot_find_service(now, s->name);
-	const struct snapshot_service *before = report_base_service(now, base, found);
+	const struct snapshot_service *before = snapshot_before_service(now, base, found);
 	double seconds = before != NULL && now->taken_ns > base->taken_ns ?
 		(double)(now->taken_ns - base->taken_ns) / 1e9 :
 		0;

@@ -83,35 +83,3 @@ json_t *report_dropped(const uint64_t dropped[WEIR_DROP_COUNT])
 	}
 	return o;
 }
-
-bool report_same_run(const struct snapshot *now, const struct snapshot *base)
-{
-	return now != NULL && base != NULL && now->pid == base->pid &&
-		now->start_ns == base->start_ns;
-}
-
-const struct snapshot_service *report_base_service(const struct snapshot *now,
-	const struct snapshot *base, const struct snapshot_service *found)
-{
-	if (found == NULL || !report_same_run(now, base))
-		return NULL;
-	for (size_t i = 0; i < base->service_count; i++) {
-		const struct snapshot_service *s = &base->services[i];
-		if (s->slot == found->slot)
-			return s->entry.epoch == found->entry.epoch ? s : NULL;
-	}
-	return NULL;
-}
-
-const struct snapshot_backend *report_base_backend(
-	const struct snapshot_service *base, const struct snapshot_backend *found)
-{
-	if (base == NULL || found == NULL)
-		return NULL;
-	for (size_t i = 0; i < base->backend_count; i++) {
-		const struct snapshot_backend *b = &base->backends[i];
-		if (b->slot == found->slot)
-			return b->entry.epoch == found->entry.epoch ? b : NULL;
-	}
-	return NULL;
-}

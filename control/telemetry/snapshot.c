@@ -357,6 +357,48 @@ const struct snapshot_backend *snapshot_find_backend(
 	return NULL;
 }
 
+bool snapshot_same_run(const struct snapshot *now, const struct snapshot *before)
+{
+	return now != NULL && before != NULL && now->pid == before->pid &&
+		now->start_ns == before->start_ns;
+}
+
+static int service_compare(const void *slot, const void *element)
+{
+	const struct snapshot_service *s = element;
+	uint32_t wanted = *(const uint32_t *)slot;
+
+	return wanted < s->slot ? -1 : wanted > s->slot;
+}
+
+const struct snapshot_service *snapshot_before_service(
+	const struct snapshot *now, const struct snapshot *before, const struct snapshot_service *s)
+{
+	if (s == NULL || !snapshot_same_run(now, before))
+		return NULL;
+	const struct snapshot_service *was = bsearch(&s->slot, before->services,
+		before->service_count, sizeof(*before->services), service_compare);
+	return was != NULL && was->entry.epoch == s->entry.epoch ? was : NULL;
+}
+
+static int backend_compare(const void *slot, const void *element)
+{
+	const struct snapshot_backend *b = element;
+	uint32_t wanted = *(const uint32_t *)slot;
+
+	return wanted < b->slot ? -1 : wanted > b->slot;
+}
+
+const struct snapshot_backend *snapshot_before_backend(
+	const struct snapshot_service *before, const struct snapshot_backend *b)
+{
+	if (before == NULL || b == NULL || before->backend_count == 0)
+		return NULL;
+	const struct snapshot_backend *was = bsearch(&b->slot, before->backends,
+		before->backend_count, sizeof(*before->backends), backend_compare);
+	return was != NULL && was->entry.epoch == b->entry.epoch ? was : NULL;
+}
+
 double snapshot_weight_in_force(const struct snapshot_service *s, const struct snapshot_backend *b)
 {
 	if (s == NULL || b == NULL || b->entry.state != WEIR_BACKEND_UP)

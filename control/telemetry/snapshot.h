@@ -35,7 +35,7 @@ struct snapshot_service {
 	uint32_t slot; /* in the directory; with entry.epoch it tells whose counters these are */
 	struct weir_service_entry entry;
 	struct weir_service_cell sum;
-	struct snapshot_backend *backends; /* only used slots; owned */
+	struct snapshot_backend *backends; /* only used slots, ascending; owned */
 	size_t backend_count;
 	struct snapshot_policy *policies; /* entry.policy_count, in their order; owned */
 	struct snapshot_class *classes; /* entry.class_count; owned */
@@ -96,6 +96,18 @@ void snapshot_destroy(struct snapshot *s); /* NULL is fine */
 const struct snapshot_service *snapshot_find_service(const struct snapshot *s, const char *name);
 const struct snapshot_backend *snapshot_find_backend(
 	const struct snapshot_service *s, const uint8_t address[16], uint16_t port);
+
+/* True when both snapshots are of the same run of the data plane, so that counters only went up. */
+bool snapshot_same_run(const struct snapshot *now, const struct snapshot *before);
+
+/*
+ * The same service or backend in an older snapshot; NULL when its slot has had another owner since. Found by
+ * slot, in logarithmic time: thousands are asked for in a row.
+ */
+const struct snapshot_service *snapshot_before_service(const struct snapshot *now,
+	const struct snapshot *before, const struct snapshot_service *s);
+const struct snapshot_backend *snapshot_before_backend(
+	const struct snapshot_service *before, const struct snapshot_backend *b);
 
 /*
  * The weight by which a backend gets new flows, in units of the configured one; 0: it gets none. Both
