@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void metrics_family(struct evbuffer *out, const char *name, const char *type, const char *help)
@@ -100,18 +99,21 @@ static void quantiles(struct evbuffer *out, const char *name, const struct label
 	const struct weir_histogram *h, const struct weir_histogram *base, const struct quantile *q,
 	size_t count)
 {
-	struct weir_histogram *recent = calloc(1, sizeof(*recent));
+	/* Of most backends there is nothing new, and there are thousands. */
+	const bool is_empty = h->count == (base ? base->count : 0);
+	struct weir_histogram recent;
 
-	if (recent)
-		weir_histogram_add(recent, h, base);
-	for (size_t i = 0; recent && i < count; i++) {
+	if (!is_empty) {
+		memset(&recent, 0, sizeof(recent));
+		weir_histogram_add(&recent, h, base);
+	}
+	for (size_t i = 0; i < count; i++) {
 		struct labels with = *l;
 
 		labels_add(&with, "quantile", q[i].text);
-		metrics_sample_double(
-			out, name, &with, weir_histogram_quantile(recent, q[i].share));
+		metrics_sample_double(out, name, &with,
+			is_empty ? NAN : weir_histogram_quantile(&recent, q[i].share));
 	}
-	free(recent);
 }
 
 void metrics_tail(struct evbuffer *out, const char *name, const struct labels *l,
