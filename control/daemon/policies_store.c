@@ -50,8 +50,9 @@ static json_t *kept_document(const struct policy_kept *k, pid_t pid)
 
 	for (size_t i = 0; i < k->set_count; i++)
 		json_array_append_new(sets, json_string(k->sets[i]));
-	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}",
-		"id", number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
+	return json_pack(
+		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}", "id",
+		number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
 		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
 		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
 		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",

@@ -224,7 +224,7 @@ static const struct weir_core_cell *core_base(
 	const struct snapshot *now, const struct snapshot *base, size_t index)
 {
 	return snapshot_same_run(now, base) && index < base->core_count ? &base->cores[index].cell :
-									NULL;
+									  NULL;
 }
 
 json_t *report_core(const struct snapshot *now, const struct snapshot *base, uint32_t cpu)
