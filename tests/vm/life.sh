@@ -104,6 +104,7 @@ device_is_pulled() {
 	expect_within 60 nic_is_gone 1
 	expect port_link_is front false
 	expect at weir ip link show front
+	sleep 3 # the slot's power goes off a second later; what is plugged before that is not seen
 	machine "device_add igb,id=nic1,bus=rp1,netdev=n1,mac=52:54:00:00:00:01"
 	expect_within 60 nic_to_vfio 1
 	expect_within 60 port_link_is front true
