@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * SHA-256 of bytes in memory, as text. Pure.
- *
- * Source: FIPS 180-4, sections 4.1.2, 4.2.2, 5.1.1, 5.3.3 and 6.2.
- */
+/* SHA-256 (FIPS 180-4) of bytes in memory, as text. Pure. */
 
 #ifndef WEIR_DAEMON_SHA256_H
 #define WEIR_DAEMON_SHA256_H
