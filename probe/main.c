@@ -52,47 +52,18 @@ static uint64_t time_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
-static socklen_t sockaddr_make(
-	struct sockaddr_storage *to, const struct address *address, uint16_t port)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)to;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
-
-	memset(to, 0, sizeof(*to));
-	if (address_is_ipv4(address)) {
-		four->sin_family = AF_INET;
-		four->sin_port = htons(port);
-		memcpy(&four->sin_addr, address->bytes + 12, 4);
-		return sizeof(*four);
-	}
-	six->sin6_family = AF_INET6;
-	six->sin6_port = htons(port);
-	memcpy(&six->sin6_addr, address->bytes, 16);
-	return sizeof(*six);
-}
-
-static void address_of(const struct sockaddr_storage *from, struct address *ret_address)
-{
-	const struct sockaddr_in *four = (const struct sockaddr_in *)from;
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
-
-	*ret_address = (struct address){ .bytes = { [10] = 0xff, [11] = 0xff } };
-	if (from->ss_family == AF_INET)
-		memcpy(ret_address->bytes + 12, &four->sin_addr, 4);
-	else
-		memcpy(ret_address->bytes, &six->sin6_addr, 16);
-}
-
 static int peer_connect(struct peer *p, const struct address *from)
 {
 	struct sockaddr_storage to, own;
-	socklen_t length = sockaddr_make(&to, &p->to->address, p->to->port);
+	socklen_t length = address_to_socket(&p->to->address, p->to->port, &to);
 	socklen_t own_length = sizeof(own);
 	int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	if ((from && bind(fd, (const struct sockaddr *)&own, sockaddr_make(&own, from, 0)) < 0) ||
+	if ((from &&
+		    bind(fd, (const struct sockaddr *)&own, address_to_socket(from, 0, &own)) <
+			    0) ||
 		connect(fd, (const struct sockaddr *)&to, length) < 0 ||
 		getsockname(fd, (struct sockaddr *)&own, &own_length) < 0) {
 		int err = -errno;
@@ -100,7 +71,7 @@ static int peer_connect(struct peer *p, const struct address *from)
 		close(fd);
 		return err;
 	}
-	address_of(&own, &p->from);
+	address_from_socket(&own, &p->from);
 	p->fd = fd;
 	return 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Addresses as text; part of the model's interface. */
+/* Addresses as text and as sockets have them; part of the model's interface. */
 
 #include "control/config/model.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,38 @@ static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0
 bool address_is_ipv4(const struct address *a)
 {
 	return memcmp(a->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+}
+
+socklen_t address_to_socket(
+	const struct address *a, uint16_t port, struct sockaddr_storage *ret_socket)
+{
+	struct sockaddr_in *four = (struct sockaddr_in *)ret_socket;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret_socket;
+
+	memset(ret_socket, 0, sizeof(*ret_socket));
+	if (address_is_ipv4(a)) {
+		four->sin_family = AF_INET;
+		four->sin_port = htons(port);
+		memcpy(&four->sin_addr, a->bytes + 12, 4);
+		return sizeof(*four);
+	}
+	six->sin6_family = AF_INET6;
+	six->sin6_port = htons(port);
+	memcpy(&six->sin6_addr, a->bytes, 16);
+	return sizeof(*six);
+}
+
+void address_from_socket(const struct sockaddr_storage *socket, struct address *ret_address)
+{
+	const struct sockaddr_in *four = (const struct sockaddr_in *)socket;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)socket;
+
+	if (socket->ss_family == AF_INET) {
+		memcpy(ret_address->bytes, mapped_prefix, sizeof(mapped_prefix));
+		memcpy(ret_address->bytes + 12, &four->sin_addr, 4);
+	} else {
+		memcpy(ret_address->bytes, &six->sin6_addr, 16);
+	}
 }
 
 const char *address_print(const struct address *a, char *buf, size_t size)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define MODEL_NAME_MAX	63
 #define MODEL_UNLIMITED UINT64_MAX
@@ -398,5 +399,9 @@ bool address_parse(const char *text, struct address *ret_address);
 /* Both forms above; the port is required, and may be "any", which is 0. */
 bool address_port_parse(const char *text, struct address *ret_address, uint16_t *ret_port);
 bool address_is_ipv4(const struct address *a);
+/* As the kernel's sockets have it, IPv4 as AF_INET; returns its length. */
+socklen_t address_to_socket(
+	const struct address *a, uint16_t port, struct sockaddr_storage *ret_socket);
+void address_from_socket(const struct sockaddr_storage *socket, struct address *ret_address);
 
 #endif

@@ -19,18 +19,6 @@
 
 #define AT_ONCE 256 /* datagrams, before others get their turn */
 
-static void address_of(const struct sockaddr_storage *from, struct address *ret_address)
-{
-	const struct sockaddr_in *four = (const struct sockaddr_in *)from;
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
-
-	*ret_address = (struct address){ .bytes = { [10] = 0xff, [11] = 0xff } };
-	if (from->ss_family == AF_INET)
-		memcpy(ret_address->bytes + 12, &four->sin_addr, 4);
-	else
-		memcpy(ret_address->bytes, &six->sin6_addr, 16);
-}
-
 static void datagrams_come(evutil_socket_t fd, short what, void *ctx)
 {
 	struct probes *p = ctx;
@@ -49,33 +37,23 @@ static void datagrams_come(evutil_socket_t fd, short what, void *ctx)
 
 		if (n < 0)
 			return;
-		address_of(&source, &from);
+		address_from_socket(&source, &from);
 		probes_take(p, p->model, data, (size_t)n, &from, clock_now_ns(), real_ns);
 	}
 }
 
 static int socket_open(const struct model_listen *m)
 {
-	struct sockaddr_storage at = { 0 };
-	struct sockaddr_in *four = (struct sockaddr_in *)&at;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&at;
-	bool ipv4 = address_is_ipv4(&m->address);
+	struct sockaddr_storage at;
+	socklen_t size = address_to_socket(&m->address, m->port, &at);
 	const int on = 1;
-
-	if (ipv4) {
-		*four = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(m->port) };
-		memcpy(&four->sin_addr, m->address.bytes + 12, 4);
-	} else {
-		*six = (struct sockaddr_in6){ .sin6_family = AF_INET6,
-			.sin6_port = htons(m->port) };
-		memcpy(&six->sin6_addr, m->address.bytes, 16);
-	}
 	int fd = socket(at.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	if ((!ipv4 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-		bind(fd, (const struct sockaddr *)&at, ipv4 ? sizeof(*four) : sizeof(*six)) < 0) {
+	if ((at.ss_family == AF_INET6 &&
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+		bind(fd, (const struct sockaddr *)&at, size) < 0) {
 		int err = -errno;
 
 		close(fd);

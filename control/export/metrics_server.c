@@ -47,25 +47,9 @@ static void other_request(struct evhttp_request *request, void *ctx)
 /* By hand, as evhttp does not say why it could not listen. */
 static int socket_listen(const struct address *a, uint16_t port)
 {
-	struct sockaddr_storage at = { 0 };
-	socklen_t length;
+	struct sockaddr_storage at;
+	socklen_t length = address_to_socket(a, port, &at);
 	int on = 1;
-
-	if (address_is_ipv4(a)) {
-		struct sockaddr_in *in = (struct sockaddr_in *)&at;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		memcpy(&in->sin_addr, a->bytes + 12, 4);
-		length = sizeof(*in);
-	} else {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&at;
-
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		memcpy(&in6->sin6_addr, a->bytes, 16);
-		length = sizeof(*in6);
-	}
 	int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)

@@ -203,24 +203,8 @@ static void deadline_reached(evutil_socket_t fd, short what, void *ctx)
 
 static int socket_connect(const struct address *a, uint16_t port)
 {
-	struct sockaddr_storage to = { 0 };
-	socklen_t length;
-
-	if (address_is_ipv4(a)) {
-		struct sockaddr_in *in = (struct sockaddr_in *)&to;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		memcpy(&in->sin_addr, a->bytes + 12, 4);
-		length = sizeof(*in);
-	} else {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&to;
-
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		memcpy(&in6->sin6_addr, a->bytes, 16);
-		length = sizeof(*in6);
-	}
+	struct sockaddr_storage to;
+	socklen_t length = address_to_socket(a, port, &to);
 	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
