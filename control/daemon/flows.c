@@ -75,13 +75,8 @@ static void find_reply(void *ctx, int status, const void *body, size_t length)
 	struct rpc_call *call = ctx;
 	struct weir_flow_record r;
 
-	if (rpc_call_failed(call, status, body, length))
+	if (!rpc_call_takes(call, status, body, length, &r, sizeof(r)))
 		return;
-	if (length < sizeof(r)) {
-		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");
-		return;
-	}
-	memcpy(&r, body, sizeof(r));
 	json_t *document = flow_document(&r);
 
 	if (document)
@@ -96,8 +91,7 @@ static void query_send(struct daemon *d, struct rpc_call *call, enum weir_messag
 		d->dataplane, type, query, sizeof(*query), FLOW_TIMEOUT_MS, cb, call);
 
 	if (rc)
-		rpc_call_error(call, RPC_DATAPLANE, NULL,
-			"the data plane is not running; see `weirctl status`");
+		rpc_call_no_dataplane(call);
 }
 
 void flows_list(struct daemon *d, struct rpc_call *call, const struct model_service *s)

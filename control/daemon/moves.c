@@ -18,13 +18,8 @@ static void move_reply(void *ctx, int status, const void *body, size_t length)
 	struct rpc_call *call = ctx;
 	struct weir_core_moving r;
 
-	if (rpc_call_failed(call, status, body, length))
+	if (!rpc_call_takes(call, status, body, length, &r, sizeof(r)))
 		return;
-	if (length < sizeof(r)) {
-		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");
-		return;
-	}
-	memcpy(&r, body, sizeof(r));
 	rpc_call_result(call,
 		json_pack("{s:I, s:b}", "buckets", (json_int_t)r.buckets, "done", r.done != 0));
 }
@@ -72,6 +67,5 @@ void moves_start(struct daemon *d, struct rpc_call *call, const struct model_ser
 	memcpy(m.service, s->name, sizeof(m.service));
 	if (dataplane_request(d->dataplane, WEIR_MESSAGE_CORE_MOVE, &m, sizeof(m), MOVE_TIMEOUT_MS,
 		    move_reply, call))
-		rpc_call_error(call, RPC_DATAPLANE, NULL,
-			"the data plane is not running; see `weirctl status`");
+		rpc_call_no_dataplane(call);
 }

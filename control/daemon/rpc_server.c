@@ -362,3 +362,22 @@ bool rpc_call_failed(struct rpc_call *call, int status, const void *body, size_t
 		"%.*s", (int)length, (const char *)body);
 	return true;
 }
+
+bool rpc_call_takes(struct rpc_call *call, int status, const void *body, size_t length,
+	void *ret_answer, size_t size)
+{
+	if (rpc_call_failed(call, status, body, length))
+		return false;
+	if (length < size) {
+		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");
+		return false;
+	}
+	memcpy(ret_answer, body, size);
+	return true;
+}
+
+void rpc_call_no_dataplane(struct rpc_call *call)
+{
+	rpc_call_error(
+		call, RPC_DATAPLANE, NULL, "the data plane is not running; see `weirctl status`");
+}

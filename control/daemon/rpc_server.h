@@ -62,5 +62,10 @@ void rpc_call_error(struct rpc_call *call, int code, json_t *data, const char *f
 	__attribute__((format(printf, 4, 5)));
 /* True when a reply of the data plane is an error (status is -errno, body the text): answers call. */
 bool rpc_call_failed(struct rpc_call *call, int status, const void *body, size_t length);
+/* The data plane's answer of a fixed layout: copies it. False: the call is answered with what is wrong. */
+bool rpc_call_takes(struct rpc_call *call, int status, const void *body, size_t length,
+	void *ret_answer, size_t size);
+/* The data plane could not be asked. */
+void rpc_call_no_dataplane(struct rpc_call *call);
 
 #endif

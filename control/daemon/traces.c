@@ -111,13 +111,8 @@ static void start_reply(void *ctx, int status, const void *body, size_t length)
 	struct rpc_call *call = ctx;
 	struct weir_trace_started started;
 
-	if (rpc_call_failed(call, status, body, length))
+	if (!rpc_call_takes(call, status, body, length, &started, sizeof(started)))
 		return;
-	if (length < sizeof(started)) {
-		rpc_call_error(call, RPC_DATAPLANE, NULL, "the data plane's answer is too short");
-		return;
-	}
-	memcpy(&started, body, sizeof(started));
 	rpc_call_result(call,
 		json_pack("{s:I, s:I}", "session", (json_int_t)started.session, "slots",
 			(json_int_t)started.slots));
@@ -144,8 +139,7 @@ static void request(struct daemon *d, struct rpc_call *call, enum weir_message_t
 	int rc = dataplane_request(d->dataplane, type, body, length, TRACE_TIMEOUT_MS, cb, call);
 
 	if (rc)
-		rpc_call_error(call, RPC_DATAPLANE, NULL,
-			"the data plane is not running; see `weirctl status`");
+		rpc_call_no_dataplane(call);
 }
 
 void traces_start(struct daemon *d, struct rpc_call *call)
