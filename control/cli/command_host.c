@@ -7,8 +7,6 @@
 #include "control/cli/rpc.h"
 #include "control/config/units.h"
 
-#include <stdlib.h>
-
 static const struct printer_column port_table[] = {
 	{ "NAME", "name", PRINT_TEXT },
 	{ "DEVICE", "device", PRINT_TEXT },
@@ -168,6 +166,17 @@ int command_core_list(struct cli *cli)
 	return status;
 }
 
+static int cpu_read(struct cli *cli, const char *text, int *ret_cpu)
+{
+	uint64_t cpu;
+
+	if (unit_parse(UNIT_NONE, text, &cpu) != NULL || cpu > UINT16_MAX)
+		return cli_fail(cli, CLI_USAGE,
+			"the number of a CPU is wanted, not \"%s\"; see core list", text);
+	*ret_cpu = (int)cpu;
+	return CLI_DONE;
+}
+
 int command_core_show(struct cli *cli)
 {
 	static const struct {
@@ -177,15 +186,13 @@ int command_core_show(struct cli *cli)
 		{ "longest gaps since the start", "gaps.longest" },
 		{ "longest gaps, each of five seconds", "gaps.recent" },
 	};
-	const char *text = cli->arguments[0];
-	uint64_t cpu;
+	int cpu = 0;
 	json_t *result;
 
-	if (unit_parse(UNIT_NONE, text, &cpu) != NULL || cpu > UINT16_MAX)
-		return cli_fail(cli, CLI_USAGE,
-			"the number of a CPU is wanted, not \"%s\"; see core list", text);
-	int status = rpc_call(
-		cli, "core.show", json_pack("{s:i}", "cpu", (int)cpu), RPC_TIMEOUT_MS, &result);
+	if (cpu_read(cli, cli->arguments[0], &cpu) != CLI_DONE)
+		return CLI_USAGE;
+	int status =
+		rpc_call(cli, "core.show", json_pack("{s:i}", "cpu", cpu), RPC_TIMEOUT_MS, &result);
 	if (status != CLI_DONE)
 		return status;
 	if (!printer_json(cli, result)) {
@@ -198,17 +205,6 @@ int command_core_show(struct cli *cli)
 	}
 	json_decref(result);
 	return status;
-}
-
-static int cpu_read(struct cli *cli, const char *text, int *ret_cpu)
-{
-	char *end;
-	long cpu = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || cpu < 0 || cpu > 65535)
-		return cli_fail(
-			cli, CLI_USAGE, "\"%s\" is no CPU; see \"weirctl core list\"", text);
-	*ret_cpu = (int)cpu;
-	return CLI_DONE;
 }
 
 int command_core_move(struct cli *cli)
