@@ -25,7 +25,7 @@
  * round looks once whether there is a move.
  *
  * Nothing is lost unless more packets come than the hold takes (as many as a worker's ring): those are counted
- * as worker_ring_full, as they would be by a worker that lags as far behind.
+ * as worker_behind or worker_ring_full, as they would be by a worker that lags as far behind.
  *
  * An old worker that does not get there in MOVE_PATIENCE_NS (its port takes nothing, its CPU is taken away)
  * keeps its buckets: core 0 gives what was held to its ring, and the buckets. Whether it releases them or they
