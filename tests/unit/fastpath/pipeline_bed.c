@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BED_QUEUE_SIZE 65536u
 
@@ -722,4 +723,25 @@ const struct weir_backend_cell *bed_backend_cell(
 	return (const struct weir_backend_cell *)((const uint8_t *)b->telemetry +
 		       e->backend_cell_offset[core]) +
 		(entry - first);
+}
+
+void *bed_run_core(void *runner)
+{
+	const struct bed_runner *r = runner;
+
+	fastpath_core_run(r->bed->fp, r->core);
+	return NULL;
+}
+
+void bed_nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+}
+
+uint64_t bed_clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }

@@ -162,4 +162,16 @@ const struct weir_backend_entry *bed_backend_entry(
 const struct weir_backend_cell *bed_backend_cell(
 	const struct bed *b, uint32_t core, uint32_t service, uint32_t backend);
 
+/* ---- cores that run by themselves, each in a thread ---- */
+
+struct bed_runner {
+	struct bed *bed;
+	uint32_t core;
+};
+
+/* For pthread_create(), with a struct bed_runner: until fastpath_stop(). */
+void *bed_run_core(void *runner);
+void bed_nap(void); /* 20 us, for others to get on */
+uint64_t bed_clock_ns(void); /* CLOCK_MONOTONIC */
+
 #endif

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define CLIENT	"198.51.100.7"
 #define SERVICE "203.0.113.10"
@@ -188,30 +187,9 @@ static void shared_cores(void)
 #define THREAD_PACKETS 1000000u
 #define THREAD_FLOWS   512u
 
-struct runner {
-	struct bed *bed;
-	uint32_t core;
-};
-
-static void *run_core(void *arg)
-{
-	const struct runner *r = arg;
-
-	fastpath_core_run(r->bed->fp, r->core);
-	return NULL;
-}
-
 static uint64_t seconds_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec;
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+	return bed_clock_ns() / 1000000000;
 }
 
 /* One change after another: weights, states, whole configurations with a service that comes and goes. */
@@ -237,7 +215,7 @@ static void change_something(struct bed *b, uint32_t round)
 static void two_threads(void)
 {
 	struct bed b;
-	struct runner runner[2] = { { &b, 0 }, { &b, 1 } };
+	struct bed_runner runner[2] = { { &b, 0 }, { &b, 1 } };
 	pthread_t thread[2];
 	struct bed_packet p[2];
 	uint64_t deadline = seconds_now() + 100;
@@ -253,10 +231,11 @@ static void two_threads(void)
 	bed_add_backend(&b, 1, "10.0.0.21", 53);
 	bed_apply(&b);
 	for (uint32_t i = 0; i < 2; i++)
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
 	while (sent < THREAD_PACKETS && seconds_now() < deadline) {
 		if (bed_waiting(&b, 0) > 512) {
-			nap();
+			bed_nap();
 		} else {
 			for (uint32_t i = 0; i < 64; i++, sent++) {
 				p[0] = bed_client(CLIENT, (uint16_t)(1024 + sent % THREAD_FLOWS),
@@ -272,9 +251,9 @@ static void two_threads(void)
 	CU_ASSERT_EQUAL(sent, THREAD_PACKETS);
 	CU_ASSERT_TRUE(rounds >= 49);
 	while (bed_waiting(&b, 0) && seconds_now() < deadline)
-		nap();
+		bed_nap();
 	for (uint32_t i = 0; i < 100; i++)
-		nap(); /* what is still in rings; what is not done by then stays queued */
+		bed_nap(); /* what is still in rings; what is not done by then stays queued */
 	fastpath_stop(b.fp);
 	for (uint32_t i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CLIENT	  "198.51.100.7"
 #define SERVICE	  "203.0.113.10"
@@ -85,32 +84,6 @@ static uint32_t came_out(void)
 	return sum;
 }
 
-struct runner {
-	struct bed *bed;
-	uint32_t core;
-};
-
-static void *run_core(void *arg)
-{
-	const struct runner *r = arg;
-
-	fastpath_core_run(r->bed->fp, r->core);
-	return NULL;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
-}
-
 struct mover {
 	struct bed *bed;
 	struct random random;
@@ -149,8 +122,8 @@ static void move_some(struct mover *m)
 	for (uint32_t i = 0; !m->wanted.flags && i < WEIR_BUCKETS; i++)
 		if (m->on[i] == from && random_below(&m->random, 2))
 			m->wanted.buckets[i / 8] |= (uint8_t)(1u << (i % 8));
-	if (fastpath_move(
-		    m->bed->fp, &m->wanted, now_ns(), &count, m->bed->err, sizeof(m->bed->err)))
+	if (fastpath_move(m->bed->fp, &m->wanted, bed_clock_ns(), &count, m->bed->err,
+		    sizeof(m->bed->err)))
 		CU_ASSERT_PTR_NOT_NULL(strstr(m->bed->err, "no buckets on"));
 }
 
@@ -172,8 +145,8 @@ static void send_one(struct bed *b, uint32_t flow, uint32_t number, bool reply)
 
 static uint32_t wait_for(uint32_t sent, uint32_t under_way, uint64_t deadline)
 {
-	while (sent - came_out() > under_way && now_ns() < deadline)
-		nap();
+	while (sent - came_out() > under_way && bed_clock_ns() < deadline)
+		bed_nap();
 	return sent - came_out();
 }
 
@@ -207,7 +180,7 @@ static void back_and_forth(uint16_t tx_queues)
 	static uint32_t number[2][FLOWS];
 	static struct bed b;
 	static struct outlet outlets[BED_PORTS][2];
-	struct runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
+	struct bed_runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
 	struct mover m = { .bed = &b, .random = random_start("moves") };
 	pthread_t thread[3];
 	uint32_t sent = 0;
@@ -224,16 +197,17 @@ static void back_and_forth(uint16_t tx_queues)
 	for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
 		m.on[i] = 1 + i % 2;
 	for (uint32_t i = 0; i < 3; i++)
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
-	const uint64_t start = now_ns(), deadline = start + 60 * BED_SECOND;
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
+	const uint64_t start = bed_clock_ns(), deadline = start + 60 * BED_SECOND;
 
 	for (uint32_t i = 0; i < FLOWS; i++, sent++) {
 		wait_for(sent, UNDER_WAY / 2, deadline);
 		send_one(&b, i, number[0][i]++, false);
 	}
 	wait_for(sent, 0, deadline);
-	while (now_ns() < deadline &&
-		(now_ns() < start + SECONDS * BED_SECOND || m.moves < MOVES_MIN)) {
+	while (bed_clock_ns() < deadline &&
+		(bed_clock_ns() < start + SECONDS * BED_SECOND || m.moves < MOVES_MIN)) {
 		wait_for(sent, UNDER_WAY - 64, deadline);
 		for (uint32_t i = 0; i < 64; i++, sent++) {
 			const uint32_t flow = random_below(&m.random, FLOWS);
@@ -241,11 +215,11 @@ static void back_and_forth(uint16_t tx_queues)
 
 			send_one(&b, flow, number[reply][flow]++, reply);
 		}
-		if (!fastpath_move_tick(b.fp, now_ns(), ended, &m))
+		if (!fastpath_move_tick(b.fp, bed_clock_ns(), ended, &m))
 			move_some(&m);
 	}
-	while (fastpath_move_tick(b.fp, now_ns(), ended, &m) && now_ns() < deadline)
-		nap();
+	while (fastpath_move_tick(b.fp, bed_clock_ns(), ended, &m) && bed_clock_ns() < deadline)
+		bed_nap();
 	wait_for(sent, 0, deadline);
 	fastpath_stop(b.fp);
 	for (uint32_t i = 0; i < 3; i++)

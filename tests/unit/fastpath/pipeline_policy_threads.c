@@ -8,39 +8,17 @@
 #include "tests/unit/fastpath/policy_bed.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #define CLIENT	     "198.51.100.7"
 #define SERVICE	     "203.0.113.10"
 #define REPLACEMENTS 200u /* about a hundred a second, where there is time for them */
 #define BURST	     64u
 
-struct runner {
-	struct bed *bed;
-	uint32_t core;
-};
-
 static struct policy_image *say;
-
-static void *run_core(void *arg)
-{
-	const struct runner *r = arg;
-
-	fastpath_core_run(r->bed->fp, r->core);
-	return NULL;
-}
 
 static uint64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+	return bed_clock_ns() / 1000000;
 }
 
 /* All of them drop what comes from odd ports; the halves of each must agree. */
@@ -122,7 +100,7 @@ static void sums_check(const struct bed *b, const struct flood *f)
 static void replaced_under_traffic(void)
 {
 	struct bed b;
-	struct runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
+	struct bed_runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
 	pthread_t thread[3];
 	struct flood f = { 0 };
 	uint32_t replacements = 0;
@@ -133,12 +111,13 @@ static void replaced_under_traffic(void)
 	policy_add(&b, 1);
 	replace(&b, 1);
 	for (uint32_t i = 0; i < 3; i++)
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
 	const uint64_t start = now_ms(), deadline = start + 20000;
 
 	while (replacements < REPLACEMENTS && now_ms() < deadline) {
 		if (bed_waiting(&b, 0) > 4 * BURST)
-			nap();
+			bed_nap();
 		else
 			packets_send(&b, &f);
 		packets_take(&b, &f);
@@ -151,10 +130,10 @@ static void replaced_under_traffic(void)
 	}
 	CU_ASSERT_TRUE(replacements >= 20);
 	while (bed_waiting(&b, 0) && now_ms() < deadline + 20000)
-		nap();
+		bed_nap();
 	for (uint64_t quiet = now_ms(); now_ms() < quiet + 50;) {
 		packets_take(&b, &f);
-		nap();
+		bed_nap();
 	}
 	fastpath_stop(b.fp);
 	for (uint32_t i = 0; i < 3; i++)

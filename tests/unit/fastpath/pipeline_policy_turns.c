@@ -62,11 +62,6 @@ static uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
-}
-
 static bool is_unloaded(uint32_t version)
 {
 	return version % 3 == 2;
@@ -194,7 +189,7 @@ static void drain(struct play *p)
 	const uint32_t wanted = atomic_fetch_add(&p->drains, 1) + 1;
 
 	while (atomic_load(&p->drained) != wanted)
-		nap();
+		bed_nap();
 }
 
 static void *run_changes(void *arg)
@@ -292,21 +287,8 @@ static void traffic(struct play *p, struct flood *f)
 	/* Something was lost: let the other side end as well. */
 	while (!atomic_load(&p->over)) {
 		atomic_store(&p->drained, atomic_load(&p->drains));
-		nap();
+		bed_nap();
 	}
-}
-
-struct runner {
-	struct bed *bed;
-	uint32_t core;
-};
-
-static void *run_core(void *arg)
-{
-	const struct runner *r = arg;
-
-	fastpath_core_run(r->bed->fp, r->core);
-	return NULL;
 }
 
 static void memory_check(const struct play *p)
@@ -324,7 +306,7 @@ static void turns_under_traffic(void)
 {
 	struct bed b;
 	struct play p = { .bed = &b };
-	struct runner runner[CORES];
+	struct bed_runner runner[CORES];
 	pthread_t thread[CORES], changes;
 	struct flood f = { 0 };
 
@@ -333,8 +315,9 @@ static void turns_under_traffic(void)
 	bed_add_backend(&b, 0, "10.0.0.11", 80);
 	CU_ASSERT_EQUAL_FATAL(turn(&p, 0), 0);
 	for (uint32_t i = 0; i < CORES; i++) {
-		runner[i] = (struct runner){ &b, i };
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+		runner[i] = (struct bed_runner){ &b, i };
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
 	}
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&changes, NULL, run_changes, &p), 0);
 	traffic(&p, &f);

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define CLIENT	"198.51.100.7"
 #define SERVICE "203.0.113.10"
@@ -52,25 +51,12 @@ static uint64_t jammed_ns; /* atomic: since when */
 static char stuck[256];
 static bool again;
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-}
-
 static uint16_t jammed_tx(void *handle, struct rte_mbuf **pkts, uint16_t n)
 {
 	const struct port_queue *real = handle;
 
 	if (__atomic_load_n(&jam, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&jammed_ns, now_ns(), __ATOMIC_RELEASE);
+		__atomic_store_n(&jammed_ns, bed_clock_ns(), __ATOMIC_RELEASE);
 		while (__atomic_load_n(&jam, __ATOMIC_ACQUIRE))
 			;
 	}
@@ -95,32 +81,19 @@ static void tell(void *ctx, const char *object, const char *text)
 
 static void look_until_stuck(struct bed *b, uint64_t deadline)
 {
-	while (!stuck[0] && now_ns() < deadline) {
-		nap();
-		fastpath_pulse_tick(b->fp, now_ns(), tell, NULL);
+	while (!stuck[0] && bed_clock_ns() < deadline) {
+		bed_nap();
+		fastpath_pulse_tick(b->fp, bed_clock_ns(), tell, NULL);
 	}
 }
 
 static void look_until_again(struct bed *b, uint64_t deadline)
 {
-	while (!again && now_ns() < deadline) {
-		nap();
-		fastpath_pulse_tick(b->fp, now_ns(), tell, NULL);
+	while (!again && bed_clock_ns() < deadline) {
+		bed_nap();
+		fastpath_pulse_tick(b->fp, bed_clock_ns(), tell, NULL);
 	}
 	CU_ASSERT_TRUE(again);
-}
-
-struct runner {
-	struct bed *bed;
-	uint32_t core;
-};
-
-static void *run_core(void *arg)
-{
-	const struct runner *r = arg;
-
-	fastpath_core_run(r->bed->fp, r->core);
-	return NULL;
 }
 
 static void send(struct bed *b, uint16_t port, uint32_t count)
@@ -136,10 +109,10 @@ static void send(struct bed *b, uint16_t port, uint32_t count)
 static void a_loop_without_end(void)
 {
 	struct bed b;
-	struct runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
+	struct bed_runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
 	struct port_queue real;
 	pthread_t thread[3];
-	const uint64_t deadline = now_ns() + 30000 * MS;
+	const uint64_t deadline = bed_clock_ns() + 30000 * MS;
 	uint32_t sent = 0;
 
 	bed_start_with(&b, 3, 3, UINT64_C(16) << 20, true);
@@ -151,22 +124,23 @@ static void a_loop_without_end(void)
 	bed_add_backend(&b, 1, "10.0.0.21", 53);
 	bed_apply(&b);
 	for (uint32_t i = 0; i < 3; i++)
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, run_core, &runner[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
 	__atomic_store_n(&jam, true, __ATOMIC_RELEASE);
 	send(&b, 80, 10);
-	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && now_ns() < deadline)
-		nap();
+	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && bed_clock_ns() < deadline)
+		bed_nap();
 	look_until_stuck(&b, deadline);
-	printf("# found out after %llu ms: %s\n", (unsigned long long)((now_ns() - jammed_ns) / MS),
-		stuck);
+	printf("# found out after %llu ms: %s\n",
+		(unsigned long long)((bed_clock_ns() - jammed_ns) / MS), stuck);
 	CU_ASSERT_PTR_NOT_NULL(strstr(stuck, "is stuck in stage transmit"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(stuck, "web waits for it"));
 	CU_ASSERT_EQUAL(b.telemetry->core[1].state, WEIR_CORE_STUCK);
 	CU_ASSERT_NOT_EQUAL(b.telemetry->core[2].state, WEIR_CORE_STUCK);
 	for (uint32_t i = 0; i < 20; i++, sent += 32) {
 		send(&b, 53, 32);
-		while (bed_sum(&b, 1, packets_transmitted) < sent + 32 && now_ns() < deadline)
-			nap();
+		while (bed_sum(&b, 1, packets_transmitted) < sent + 32 && bed_clock_ns() < deadline)
+			bed_nap();
 	}
 	CU_ASSERT_EQUAL(bed_sum(&b, 1, packets_transmitted), sent);
 	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
@@ -178,10 +152,10 @@ static void a_loop_without_end(void)
 	tell_frees = true;
 	__atomic_store_n(&jam, true, __ATOMIC_RELEASE);
 	__atomic_store_n(&jammed_ns, 0, __ATOMIC_RELEASE);
-	fastpath_pulse_tick(b.fp, now_ns(), tell, NULL);
+	fastpath_pulse_tick(b.fp, bed_clock_ns(), tell, NULL);
 	send(&b, 80, 1);
-	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && now_ns() < deadline)
-		nap();
+	while (!__atomic_load_n(&jammed_ns, __ATOMIC_ACQUIRE) && bed_clock_ns() < deadline)
+		bed_nap();
 	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 0, WEIR_BACKEND_UP, 50), 0);
 	look_until_again(&b, deadline);
 	CU_ASSERT_PTR_NOT_NULL(strstr(stuck, "is stuck in stage transmit"));
@@ -190,7 +164,8 @@ static void a_loop_without_end(void)
 	fastpath_stop(b.fp);
 	for (uint32_t i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
-	fastpath_pulse_tick(b.fp, now_ns() + 1000 * MS, tell, NULL); /* nobody is missed any more */
+	fastpath_pulse_tick(
+		b.fp, bed_clock_ns() + 1000 * MS, tell, NULL); /* nobody is missed any more */
 	CU_ASSERT_EQUAL(stuck[0], '\0');
 	bed_stop(&b);
 }
