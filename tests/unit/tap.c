@@ -4,7 +4,9 @@
 
 #include <CUnit/TestRun.h>
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static unsigned int cases_done;
 
@@ -36,4 +38,17 @@ int tap_run(const char *suite_name, const struct tap_case *cases, size_t count)
 	unsigned int failed = CU_get_number_of_failures();
 	CU_cleanup_registry();
 	return rc == CUE_SUCCESS && !failed && cases_done == count ? 0 : 1;
+}
+
+bool tap_folder(char *ret_path, size_t size)
+{
+	const char *parent = getenv("TMPDIR");
+	int length = snprintf(
+		ret_path, size, "%s/weir-test-XXXXXX", parent && *parent ? parent : P_tmpdir);
+
+	if (length < 0 || (size_t)length >= size) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	return mkdtemp(ret_path) != NULL;
 }

@@ -10,6 +10,7 @@
 
 #include <CUnit/CUnit.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tap_case {
@@ -19,6 +20,9 @@ struct tap_case {
 
 /* Returns the exit status of main(): 0 when every case passed. */
 int tap_run(const char *suite, const struct tap_case *cases, size_t count);
+
+/* An empty folder for the test, where temporary ones belong; it removes it. False with errno: there is none. */
+bool tap_folder(char *ret_path, size_t size);
 
 #define TAP_MAIN(suite, cases)                                                    \
 	int main(void)                                                            \

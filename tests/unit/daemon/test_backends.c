@@ -37,8 +37,7 @@ static void setup(struct fixture *f)
 	char err[256];
 
 	memset(f, 0, sizeof(*f));
-	snprintf(f->folder, sizeof(f->folder), "/tmp/weir-pool-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
+	CU_ASSERT_FATAL(tap_folder(f->folder, sizeof(f->folder)));
 	setenv("WEIR_RUN_DIR", f->folder, 1);
 	CU_ASSERT_EQUAL_FATAL(rundir_open("t", &f->run, err, sizeof(err)), 0);
 	f->base = event_base_new();

@@ -145,8 +145,7 @@ static void setup(struct fixture *f)
 
 	memset(f, 0, sizeof(*f));
 	signal(SIGPIPE, SIG_IGN);
-	snprintf(f->folder, sizeof(f->folder), "/tmp/weir-events-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
+	CU_ASSERT_FATAL(tap_folder(f->folder, sizeof(f->folder)));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
 	settings.path = f->path;
 	f->base = event_base_new();

@@ -51,8 +51,7 @@ static char folder[64];
 
 static void setup(struct revision_store *s)
 {
-	snprintf(folder, sizeof(folder), "/tmp/weir-objects-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	CU_ASSERT_FATAL(tap_folder(folder, sizeof(folder)));
 	CU_ASSERT_EQUAL_FATAL(revision_store_open(s, folder), 0);
 }
 

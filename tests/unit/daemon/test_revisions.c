@@ -173,8 +173,7 @@ static void setup(struct revision_store *s)
 {
 	char path[96];
 
-	snprintf(folder, sizeof(folder), "/tmp/weir-revisions-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	CU_ASSERT_FATAL(tap_folder(folder, sizeof(folder)));
 	snprintf(path, sizeof(path), "%s/a/b", folder);
 	CU_ASSERT_EQUAL_FATAL(revision_store_open(s, path), 0);
 }

@@ -61,8 +61,7 @@ static void setup(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	signal(SIGPIPE, SIG_IGN);
-	snprintf(f->folder, sizeof(f->folder), "/tmp/weir-rpc-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
+	CU_ASSERT_FATAL(tap_folder(f->folder, sizeof(f->folder)));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
 	f->base = event_base_new();
 	CU_ASSERT_EQUAL_FATAL(serve(f, false, &f->server), 0);

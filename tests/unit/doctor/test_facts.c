@@ -309,8 +309,7 @@ static const struct tap_case cases[] = {
 int main(void)
 {
 	char command[128];
-	snprintf(root, sizeof(root), "/tmp/weir-doctor-XXXXXX");
-	if (mkdtemp(root) == NULL)
+	if (!tap_folder(root, sizeof(root)))
 		return 1;
 	put_cpus();
 	put_kernel();

@@ -12,7 +12,7 @@
 #define NIC   "0000:3b:00.0"
 #define PAGES "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages"
 
-static char root[] = "/tmp/weir-setup-XXXXXX";
+static char root[64];
 
 /* With the root as $R. */
 static void shell(const char *command)
@@ -202,7 +202,7 @@ static void what_is_no_record_is_refused(void)
 
 static void begin_and_plan(void)
 {
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(root));
+	CU_ASSERT_FATAL(tap_folder(root, sizeof(root)));
 	the_plan_says_what_and_why();
 }
 

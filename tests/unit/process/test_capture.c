@@ -19,7 +19,7 @@
 #define MICRO 0xa1b2c3d4u
 #define NANO  0xa1b23c4du
 
-static char top[] = "/tmp/weir-capture-XXXXXX";
+static char top[64];
 static char in_file[64];
 static char out_file[64];
 static struct weir_telemetry *telemetry;
@@ -331,7 +331,7 @@ int main(void)
 
 	for (size_t i = 0; i < COUNT; i++)
 		argv[i] = arguments[i];
-	if (!mkdtemp(top) || setenv("RUNTIME_DIRECTORY", top, 1) < 0)
+	if (!tap_folder(top, sizeof(top)) || setenv("RUNTIME_DIRECTORY", top, 1) < 0)
 		return 99;
 	snprintf(in_file, sizeof(in_file), "%s/in.pcap", top);
 	snprintf(out_file, sizeof(out_file), "%s/out.pcap", top);

@@ -71,8 +71,7 @@ static bool state_is(const char *text)
 /* Two nodes with `total` pages each, of which `free_pages` are free. */
 static void world_make(unsigned int total, unsigned int free_pages)
 {
-	strcpy(top, "/tmp/weir-hugepages-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	CU_ASSERT_FATAL(tap_folder(top, sizeof(top)));
 	snprintf(state, sizeof(state), "%s/state", top);
 	for (unsigned int node = 0; node < 2; node++) {
 		static const char *const parts[] = { "", "/hugepages",

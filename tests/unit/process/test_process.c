@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 static const char *program;
-static char top[] = "/tmp/weir-process-XXXXXX";
+static char top[64];
 static char socket_path[100];
 static char log_path[128];
 
@@ -379,7 +379,7 @@ static const struct tap_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc != 2 || !mkdtemp(top))
+	if (argc != 2 || !tap_folder(top, sizeof(top)))
 		return 99;
 	program = argv[1];
 	snprintf(socket_path, sizeof(socket_path), "%s/unit/dataplane.sock", top);

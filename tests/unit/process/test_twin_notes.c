@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/weir-twins-XXXXXX";
+static char dir[64];
 
 static void file_write(const char *text)
 {
@@ -33,7 +33,7 @@ static void names_are_kept_once_each(void)
 {
 	struct twin_notes n;
 
-	CU_ASSERT_FATAL(mkdtemp(dir) != NULL);
+	CU_ASSERT_FATAL(tap_folder(dir, sizeof(dir)));
 	twin_notes_read(dir, &n);
 	CU_ASSERT_EQUAL(n.count, 0);
 	CU_ASSERT_EQUAL(twin_notes_add(dir, "front"), 0);
