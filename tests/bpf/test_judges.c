@@ -13,23 +13,16 @@
 #include "ebpf/kernel/judges.h"
 #include "ebpf/kernel/steering_keys.h"
 #include "tests/bpf/frame.h"
-#include "tests/unit/tap.h"
+#include "tests/bpf/port.h"
 
 #include <weir/policy_abi.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/if_xdp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,10 +31,7 @@
 #define BOTH (STEERING_F_ADD | STEERING_F_REMOVE)
 #define ID   UINT64_C(0x1234567890abcdef)
 
-static char base[] = "/tmp/weir-bpf-XXXXXX";
-static char directory[PATH_MAX];
-static struct bpf_object *object;
-static int program;
+static struct port_world world;
 static struct steering_judge *judge; /* the port's */
 static char *const *objects;
 static int object_count;
@@ -119,7 +109,7 @@ static void sync_to(struct judge_want *w, size_t count, unsigned int flags)
 	const struct judge_list list = { .want = w, .count = count, .load = load };
 
 	why[0] = 0;
-	CU_ASSERT_EQUAL_FATAL(judges_sync(directory, &list, flags), 0);
+	CU_ASSERT_EQUAL_FATAL(judges_sync(world.directory, &list, flags), 0);
 	CU_ASSERT_STRING_EQUAL(why, "");
 }
 
@@ -137,7 +127,7 @@ static void steer(void)
 
 		memcpy(s[i].address, w.address, 16);
 	}
-	CU_ASSERT_FATAL(steering_sync(directory, s, 2, NULL, 0, BOTH, err, sizeof(err)) >= 0);
+	CU_ASSERT_FATAL(steering_sync(world.directory, s, 2, NULL, 0, BOTH, err, sizeof(err)) >= 0);
 }
 
 static struct frame udp(uint16_t from, uint8_t last)
@@ -169,7 +159,7 @@ static int run(const struct frame *f, struct steering_meta *ret_meta)
 		.ctx_size_in = sizeof(md), .ctx_out = &md, .ctx_size_out = sizeof(md));
 
 	*ret_meta = (struct steering_meta){ 0 };
-	CU_ASSERT_EQUAL_FATAL(bpf_prog_test_run_opts(program, &opts), 0);
+	CU_ASSERT_EQUAL_FATAL(bpf_prog_test_run_opts(world.program, &opts), 0);
 	uint32_t meta = md.data - md.data_meta;
 
 	CU_ASSERT_EQUAL(opts.data_size_out - meta, f->length);
@@ -308,7 +298,7 @@ static void what_is_not_in_order_is_left_to_the_data_plane(void)
 #undef LEFT
 	/* A later program of the same port has lost the judge's: it goes on without. */
 	uint32_t at = index_of(ID);
-	int programs = bpf_object__find_map_fd_by_name(object, STEERING_MAP_PROGRAMS);
+	int programs = bpf_object__find_map_fd_by_name(world.object, STEERING_MAP_PROGRAMS);
 
 	CU_ASSERT_EQUAL(bpf_map_delete_elem(programs, &at), 0);
 	CU_ASSERT_EQUAL(run(&good, &m), XDP_REDIRECT);
@@ -380,7 +370,7 @@ static void both_sides_claim_from_one_array(void)
 	CU_ASSERT_EQUAL(passed + by_kernel, 21);
 	CU_ASSERT(by_kernel == 10 || by_kernel == 11);
 	/* And whoever comes later finds the arrays by the program. */
-	int judging = judge_program(directory, ID);
+	int judging = judge_program(world.directory, ID);
 
 	CU_ASSERT_FATAL(judging >= 0);
 	CU_ASSERT_EQUAL_FATAL(policy_offload_maps_of(s.image, judging, again.fds), 0);
@@ -411,75 +401,25 @@ static const struct tap_case cases[] = {
 	{ "both sides claim from one array", both_sides_claim_from_one_array },
 };
 
-static bool world_make(void)
-{
-	char path[PATH_MAX];
-
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || !mkdtemp(base))
-		return false;
-	snprintf(path, sizeof(path), "%s/bpf", base);
-	return mkdir(path, 0700) == 0 && mount("bpf", path, "bpf", 0, "mode=0700") == 0 &&
-		steering_path(base, "front", directory, sizeof(directory)) == 0 &&
-		mkdir(directory, 0700) == 0;
-}
-
-static void world_end(void)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/bpf", base);
-	umount(path);
-	rmdir(path);
-	rmdir(base);
-}
-
-/* As the data plane does it. */
-static bool program_load(void)
+/* The port's judges, and the place where packets go on from them. */
+static bool judges_open(void)
 {
 	const uint32_t zero = 0;
-	struct bpf_map *map;
-	size_t size;
-	const void *bytes = steering_object(&size);
-
-	object = bpf_object__open_mem(bytes, size, NULL);
-	if (!object || bpf_object__load(object) < 0)
-		return false;
-	program = bpf_program__fd(bpf_object__find_program_by_name(object, STEERING_PROGRAM));
-	bpf_object__for_each_map(map, object)
-	{
-		char path[PATH_MAX + 64];
-
-		snprintf(path, sizeof(path), "%s/%s", directory, bpf_map__name(map));
-		if (bpf_map__pin(map, path) < 0)
-			return false;
-	}
-	int fd = socket(AF_XDP, SOCK_RAW, 0);
-	int verdict = bpf_program__fd(bpf_object__find_program_by_name(object, STEERING_VERDICT));
+	int verdict =
+		bpf_program__fd(bpf_object__find_program_by_name(world.object, STEERING_VERDICT));
 
 	judge = mmap(NULL, STEERING_MAX_JUDGES * sizeof(*judge), PROT_READ, MAP_SHARED,
-		bpf_object__find_map_fd_by_name(object, STEERING_MAP_JUDGES), 0);
-	return fd >= 0 && judge != MAP_FAILED &&
-		bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, STEERING_MAP_SOCKETS),
-			&zero, &fd, 0) == 0 &&
-		bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, STEERING_MAP_PROGRAMS),
-			&zero, &verdict, 0) == 0;
+		bpf_object__find_map_fd_by_name(world.object, STEERING_MAP_JUDGES), 0);
+	return judge != MAP_FAILED &&
+		bpf_map_update_elem(
+			bpf_object__find_map_fd_by_name(world.object, STEERING_MAP_PROGRAMS), &zero,
+			&verdict, 0) == 0;
 }
 
 int main(int argc, char **argv)
 {
-	int rc = 99;
-
 	objects = argv + 1;
 	object_count = argc - 1;
-	if (!world_make()) {
-		printf("1..0 # SKIP needs root and a bpffs of its own (%s)\n", strerror(errno));
-		return 0;
-	}
-	if (program_load())
-		rc = tap_run("judges", cases, sizeof(cases) / sizeof(cases[0]));
-	else
-		printf("1..1\nnot ok 1 - the program loads (%s)\n", strerror(errno));
-	world_end();
-	return rc;
+	return port_world_run(
+		&world, "front", judges_open, "judges", cases, sizeof(cases) / sizeof(cases[0]));
 }

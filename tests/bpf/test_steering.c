@@ -8,32 +8,22 @@
 #include "ebpf/kernel/steering.h"
 #include "ebpf/kernel/steering_keys.h"
 #include "tests/bpf/frame.h"
-#include "tests/unit/tap.h"
+#include "tests/bpf/port.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/if_xdp.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define TCP  6
 #define UDP  17
 #define BOTH (STEERING_F_ADD | STEERING_F_REMOVE)
 
-static char base[] = "/tmp/weir-bpf-XXXXXX";
-static char directory[PATH_MAX];
-static struct bpf_object *object;
-static int program;
+static struct port_world world;
 
 static struct steering_service service(
 	const char *to, uint8_t length, uint8_t protocol, uint16_t port)
@@ -65,7 +55,7 @@ static int run(const struct frame *f, uint32_t length)
 	uint8_t out[2048];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = length,
 		.data_out = out, .data_size_out = sizeof(out));
-	int rc = bpf_prog_test_run_opts(program, &opts);
+	int rc = bpf_prog_test_run_opts(world.program, &opts);
 
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	CU_ASSERT_EQUAL(opts.data_size_out, length);
@@ -80,7 +70,7 @@ static int sync_to(const struct steering_service *s, size_t n, const struct stee
 	size_t m, unsigned int flags)
 {
 	char err[256] = "";
-	int rc = steering_sync(directory, s, n, a, m, flags, err, sizeof(err));
+	int rc = steering_sync(world.directory, s, n, a, m, flags, err, sizeof(err));
 
 	if (rc < 0)
 		printf("# steering_sync: %s\n", err);
@@ -447,7 +437,7 @@ static void frames_for_other_stations_pass(void)
 	standard_setup();
 	struct steering_port port = { .check_mac = 1 };
 	const uint32_t zero = 0;
-	int fd = bpf_object__find_map_fd_by_name(object, STEERING_MAP_PORT);
+	int fd = bpf_object__find_map_fd_by_name(world.object, STEERING_MAP_PORT);
 
 	memcpy(port.mac, frame_mac, 6);
 	CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &zero, &port, BPF_ANY), 0);
@@ -468,7 +458,7 @@ static void without_a_socket_services_are_silent(void)
 	struct frame f = ipv4_frame("203.0.113.10", TCP, 80);
 	struct frame ping = ipv4_frame("203.0.113.10", 1, 80);
 	const uint32_t queue = 0;
-	int fd = bpf_object__find_map_fd_by_name(object, STEERING_MAP_SOCKETS);
+	int fd = bpf_object__find_map_fd_by_name(world.object, STEERING_MAP_SOCKETS);
 	int socket_fd = socket(AF_XDP, SOCK_RAW, 0);
 
 	standard_setup();
@@ -561,11 +551,11 @@ static void counters_count(void)
 	struct frame passed = ipv4_frame("203.0.113.10", TCP, 81);
 
 	standard_setup();
-	CU_ASSERT_EQUAL_FATAL(steering_counters_read(directory, &before), 0);
+	CU_ASSERT_EQUAL_FATAL(steering_counters_read(world.directory, &before), 0);
 	TAKEN(taken);
 	TAKEN(taken);
 	PASSED(passed);
-	CU_ASSERT_EQUAL_FATAL(steering_counters_read(directory, &after), 0);
+	CU_ASSERT_EQUAL_FATAL(steering_counters_read(world.directory, &after), 0);
 	CU_ASSERT_EQUAL(after.redirected_packets - before.redirected_packets, 2);
 	CU_ASSERT_EQUAL(after.redirected_bytes - before.redirected_bytes, 2 * taken.length);
 	CU_ASSERT_EQUAL(after.passed_packets - before.passed_packets, 1);
@@ -595,67 +585,8 @@ static const struct tap_case cases[] = {
 	{ "counters count", counters_count },
 };
 
-/* A bpffs of our own. Returns false when that is not possible here. */
-static bool world_make(void)
-{
-	char path[PATH_MAX];
-
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || !mkdtemp(base))
-		return false;
-	snprintf(path, sizeof(path), "%s/bpf", base);
-	return mkdir(path, 0700) == 0 && mount("bpf", path, "bpf", 0, "mode=0700") == 0 &&
-		steering_path(base, "front.7", directory, sizeof(directory)) == 0 &&
-		mkdir(directory, 0700) == 0;
-}
-
-static void world_end(void)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/bpf", base);
-	umount(path);
-	rmdir(path);
-	rmdir(base);
-}
-
-/* Load, pin the maps as the data plane does, and put a socket in. */
-static bool program_load(void)
-{
-	struct bpf_map *map;
-	size_t size;
-	const void *bytes = steering_object(&size);
-	const uint32_t queue = 0;
-
-	object = bpf_object__open_mem(bytes, size, NULL);
-	if (!object || bpf_object__load(object) < 0)
-		return false;
-	program = bpf_program__fd(bpf_object__find_program_by_name(object, "xsk_def_prog"));
-	bpf_object__for_each_map(map, object)
-	{
-		char path[PATH_MAX + 64];
-
-		snprintf(path, sizeof(path), "%s/%s", directory, bpf_map__name(map));
-		if (bpf_map__pin(map, path) < 0)
-			return false;
-	}
-	int fd = socket(AF_XDP, SOCK_RAW, 0);
-	int sockets = bpf_object__find_map_fd_by_name(object, STEERING_MAP_SOCKETS);
-	return fd >= 0 && bpf_map_update_elem(sockets, &queue, &fd, 0) == 0;
-}
-
 int main(void)
 {
-	int rc = 99;
-
-	if (!world_make()) {
-		printf("1..0 # SKIP needs root and a bpffs of its own (%s)\n", strerror(errno));
-		return 0;
-	}
-	if (program_load())
-		rc = tap_run("xdp steering", cases, sizeof(cases) / sizeof(cases[0]));
-	else
-		printf("1..1\nnot ok 1 - the program loads (%s)\n", strerror(errno));
-	world_end();
-	return rc;
+	return port_world_run(
+		&world, "front.7", NULL, "xdp steering", cases, sizeof(cases) / sizeof(cases[0]));
 }
