@@ -256,12 +256,11 @@ static int key_of(const char *path, const void *bytes, size_t length, mode_t mod
 
 static void keys_come_from_files_that_are_not_everybodys(void)
 {
-	char path[] = "/tmp/test_message.XXXXXX";
 	static uint8_t many[PROBE_KEY_MOST + 1];
-	int fd = mkstemp(path);
+	char folder[64], path[80];
 
-	CU_ASSERT_FATAL(fd >= 0);
-	close(fd);
+	CU_ASSERT_FATAL(tap_folder(folder, sizeof(folder)));
+	snprintf(path, sizeof(path), "%s/key", folder);
 	memset(many, 'k', sizeof(many));
 	CU_ASSERT_EQUAL(key_of(path, "0123456789abcdef\n", 17, 0600), 16);
 	CU_ASSERT_EQUAL(key_of(path, "0123456789abcdef", 16, 0640), 16);
@@ -274,7 +273,8 @@ static void keys_come_from_files_that_are_not_everybodys(void)
 	const char *why;
 
 	CU_ASSERT_EQUAL(probe_key_read(path, &k, &why), -ENOENT);
-	CU_ASSERT_EQUAL(probe_key_read("/tmp", &k, &why), -EINVAL);
+	CU_ASSERT_EQUAL(probe_key_read(folder, &k, &why), -EINVAL);
+	rmdir(folder);
 }
 
 static const struct tap_case cases[] = {
