@@ -2,7 +2,7 @@
 
 #include "control/probe/key.h"
 #include "control/probe/message.h"
-#include "probe/report.h"
+#include "control/probe/host/report.h"
 #include "tests/unit/tap.h"
 
 #include <errno.h>

@@ -9,9 +9,9 @@
 
 #include "control/probe/key.h"
 #include "dataplane/api/notify.h"
-#include "probe/counters.h"
-#include "probe/options.h"
-#include "probe/report.h"
+#include "control/probe/host/counters.h"
+#include "control/probe/host/options.h"
+#include "control/probe/host/report.h"
 
 #include <event2/event.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "probe/counters.h"
+#include "control/probe/host/counters.h"
 
 #include "weir_probe.skel.h"
 

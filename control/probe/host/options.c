@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "probe/options.h"
+#include "control/probe/host/options.h"
 
 #include "control/config/units.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "probe/report.h"
+#include "control/probe/host/report.h"
 
 #include <string.h>
 
