@@ -196,11 +196,12 @@ static void check_sources(struct checker *c, struct model_service *s, struct nod
 	}
 	if (s->source_count == 0) {
 		node_complain(c->errors, list ? list : item, list ? NULL : "source-addresses",
-			"is %s, expected at least one %s address for mode nat",
+			"is %s, expected at least one %s address for mode %s",
 			list ? "empty" : "missing",
 			!key_is_good(item, "address") ? "source" :
 				s->ipv6		      ? "IPv6" :
-							"IPv4");
+							"IPv4",
+			model_mode_label(s->mode));
 		return;
 	}
 	seen_init(c->errors, &seen, s->source_count);
@@ -234,13 +235,15 @@ static void check_backend_port(struct checker *c, const struct model_service *s,
 	if (s->mode == MODEL_NAT && s->port == 0 && n == NULL)
 		node_complain(c->errors, item, "port",
 			"is missing, expected a port 1..65535 as the service's is any");
-	else if (s->mode == MODEL_DSR && s->port == 0 && n != NULL)
+	else if (s->mode != MODEL_NAT && s->port == 0 && n != NULL)
 		node_complain(c->errors, n, NULL,
-			"dsr does not translate ports, expected it to be left out as the service's is "
-			"any");
-	else if (s->mode == MODEL_DSR && n != NULL && b->port != s->port)
+			"%s does not translate ports, expected it to be left out as the service's is "
+			"any",
+			model_mode_label(s->mode));
+	else if (s->mode != MODEL_NAT && n != NULL && b->port != s->port)
 		node_complain(c->errors, n, NULL,
-			"dsr does not translate ports, expected the service's, %u", s->port);
+			"%s does not translate ports, expected the service's, %u",
+			model_mode_label(s->mode), s->port);
 	else if (n == NULL)
 		b->port = s->port;
 }
@@ -340,8 +343,8 @@ static void check_health(struct checker *c, struct model_service *s, struct node
 	if (type != NULL && h->type != MODEL_HEALTH_NONE && !has_port &&
 		key_is_good(service, "mode") && key_is_good(service, "port"))
 		node_complain(c->errors, type, NULL,
-			"backends of a dsr service with port any have no port to check, expected "
-			"none");
+			"backends of a %s service with port any have no port to check, expected none",
+			model_mode_label(s->mode));
 	struct node *interval = node_get(map, "interval");
 	struct node *timeout = node_get(map, "timeout");
 	if (interval != NULL && interval->bad)
@@ -361,7 +364,8 @@ static void check_proxy(struct checker *c, struct model_service *s, struct node 
 		return;
 	if (key_is_good(service, "mode") && s->mode != MODEL_NAT)
 		node_complain(c->errors, n, NULL,
-			"dsr leaves the client's address as it is, expected none");
+			"%s leaves the client's address as it is, expected none",
+			model_mode_label(s->mode));
 	else if (key_is_good(service, "protocol") && s->protocol != MODEL_TCP)
 		node_complain(c->errors, n, NULL, "needs a service of protocol tcp, expected none");
 }

@@ -10,6 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *model_mode_label(enum model_mode mode)
+{
+	static const char *const labels[] = {
+		[MODEL_NAT] = "nat",
+		[MODEL_DSR] = "dsr",
+		[MODEL_IPIP] = "ipip",
+		[MODEL_GUE] = "gue",
+	};
+
+	return labels[mode];
+}
+
 static void policies_free(struct model_policy *policies, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

@@ -30,6 +30,8 @@ enum model_protocol {
 enum model_mode {
 	MODEL_NAT = 1,
 	MODEL_DSR = 2,
+	MODEL_IPIP = 3,
+	MODEL_GUE = 4,
 };
 
 enum model_idle {
@@ -361,6 +363,9 @@ int model_parse(
 	const char *text, size_t length, struct model **ret_model, struct model_errors *ret_errors);
 void model_destroy(struct model *m); /* NULL is fine */
 void model_policy_fini(struct model_policy *p);
+
+/* How the file names a mode. */
+const char *model_mode_label(enum model_mode mode);
 void model_errors_fini(struct model_errors *e);
 
 /* FILE:LINE:COLUMN: key: what is wrong, one line each. */

@@ -32,11 +32,11 @@ static const struct schema_choice mode_choices[] = {
 		.value = MODEL_DSR,
 		.help = "rewrite only the MAC address; backends answer clients themselves" },
 	{ .name = "ipip",
-		.not_yet = true,
-		.help = "Packets inside IP packets to distant backends." },
+		.value = MODEL_IPIP,
+		.help = "as dsr, inside IP packets to the backends, which may be far away" },
 	{ .name = "gue",
-		.not_yet = true,
-		.help = "The same inside UDP (Generic UDP Encapsulation)." },
+		.value = MODEL_GUE,
+		.help = "the same inside UDP (Generic UDP Encapsulation), port 6080" },
 	{ 0 },
 };
 
@@ -270,7 +270,7 @@ const struct schema_key schema_backend_keys[] = {
 		.preset_help = "the service's port; required in `nat` when that is `any`",
 		.min = 1,
 		.max = 65535,
-		.help = "Where the backend listens. In `dsr` ports are not translated, so it can only "
+		.help = "Where the backend listens. Only `nat` translates ports, so else it can only "
 			"be the service's port, and is left out when that is `any`." },
 	{ .name = "weight",
 		.type = SCHEMA_NUMBER,
@@ -426,12 +426,13 @@ static const struct schema_key service_keys[] = {
 		.type = SCHEMA_ADDRESS_LIST,
 		.offset = offsetof(struct model_service, sources),
 		.count_offset = offsetof(struct model_service, source_count),
-		.preset_help = "none; required in `nat`",
+		.preset_help = "none; required but in `dsr`",
 		.max = 256,
 		.example = "[10.0.0.1]",
-		.help = "Where translated flows come from. At least one of the service's family; those of "
-			"the other are not used by this service. Services may share an address; its "
-			"ports are then divided among them. Not in `dsr`." },
+		.help = "Where translated flows come from, in `ipip` and `gue` the outer packets. At least "
+			"one of the service's family; those of the other are not used by this service. "
+			"Services may share an address; its ports are then divided among those that "
+			"translate. Not in `dsr`." },
 	{ .name = "cores",
 		.type = SCHEMA_NUMBER,
 		.flags = SCHEMA_F_MAP_NOT_YET,

@@ -53,15 +53,15 @@ const struct schema_key schema_adapt_keys[] = {
 	{ .name = "weights",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, weights),
-		.preset_help = ADAPT_DEFAULT "; off in `dsr` without `probes`",
+		.preset_help = ADAPT_DEFAULT "; off without `probes` but in `nat`",
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
 		.help = "Backends that are slower than their pool get fewer new flows; those that answer "
-			"nothing are ejected. In `dsr` only with `probes`." },
+			"nothing are ejected. But in `nat` only with `probes`." },
 	{ .name = "shed",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, shed),
-		.preset_help = ADAPT_DEFAULT "; off in `dsr`",
+		.preset_help = ADAPT_DEFAULT "; off but in `nat`",
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
 		.help = "New flows that no backend could serve inside the objective are refused at once. "
@@ -117,9 +117,10 @@ void check_adapt(
 		if (blind && mode != NULL && !mode->bad)
 			node_complain(errors, n, NULL,
 				keys[i].probes_do ?
-					"dsr does not see replies, which this goes by, expected off or "
+					"%s does not see replies, which this goes by, expected off or "
 					"probes" :
-					"dsr does not see replies, which this goes by, expected off");
+					"%s does not see replies, which this goes by, expected off",
+				model_mode_label(s->mode));
 		else if (keys[i].objective && node_get(service, "objective") == NULL)
 			node_complain(errors, n, NULL,
 				"is given without objective, expected off or an objective");

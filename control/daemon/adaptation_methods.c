@@ -257,7 +257,7 @@ const char *adaptation_mode_refusal(
 	if (mode == ADAPT_OFF || (controller != ADAPT_WEIGHTS && controller != ADAPT_SHED))
 		return NULL;
 	if (s->mode != MODEL_NAT)
-		return "goes by the replies, which a dsr service's data plane does not see";
+		return "goes by the replies, which the data plane sees in nat only";
 	return controller == ADAPT_SHED && !s->objective.p99_ns ?
 		"needs an objective, which it does not have" :
 		NULL;

@@ -74,7 +74,7 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 	*to = (struct weir_config_service){
 		.prefix_length = s->prefix_length,
 		.protocol = (uint8_t)s->protocol,
-		.mode = s->mode == MODEL_NAT ? WEIR_MODE_NAT : WEIR_MODE_DSR,
+		.mode = (uint8_t)s->mode,
 		.port = s->port,
 		.cores = s->cores,
 		.limit_packets = s->limits.packets,
@@ -90,7 +90,7 @@ static void plan_service(const struct model_service *s, struct weir_config_servi
 		.backend_count = (uint32_t)model_backend_total(s),
 		.proxy_protocol = (uint8_t)s->proxy_protocol,
 		.silent = s->no_backend == MODEL_NO_BACKEND_DROP,
-		.source_count = s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0,
+		.source_count = (uint32_t)s->source_count,
 	};
 	if (s->affinity.type == MODEL_AFFINITY_SOURCE) {
 		to->affinity_places = s->affinity.places;
@@ -188,8 +188,11 @@ static void plan_source(struct planner *p, const struct model_service *s,
 {
 	const struct plan_share *share =
 		plan_ports_find(p->ports, s->name, source, (uint8_t)s->protocol);
+	*to = (struct weir_config_source){ 0 };
 	memcpy(to->address, source->bytes, sizeof(to->address));
-	memcpy(to->blocks, share->blocks, sizeof(to->blocks));
+	/* Of a tunnel's source addresses the ports are nobody's. */
+	if (share != NULL)
+		memcpy(to->blocks, share->blocks, sizeof(to->blocks));
 }
 
 static void plan_port(const struct model_port *port, bool replay, struct weir_config_port *to)
@@ -215,7 +218,7 @@ static size_t plan_size(const struct model *m, struct weir_config *header)
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
 		header->backend_count += (uint32_t)model_backend_total(s);
-		header->source_count += s->mode == MODEL_NAT ? (uint32_t)s->source_count : 0;
+		header->source_count += (uint32_t)s->source_count;
 	}
 	return sizeof(*header) + m->port_count * sizeof(struct weir_config_port) +
 		m->service_count * sizeof(struct weir_config_service) +

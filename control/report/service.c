@@ -10,11 +10,6 @@ static const char *protocol_label(enum model_protocol protocol)
 	return protocol == MODEL_TCP ? "tcp" : "udp";
 }
 
-static const char *mode_label(enum model_mode mode)
-{
-	return mode == MODEL_NAT ? "nat" : "dsr";
-}
-
 /* "203.0.113.10", or "203.0.113.0/24" where the service is a prefix. */
 static json_t *service_address(const struct model_service *s)
 {
@@ -105,7 +100,7 @@ json_t *report_service_entry(
 			 " s:o, s:o, s:o, s:o, s:o, s:o,"
 			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
-		"protocol", protocol_label(s->protocol), "mode", mode_label(s->mode), "cores",
+		"protocol", protocol_label(s->protocol), "mode", model_mode_label(s->mode), "cores",
 		worker_cpus(found, now), "buckets", bucket_counts(found, now), "packets_received",
 		report_count(sum->packets_received), "packets_transmitted",
 		report_count(sum->packets_transmitted), "bytes_received",

@@ -45,7 +45,8 @@
 	X(WORKER_BEHIND, "worker_behind",                                                          \
 		"the service's worker is behind; dropped before it was parsed")                    \
 	X(OVER_SHARE, "over_share",                                                                \
-		"the receiving core is behind, and this is over its service's share of it")
+		"the receiving core is behind, and this is over its service's share of it")        \
+	X(NO_HEADROOM, "no_headroom", "no room in front of it for the headers of a tunnel")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -113,6 +113,8 @@ enum weir_idle {
 enum weir_mode {
 	WEIR_MODE_NAT = 1,
 	WEIR_MODE_DSR = 2,
+	WEIR_MODE_IPIP = 3, /* as dsr, inside IP to the backend */
+	WEIR_MODE_GUE = 4, /* the same behind UDP: net/encap.h */
 };
 
 /*
@@ -123,7 +125,8 @@ enum weir_mode {
  *
  * Unique are: ports' and services' names, devices, services' address + prefix + protocol + port, a
  * service's backends' address + port, neighbours' address + port. A nat service has at least one
- * source with at least one block, a dsr service has none. Block 0 (it holds port 0) is nobody's. A service's
+ * source with at least one block, a dsr service has none; of ipip and gue they are the outer ones, and have no
+ * blocks. Block 0 (it holds port 0) is nobody's. A service's
  * classes have different names, and no policy stands at it twice. The first outside_policy_count policies
  * are no service's: they judge packets that were steered to Weir and belong to none.
  * Names are 1 to 63 printable ASCII characters without space and '/', and not "." or "..".
@@ -196,7 +199,7 @@ struct weir_config_service {
 
 struct weir_config_backend {
 	uint8_t address[16];
-	uint16_t port; /* host order; 0 in dsr with port any: the packet's own */
+	uint16_t port; /* host order; 0 with port any but in nat: the packet's own */
 	uint16_t weight; /* 0 = no new flows */
 	uint8_t state; /* enum weir_backend_state but UNUSED */
 	uint8_t fallback; /* 1: gets new flows only while no other of the service can */
@@ -207,7 +210,7 @@ struct weir_config_backend {
 };
 
 /*
- * A translation source address of one service. Blocks say which port numbers the service may use:
+ * A source address of one service: translated, or a tunnel's. Blocks say which port numbers the service may use:
  * bit (p >> 8) of the 256 stands for ports p & 0xff00 to p | 0xff. No two services share a block of
  * the same address and protocol. The low 8 bits of a translated port are the flow's bucket.
  */

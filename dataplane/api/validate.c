@@ -238,7 +238,7 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 	if (s->protocol != 6 && s->protocol != 17)
 		return complain(
 			c, "service %s: protocol %u, expected 6 or 17", s->name, s->protocol);
-	if (s->mode != WEIR_MODE_NAT && s->mode != WEIR_MODE_DSR)
+	if (s->mode < WEIR_MODE_NAT || s->mode > WEIR_MODE_GUE)
 		return complain(c, "service %s: unknown mode %u", s->name, s->mode);
 	if (s->cores < 1 || s->cores > WEIR_MAX_CORES)
 		return complain(c, "service %s: %u cores, expected 1 to %u", s->name, s->cores,
@@ -261,6 +261,8 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 			s->proxy_protocol);
 	if (s->mode == WEIR_MODE_DSR && s->source_count != 0)
 		return complain(c, "service %s: dsr has no use for source addresses", s->name);
+	if (s->mode > WEIR_MODE_DSR && s->source_count == 0)
+		return complain(c, "service %s: a tunnel needs a source address", s->name);
 	rc = limits_check(s, c);
 	return rc < 0 ? rc : affinity_check(s, c);
 }
@@ -305,7 +307,7 @@ static int backends_check(const struct weir_config_view *v, const struct weir_co
 		if (is_unspecified(b->address) || is_multicast(b->address))
 			return complain(
 				c, "service %s: backend %u has no unicast address", s->name, i);
-		if (b->port == 0 && !(s->mode == WEIR_MODE_DSR && s->port == 0))
+		if (b->port == 0 && (s->mode == WEIR_MODE_NAT || s->port != 0))
 			return complain(c, "service %s: backend %u has port 0", s->name, i);
 		if (b->state < WEIR_BACKEND_UP || b->state > WEIR_BACKEND_DOWN)
 			return complain(
@@ -352,6 +354,8 @@ static int sources_check(const struct weir_config_view *v, const struct weir_con
 	if (s->mode == WEIR_MODE_NAT && !has_block)
 		return complain(
 			c, "service %s: nat needs a source address with a port block", s->name);
+	if (s->mode != WEIR_MODE_NAT && has_block)
+		return complain(c, "service %s: only nat has use for port blocks", s->name);
 	return 0;
 }
 

@@ -88,6 +88,8 @@ static __rte_noinline void late_side(struct core *c, const struct work *w)
 	uint16_t n = aside_burst(w, pkts);
 
 	lap(&laps, WEIR_STAGE_FLOW, in, pkts, n);
+	if (unlikely(w->settings->tunnel != NULL))
+		n = tunnel_burst(w, pkts, n);
 	lap(&laps, WEIR_STAGE_REWRITE, n, pkts, n);
 	in = n;
 	n = neighbour_burst(w, pkts, n);
@@ -139,6 +141,8 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	in = n;
 	enter(c, WEIR_STAGE_REWRITE);
 	n = rewrite_burst(&w, pkts, n);
+	if (unlikely(w.settings->tunnel != NULL))
+		n = tunnel_burst(&w, pkts, n);
 	lap(&laps, WEIR_STAGE_REWRITE, in, pkts, n);
 	in = n;
 	enter(c, WEIR_STAGE_NEIGHBOUR);

@@ -74,8 +74,7 @@ uint16_t checksum_l4(const uint8_t *l3, const uint8_t *l4, uint8_t l4_proto, uin
 	return field_value(sum + (uint16_t)~old, l4_proto);
 }
 
-/* Sum of `bytes` bytes from an offset of a chain of segments. */
-static uint64_t segments_sum(const struct rte_mbuf *m, uint32_t offset, uint32_t bytes)
+uint64_t checksum_segments(const struct rte_mbuf *m, uint32_t offset, uint32_t bytes)
 {
 	uint64_t sum = 0;
 	bool odd = false;
@@ -117,7 +116,7 @@ bool checksum_complete_partial(struct rte_mbuf *m)
 	memcpy(&old, field, 2);
 	if (old != bare)
 		return false;
-	uint64_t sum = bare + segments_sum(m, p->l4_offset, l4_bytes) + (uint16_t)~old;
+	uint64_t sum = bare + checksum_segments(m, p->l4_offset, l4_bytes) + (uint16_t)~old;
 	uint16_t value = field_value(sum, p->l4_proto);
 
 	memcpy(field, &value, 2);

@@ -73,6 +73,9 @@ static inline uint16_t checksum_apply_udp(uint16_t checksum, uint64_t delta)
 /* Add a run of bytes to a sum; bytes at an odd place of the whole must be passed in one run. */
 uint64_t checksum_add(uint64_t sum, const void *data, uint32_t bytes);
 
+/* Sum of `bytes` bytes of a frame from an offset on; segments are followed. */
+uint64_t checksum_segments(const struct rte_mbuf *m, uint32_t offset, uint32_t bytes);
+
 /* True when an IPv4 header of header_bytes (20..60, a multiple of 4) has a right checksum. */
 static inline bool checksum_ipv4_ok(const uint8_t *header, uint32_t header_bytes)
 {

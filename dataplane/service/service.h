@@ -91,6 +91,15 @@ struct service_per_source {
 	size_t bytes; /* taken from the budget */
 };
 
+/* Outer source addresses of ipip and gue; shared while the service's settings are varied. */
+struct service_tunnel {
+	uint32_t references;
+	uint32_t source_count; /* at least 1 */
+	uint16_t overhead; /* bytes of the outer headers */
+	bool gue;
+	uint8_t source[][16]; /* IPv4 mapped */
+};
+
 struct service_settings {
 	/* line 0: read with every burst */
 	struct service *service; /* borrowed: lives longer */
@@ -123,6 +132,7 @@ struct service_settings {
 	struct service_police *police; /* shared; NULL: directives say nothing of sources */
 	uint32_t affinity_timeout; /* in the table's units */
 	bool silent; /* who cannot be served is not told */
+	const struct service_tunnel *tunnel; /* shared_tunnel; NULL but in ipip and gue */
 	uint32_t pool_count; /* besides the main one */
 	struct service_pool **pools; /* owned; [pool_count], shared; ROUTE(n) is pools[n - 1] */
 	const struct policy_set *policies; /* policy_set */
@@ -144,6 +154,7 @@ struct service_settings {
 	struct service_limits in_force;
 	struct service_sources *sources; /* shared; NULL in dsr */
 	struct policy_set *policy_set; /* shared; NULL: neither policies nor classes */
+	struct service_tunnel *shared_tunnel; /* shared */
 };
 static_assert(offsetof(struct service_settings, packets) == RTE_CACHE_LINE_SIZE, "settings line 0");
 
@@ -360,6 +371,11 @@ int per_source_attach(struct service_settings *s, const struct service_settings 
 	uint64_t budget, char *err, size_t err_size);
 void per_source_share(struct service_settings *s, const struct service_settings *old);
 void per_source_release(struct service_per_source *p); /* NULL is fine */
+
+/* tunnel.c: from a service's sources, of which there is one or more. Returns 0 or -ENOMEM. */
+int service_tunnel_create(const struct weir_config_service *config,
+	const struct weir_config_source *sources, struct service_tunnel **ret_tunnel);
+void service_tunnel_release(struct service_tunnel *t); /* NULL is fine */
 
 /* Memory of the asked node, else of any with a word about it; what: for that word, a constant. */
 struct table_memory service_memory(const char *what);

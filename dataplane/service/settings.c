@@ -43,6 +43,7 @@ void service_settings_release(struct service_settings *s)
 	if (!s || --s->references)
 		return;
 	sources_release(s);
+	service_tunnel_release(s->shared_tunnel);
 	service_affinity_release(s->affinity);
 	per_source_release(s->per_source);
 	police_release(s->police);
@@ -72,6 +73,8 @@ static struct service_settings *settings_alloc(
 	n->nat = NULL;
 	n->sources = NULL;
 	n->affinity = NULL;
+	n->tunnel = NULL;
+	n->shared_tunnel = NULL;
 	n->pool = NULL;
 	n->pools = NULL;
 	n->pool_count = 0;
@@ -212,6 +215,15 @@ out:
 	return ret;
 }
 
+static int tunnel_configure(struct service_settings *s, const struct weir_config_service *config,
+	const struct weir_config_source *sources)
+{
+	int ret = service_tunnel_create(config, sources, &s->shared_tunnel);
+
+	s->tunnel = s->shared_tunnel;
+	return ret;
+}
+
 /* What directives leave of the configured limits. */
 static void limits_set(struct service_settings *s)
 {
@@ -249,6 +261,8 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 	}
 	if (ret == 0 && config->mode == WEIR_MODE_NAT)
 		ret = ports_configure(n, sources, config->source_count);
+	if (ret == 0 && config->mode > WEIR_MODE_DSR)
+		ret = tunnel_configure(n, config, sources);
 	if (ret == 0) {
 		service_weights_follow(n);
 		ret = service_pools_attach(n, old, config->pool_count, seed);
@@ -319,6 +333,10 @@ static struct service_settings *settings_copy(const struct service_settings *old
 		n->sources->references++;
 		n->nat = n->sources->view;
 	}
+	n->shared_tunnel = old->shared_tunnel;
+	n->tunnel = n->shared_tunnel;
+	if (n->shared_tunnel)
+		n->shared_tunnel->references++;
 	n->affinity = old->affinity;
 	if (n->affinity)
 		n->affinity->references++;

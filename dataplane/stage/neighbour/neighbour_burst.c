@@ -30,6 +30,11 @@ static inline void count_backend(
  */
 static __rte_noinline void refuse_too_big(const struct work *w, struct rte_mbuf *m, uint16_t mtu)
 {
+	/* What fits into a tunnel is less by its headers. */
+	if (w->settings->tunnel) {
+		tunnel_undo(w, m);
+		mtu = (uint16_t)(mtu - w->settings->tunnel->overhead);
+	}
 	/* An ICMP error, or a later fragment, whose first one gets the answer. */
 	if (!(packet_of(m)->flags & PACKET_F_ASIDE))
 		rewrite_undo(w, m);

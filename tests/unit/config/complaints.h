@@ -293,10 +293,6 @@
 		"\"127.0.0.1:9464\" or \"[::1]:9464\"\n")
 
 #define NOT_YET_CASES(X)                                                                           \
-	X(ipip, "mode ipip is not supported yet", 9, "    mode: ipip\n",                           \
-		"9:11: services[0].mode: mode ipip is not supported yet, expected nat or dsr\n")   \
-	X(gue, "mode gue is not supported yet", 9, "    mode: gue\n",                              \
-		"9:11: services[0].mode: mode gue is not supported yet, expected nat or dsr\n")    \
 	X(cores_map, "cores with min and max is not supported yet", 13,                            \
 		"    cores: {min: 1, max: 4}\n",                                                   \
 		"13:12: services[0].cores: cores as a mapping is not supported yet, expected a "   \

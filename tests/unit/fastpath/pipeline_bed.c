@@ -232,12 +232,13 @@ struct weir_config_service *bed_add_service(struct bed *b, const char *name, uin
 	s->per_source_packets = WEIR_UNLIMITED;
 	s->per_source_connections = WEIR_UNLIMITED;
 	s->burst_ns = 10 * BED_MS;
-	if (mode == WEIR_MODE_NAT) {
+	if (mode != WEIR_MODE_DSR) {
 		struct weir_config_source *source = &b->source[i];
 
 		memset(source, 0, sizeof(*source));
 		bed_address(is_v4(s->address) ? "10.9.0.1" : "fd09::1", source->address);
-		for (uint32_t block = 4 + 16 * i; block < 20 + 16 * i; block++)
+		for (uint32_t block = 4 + 16 * i; mode == WEIR_MODE_NAT && block < 20 + 16 * i;
+			block++)
 			source->blocks[block / 8] |= (uint8_t)(1u << (block % 8));
 		s->source_count = 1;
 	}

@@ -116,8 +116,8 @@ void bed_start_with(struct bed *b, uint32_t core_count, uint16_t tx_queues, uint
 void bed_stop(struct bed *b);
 
 /*
- * Add a service at index service_count: nat or dsr, one source address in nat (10.9.0.1 / fd09::1) with
- * the blocks 4 + 16 * index and the fifteen after it.
+ * Add a service at index service_count: but in dsr with one source address (10.9.0.1 / fd09::1), in nat
+ * with the blocks 4 + 16 * index and the fifteen after it.
  */
 struct weir_config_service *bed_add_service(struct bed *b, const char *name, uint8_t mode,
 	uint8_t protocol, const char *address, uint16_t port);

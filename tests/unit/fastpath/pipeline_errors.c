@@ -136,6 +136,66 @@ static void too_big_without_df(void)
 	too_big(WEIR_MODE_DSR, false, true);
 }
 
+/* The outer headers count: the sender is told what goes inside, and gets its own packet quoted. */
+static void too_big_tunnel(uint8_t mode, uint32_t overhead, bool ipv6)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(client[ipv6], 40000, service[ipv6], 80);
+	const uint32_t most = SMALL_MTU - overhead;
+	uint8_t frame[2048], outer[2048];
+	uint32_t length;
+
+	start(&b, 1, mode, 6);
+	b.port[0].port.mtu = SMALL_MTU;
+	b.port[1].port.mtu = SMALL_MTU;
+	p.tcp_flags = BED_ACK;
+	p.payload = (uint16_t)(most - 20 - (ipv6 ? 40 : 20));
+	length = bed_frame(&b, 0, &p, frame);
+	bed_send_bytes(&b, 0, frame, length);
+	bed_run(&b);
+	CU_ASSERT_EQUAL(bed_receive_bytes(&b, 1, outer), 14 + SMALL_MTU);
+	CU_ASSERT_EQUAL(memcmp(outer + length + overhead - p.payload, frame + length - p.payload,
+				p.payload),
+		0);
+	p.payload++;
+	length = bed_frame(&b, 0, &p, frame);
+	bed_send_bytes(&b, 0, frame, length);
+	bed_run(&b);
+	expect_error(&b, 0, frame, length, most, ipv6);
+	CU_ASSERT_EQUAL(bed_dropped(&b, ipv6, WEIR_DROP_TOO_BIG), 1);
+	bed_stop(&b);
+}
+
+/* A driver that leaves no room in front: nothing else to do with the packet, but it is counted. */
+static void no_headroom(void)
+{
+	struct bed b;
+	struct bed_packet p = bed_client(client[0], 40000, service[0], 80);
+	struct rte_mbuf *m;
+
+	start(&b, 1, WEIR_MODE_IPIP, 6);
+	bed_send(&b, 0, &p);
+	m = b.port[0].in[0].pkts[b.port[0].in[0].head];
+	memmove(m->buf_addr, rte_pktmbuf_mtod(m, void *), m->data_len);
+	m->data_off = 0;
+	bed_run(&b);
+	CU_ASSERT_EQUAL(bed_discard(&b, 1), 0);
+	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_NO_HEADROOM), 1);
+	bed_stop(&b);
+}
+
+static void too_big_ipip(void)
+{
+	too_big_tunnel(WEIR_MODE_IPIP, 20, false);
+	too_big_tunnel(WEIR_MODE_IPIP, 40, true);
+}
+
+static void too_big_gue(void)
+{
+	too_big_tunnel(WEIR_MODE_GUE, 32, false);
+	too_big_tunnel(WEIR_MODE_GUE, 52, true);
+}
+
 /* Core 0 only dispatches and has no queue to send by: the answers come from the workers. */
 static void answers_of_several_cores(void)
 {
@@ -356,6 +416,9 @@ static void errors_keep_to_affinity(void)
 static const struct tap_case cases[] = {
 	{ "nat: what is too big is answered with the MTU, both ways", too_big_nat },
 	{ "dsr: what is too big is answered with the MTU", too_big_dsr },
+	{ "ipip: what fits is less by the outer header", too_big_ipip },
+	{ "gue: what fits is less by the outer headers", too_big_gue },
+	{ "ipip: a packet with no room in front is dropped and counted", no_headroom },
 	{ "IPv4 without don't-fragment is answered too", too_big_without_df },
 	{ "workers answer for a core that only dispatches", answers_of_several_cores },
 	{ "answers are limited by kind", answers_are_limited },
