@@ -77,7 +77,8 @@ static int run(struct cli *cli, struct policy_admission *a, pcap_t *capture)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	int status = read_packets(cli, capture, trier);
 
-	policy_trier_read(trier, &trial);
+	if (status == CLI_DONE && policy_trier_read(trier, &trial) < 0)
+		status = cli_fail(cli, CLI_FAILED, "out of memory");
 	policy_trier_destroy(trier);
 	if (status != CLI_DONE)
 		return status;

@@ -12,6 +12,8 @@
 #define KINDS	    8
 #define MADE_UP	    512
 #define ROUNDS	    8
+#define GROUP	    16 /* packets whose mean is one sample of the typical cost */
+#define OVERHEADS   1000
 /* Made-up packets come at 100,000 a second. */
 #define GAP_NS	    10000
 
@@ -20,9 +22,9 @@ struct policy_trier {
 	struct policy_trial trial;
 	struct policy_worker worker;
 	struct policy_frame frame;
-	uint32_t overhead; /* cycles of measuring nothing */
-	uint32_t last; /* cycles of the last packet */
-	uint32_t *samples; /* owned */
+	int32_t overhead; /* cycles of measuring nothing, on average */
+	int32_t last; /* cycles of the last packet; less than 0 when the clock's step made it so */
+	int32_t *samples; /* owned */
 	uint32_t sample_count;
 	uint8_t packet[MAX_FRAME];
 };
@@ -42,18 +44,43 @@ static inline uint64_t cycles_now(void)
 #endif
 }
 
-static uint32_t overhead_measure(void)
+static int compare(const void *a, const void *b)
 {
-	uint64_t least = UINT64_MAX;
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
 
-	for (unsigned int i = 0; i < 1000; i++) {
+	return x < y ? -1 : x > y;
+}
+
+static int32_t clamp(uint64_t cycles)
+{
+	return cycles > INT32_MAX ? INT32_MAX : (int32_t)cycles;
+}
+
+static int32_t mean(const int32_t *samples, uint32_t n)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += samples[i];
+	return (int32_t)(sum / (int64_t)n);
+}
+
+/*
+ * Some machines' counters go in steps of dozens of cycles, longer than a short policy takes. One packet then
+ * costs nothing or a whole step, and only means tell how much: here and in what follows, of samples without
+ * the slowest, which are interrupts'.
+ */
+static int32_t overhead_measure(void)
+{
+	int32_t took[OVERHEADS];
+
+	for (unsigned int i = 0; i < OVERHEADS; i++) {
 		uint64_t start = cycles_now();
-		uint64_t took = cycles_now() - start;
 
-		if (took < least)
-			least = took;
+		took[i] = clamp(cycles_now() - start);
 	}
-	return (uint32_t)least;
+	qsort(took, OVERHEADS, sizeof(took[0]), compare);
+	return mean(took, OVERHEADS * 9 / 10);
 }
 
 int policy_trier_create(const struct policy_program *program, struct policy_trier **ret_trier)
@@ -101,9 +128,7 @@ uint32_t policy_trier_packet(struct policy_trier *t, const uint8_t *bytes, uint3
 	uint64_t took = cycles_now() - start;
 	uint32_t action = policy_action(verdict), argument = WEIR_VERDICT_ARGUMENT(verdict);
 
-	t->last = took < t->overhead ? 0 :
-		took > UINT32_MAX    ? UINT32_MAX :
-				       (uint32_t)took - t->overhead;
+	t->last = clamp(took) - t->overhead;
 	if (t->sample_count < MAX_SAMPLES)
 		t->samples[t->sample_count++] = t->last;
 	t->trial.packets++;
@@ -114,28 +139,39 @@ uint32_t policy_trier_packet(struct policy_trier *t, const uint8_t *bytes, uint3
 	return verdict;
 }
 
-static int compare(const void *a, const void *b)
+/* The i-th of sorted samples; a policy that ran took something. */
+static uint32_t sample_at(const int32_t *samples, uint32_t i)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
+	return samples[i] > 0 ? (uint32_t)samples[i] : 1;
 }
 
-static void summarise(uint32_t *samples, uint32_t n, struct policy_trial *ret)
+/* Typical is the median of groups' means, in the order of the packets; the rest is of single ones. */
+static int summarise(int32_t *samples, uint32_t n, struct policy_trial *ret)
 {
+	uint32_t groups = n / GROUP ? n / GROUP : 1, size = n / groups;
+	int32_t *means = malloc(groups * sizeof(*means));
+
+	if (!means)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < groups; i++)
+		means[i] = mean(samples + (size_t)i * size, size);
+	qsort(means, groups, sizeof(*means), compare);
+	ret->cycles_median = sample_at(means, groups / 2);
+	free(means);
 	qsort(samples, n, sizeof(*samples), compare);
-	ret->cycles_median = samples[n / 2];
-	ret->cycles_p99 = samples[(uint64_t)n * 99 / 100];
-	ret->cycles_worst = samples[n - 1];
+	ret->cycles_p99 = sample_at(samples, (uint32_t)((uint64_t)n * 99 / 100));
+	ret->cycles_worst = sample_at(samples, n - 1);
+	return 0;
 }
 
-void policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial)
+int policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial)
 {
 	*ret_trial = t->trial;
 	ret_trial->fault = t->worker.fault;
 	ret_trial->fault_insn = t->worker.fault_insn;
-	if (t->program->run && t->sample_count > 0)
-		summarise(t->samples, t->sample_count, ret_trial);
+	if (!t->program->run || t->sample_count == 0)
+		return 0;
+	return summarise(t->samples, t->sample_count, ret_trial);
 }
 
 static void put16(uint8_t *p, uint32_t v)
@@ -214,18 +250,28 @@ static uint32_t make_packet(uint8_t *p, uint32_t number, uint64_t *state)
 	return at + sizes[kind];
 }
 
+/* An interrupt makes one run slow, not the same packet in every round. */
+static void typical(const int32_t rounds[MADE_UP][ROUNDS], int32_t ret_samples[MADE_UP])
+{
+	for (uint32_t i = 0; i < MADE_UP; i++) {
+		int32_t sorted[ROUNDS];
+
+		memcpy(sorted, rounds[i], sizeof(sorted));
+		qsort(sorted, ROUNDS, sizeof(sorted[0]), compare);
+		ret_samples[i] = mean(sorted, ROUNDS - 1);
+	}
+}
+
 int policy_trial_run(const struct policy_program *program, struct policy_trial *ret_trial)
 {
 	struct policy_trier *t;
-	uint32_t least[MADE_UP];
+	int32_t rounds[MADE_UP][ROUNDS], samples[MADE_UP];
 	uint8_t packet[1600];
 	uint64_t now = UINT64_C(1000000000);
 	int rc = policy_trier_create(program, &t);
 
 	if (rc < 0)
 		return rc;
-	/* An interrupt makes one run slow, not the same packet in every round. */
-	memset(least, 0xff, sizeof(least));
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		uint64_t state = 1;
 
@@ -233,13 +279,13 @@ int policy_trial_run(const struct policy_program *program, struct policy_trial *
 			uint32_t length = make_packet(packet, i, &state);
 
 			policy_trier_packet(t, packet, length, length, now);
-			if (t->last < least[i])
-				least[i] = t->last;
+			rounds[i][round] = t->last;
 		}
 	}
-	policy_trier_read(t, ret_trial);
-	if (program->run)
-		summarise(least, MADE_UP, ret_trial);
+	rc = policy_trier_read(t, ret_trial);
+	typical(rounds, samples);
+	if (rc == 0 && program->run)
+		rc = summarise(samples, MADE_UP, ret_trial);
 	policy_trier_destroy(t);
-	return 0;
+	return rc;
 }

@@ -20,8 +20,8 @@ struct policy_trial {
 	uint64_t actions[WEIR_ACTION_COUNT]; /* ABORTED includes verdicts that are none */
 	uint64_t arguments[WEIR_ACTION_COUNT][16]; /* by argument; the last is "15 or more" */
 	uint64_t first_aborted; /* number of the packet, from 1; 0: none */
-	/* Of compiled policies only, else 0; without the cost of measuring. */
-	uint32_t cycles_median;
+	/* Of compiled policies only, else 0; at least 1, without the cost of measuring. */
+	uint32_t cycles_median; /* of groups of packets */
 	uint32_t cycles_p99;
 	uint32_t cycles_worst;
 	enum policy_fault fault; /* what the interpreter found first */
@@ -43,8 +43,8 @@ void policy_trier_destroy(struct policy_trier *t);
  */
 uint32_t policy_trier_packet(struct policy_trier *t, const uint8_t *bytes, uint32_t captured,
 	uint32_t length, uint64_t now_ns);
-/* What came of it. */
-void policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial);
+/* What came of it. Returns 0 or -ENOMEM. */
+int policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial);
 
 /* All of that with made-up packets: each several times, so that a figure is of the policy alone. */
 int policy_trial_run(const struct policy_program *program, struct policy_trial *ret_trial);
