@@ -77,7 +77,8 @@ static bool is_covered(const struct packet *p, const uint8_t *l4)
  * its pseudo header, so that its bytes need not be read. (A packet whose checksum is wrong makes the
  * outer one wrong too, and is dropped a step earlier than it would have been.)
  */
-static uint64_t inner_sum(struct rte_mbuf *m, const struct packet *p, uint32_t inner, uint32_t bytes)
+static uint64_t inner_sum(
+	struct rte_mbuf *m, const struct packet *p, uint32_t inner, uint32_t bytes)
 {
 	const uint8_t *l3 = packet_at(m, inner);
 	const uint32_t header = (uint32_t)p->l4_offset - p->l3_offset;
@@ -85,8 +86,7 @@ static uint64_t inner_sum(struct rte_mbuf *m, const struct packet *p, uint32_t i
 
 	if (!is_covered(p, l3 + header))
 		return checksum_segments(m, inner, bytes);
-	return checksum_add(0, l3, header) +
-		(uint16_t)~checksum_pseudo(l3, p->l4_proto, l4_bytes);
+	return checksum_add(0, l3, header) + (uint16_t)~checksum_pseudo(l3, p->l4_proto, l4_bytes);
 }
 
 /* UDP and GUE between the outer IP header and the inner packet. */

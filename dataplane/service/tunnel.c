@@ -16,8 +16,8 @@ int service_tunnel_create(const struct weir_config_service *config,
 	const struct weir_config_source *sources, struct service_tunnel **ret_tunnel)
 {
 	const bool ipv6 = !weir_address_is_v4(config->address);
-	struct service_tunnel *t = rte_zmalloc(
-		"tunnel", sizeof(*t) + config->source_count * sizeof(t->source[0]), 64);
+	struct service_tunnel *t =
+		rte_zmalloc("tunnel", sizeof(*t) + config->source_count * sizeof(t->source[0]), 64);
 
 	if (!t)
 		return -ENOMEM;

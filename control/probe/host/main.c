@@ -7,11 +7,11 @@
  * hears nothing goes on as if there were no probe.
  */
 
-#include "control/probe/key.h"
-#include "dataplane/api/notify.h"
 #include "control/probe/host/counters.h"
 #include "control/probe/host/options.h"
 #include "control/probe/host/report.h"
+#include "control/probe/key.h"
+#include "dataplane/api/notify.h"
 
 #include <event2/event.h>
 

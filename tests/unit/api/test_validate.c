@@ -145,8 +145,8 @@ static void bad_services(void)
 	SPOILT(m.service[0].mode = 0, "unknown mode");
 	SPOILT(m.service[0].mode = WEIR_MODE_GUE + 1, "unknown mode");
 	SPOILT(m.service[0].mode = WEIR_MODE_IPIP, "only nat has use for port blocks");
-	SPOILT(m.service[0].mode = WEIR_MODE_GUE; m.service[0].source_count = 0,
-		"a tunnel needs a source address");
+	SPOILT(m.service[0].mode = WEIR_MODE_GUE;
+		m.service[0].source_count = 0, "a tunnel needs a source address");
 	SPOILT(m.service[0].cores = 0, "0 cores");
 	SPOILT(m.service[0].cores = WEIR_MAX_CORES + 1, "65 cores");
 	SPOILT(m.service[0].limit_bits = UINT64_MAX - 1, "limit of bits");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "control/probe/host/report.h"
 #include "control/probe/key.h"
 #include "control/probe/message.h"
-#include "control/probe/host/report.h"
 #include "tests/unit/tap.h"
 
 #include <errno.h>
