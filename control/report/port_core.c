@@ -44,6 +44,16 @@ static json_t *buffers_of(const struct weir_port_entry *e)
 		"{s:I, s:I}", "total", (json_int_t)e->buffers, "free", (json_int_t)e->buffers_free);
 }
 
+/* What the NIC checks or computes; in words of tables, as more may come. */
+static json_t *checksums_of(uint32_t checksums)
+{
+	json_t *list = json_array();
+
+	if (checksums & WEIR_PORT_CHECKSUM_RX_IPV4)
+		json_array_append_new(list, json_string("receive-ipv4"));
+	return list;
+}
+
 /* What only PCI ports have; null for others, so that the shape is the same. */
 static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t astray)
 {
@@ -53,6 +63,7 @@ static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t
 		document, "interface", pci ? report_text(e->name) : report_text(e->device));
 	json_object_set_new(
 		document, "from_kernel", pci ? report_count(e->from_kernel) : json_null());
+	json_object_set_new(document, "checksums", checksums_of(e->checksums));
 	json_object_set_new(document, "steering_reason",
 		e->steering_why[0] ? report_text(e->steering_why) : json_null());
 	json_object_set_new(document, "astray", pci ? report_count(astray) : json_null());
@@ -102,6 +113,7 @@ static json_t *missing_port(const struct model_port *p)
 		json_object_set_new(document, "buffers", json_null());
 		json_object_set_new(document, "interface", json_string(model_port_interface(p)));
 		json_object_set_new(document, "from_kernel", json_null());
+		json_object_set_new(document, "checksums", checksums_of(0));
 		json_object_set_new(document, "steering_reason", json_null());
 		json_object_set_new(document, "astray", json_null());
 	}

@@ -298,6 +298,11 @@ enum weir_port_kind {
 	WEIR_PORT_CAPTURE = 3,
 };
 
+/* What a device checks or computes for us. */
+enum weir_port_checksum {
+	WEIR_PORT_CHECKSUM_RX_IPV4 = 1u << 0, /* of received IPv4 headers */
+};
+
 struct weir_port_entry {
 	uint8_t used;
 	uint8_t kind; /* enum weir_port_kind */
@@ -310,7 +315,8 @@ struct weir_port_entry {
 	uint32_t mtu;
 	uint32_t speed_mbps; /* 0 unknown */
 	uint8_t mac[6];
-	uint8_t reserved[2];
+	uint8_t checksums; /* enum weir_port_checksum; 0 also of data planes that do not say */
+	uint8_t reserved;
 	char name[WEIR_NAME_SIZE];
 	char device[WEIR_DEVICE_SIZE];
 	char driver[32];

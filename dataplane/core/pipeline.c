@@ -212,7 +212,7 @@ static void own_burst(const struct fastpath *fp, struct core *c, const struct ge
 	uint16_t left;
 
 	enter(c, WEIR_STAGE_PARSE);
-	parse_stage_own(&c->stage, pkts, n);
+	parse_stage_own(&c->stage, port, pkts, n);
 	lap(laps, WEIR_STAGE_PARSE, n, pkts, n);
 	enter(c, WEIR_STAGE_SERVICE);
 	left = service_stage_own(

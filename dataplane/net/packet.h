@@ -15,6 +15,7 @@
 #include <rte_mbuf.h>
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -117,6 +118,18 @@ static inline struct packet *packet_of(struct rte_mbuf *m)
 static inline uint8_t *packet_at(struct rte_mbuf *m, uint32_t offset)
 {
 	return rte_pktmbuf_mtod_offset(m, uint8_t *, offset);
+}
+
+/*
+ * Has the device found that the sum of the IPv4 header is right? Only of one that was asked to look, and only this is
+ * believed: what it calls wrong, or says nothing of, is summed up by who parses it, so that what is dropped for it
+ * is wrong indeed. Of a tunnel devices mean the inner header, and say of the outer one when that is wrong.
+ */
+static inline bool packet_sum_is_right(const struct rte_mbuf *m)
+{
+	return (m->ol_flags &
+		       (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD)) ==
+		RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
 /* What receive writes; parse and the later stages rely on the defaults that it sets. */

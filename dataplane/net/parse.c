@@ -117,8 +117,8 @@ static __rte_always_inline enum parse_verdict parse_ipv4_sized(
 	}
 	if (header_bytes > sizeof(struct rte_ipv4_hdr))
 		p->flags |= PACKET_F_EXTENSIONS;
-	if (unlikely(!checksum_ipv4_ok(l3, header_bytes) || total_bytes < header_bytes ||
-		    c->at + total_bytes > c->frame_bytes))
+	if (unlikely((!c->sum_known && !checksum_ipv4_ok(l3, header_bytes)) ||
+		    total_bytes < header_bytes || c->at + total_bytes > c->frame_bytes))
 		return PARSE_MALFORMED_L4;
 	c->end = c->at + total_bytes;
 	c->at += header_bytes;
@@ -148,6 +148,7 @@ static __rte_always_inline enum parse_verdict parse_ipv4(struct cursor *c, struc
 	if (unlikely(c->data[c->at] != IPV4_PLAIN)) {
 		struct cursor copy = *c;
 
+		copy.sum_known = false;
 		return parse_ipv4_options(&copy, p);
 	}
 	return parse_ipv4_sized(c, p, sizeof(struct rte_ipv4_hdr));
@@ -296,6 +297,7 @@ static __rte_always_inline enum parse_verdict parse_frame(struct cursor *c, stru
 	if (unlikely(type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ)) {
 		struct cursor copy = *c;
 
+		copy.sum_known = false;
 		return parse_tagged(&copy, type, p);
 	}
 	if (unlikely(c->data[0] & 1)) /* broadcast and multicast frames are never to be forwarded */
@@ -303,17 +305,30 @@ static __rte_always_inline enum parse_verdict parse_frame(struct cursor *c, stru
 	return parse_l3(c, type, p);
 }
 
-enum parse_verdict parse_one(
-	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p)
+static __rte_always_inline enum parse_verdict parse_any(const uint8_t *data, uint32_t data_bytes,
+	uint32_t frame_bytes, struct packet *p, const bool sum_known)
 {
 	struct cursor c = {
 		.data = data,
 		.data_bytes = data_bytes,
 		.frame_bytes = frame_bytes,
 		.at = RTE_ETHER_HDR_LEN,
+		.sum_known = sum_known,
 	};
 	enum parse_verdict v = parse_frame(&c, p);
 
 	p->verdict = (uint8_t)v;
 	return v;
+}
+
+enum parse_verdict parse_one(
+	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p)
+{
+	return parse_any(data, data_bytes, frame_bytes, p, false);
+}
+
+enum parse_verdict parse_one_summed(
+	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p)
+{
+	return parse_any(data, data_bytes, frame_bytes, p, true);
 }

@@ -50,4 +50,12 @@
 enum parse_verdict parse_one(
 	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p);
 
+/*
+ * The same for a frame of which a device has found that the sum of the IPv4 header is right: it is not computed
+ * again. That is believed of what every device looks at, an untagged frame with a header without options; of
+ * others some drivers say so though their device has not looked.
+ */
+enum parse_verdict parse_one_summed(
+	const uint8_t *data, uint32_t data_bytes, uint32_t frame_bytes, struct packet *p);
+
 #endif

@@ -20,6 +20,7 @@ struct cursor {
 	uint32_t frame_bytes; /* in all */
 	uint32_t at; /* next header */
 	uint32_t end; /* end of the IP datagram, by its header; at most frame_bytes */
+	bool sum_known; /* a device has found the sum of the IPv4 header right */
 };
 
 /* What the walk along the extension headers found. */

@@ -174,6 +174,8 @@ int pci_queues_open(
 	int rc = rte_eth_dev_info_get(x->device, &info);
 
 	if (rc == 0) {
+		conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+		p->port.checks_sums = conf.rxmode.offloads != 0;
 		p->port.rx_queue_count = rx_queues_wanted(p, params, info.max_rx_queues);
 		p->port.tx_queue_count = (uint16_t)RTE_MIN(
 			RTE_MIN(params->core_count, WEIR_MAX_CORES), info.max_tx_queues);

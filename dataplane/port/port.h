@@ -46,6 +46,8 @@ struct port {
 	 * there: a checksum field that equals the bare sum of the pseudo header is completed.
 	 */
 	bool completes_checksums;
+	/* The device was asked to check the sums of IPv4 headers that it receives, and says what it found. */
+	bool checks_sums;
 	_Atomic bool up; /* written by the main thread; false: transmit drops with PORT_DOWN */
 	uint8_t mac[6];
 	uint16_t mtu; /* IP packet bytes */

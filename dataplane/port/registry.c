@@ -87,6 +87,7 @@ static void entry_write(struct port_registry *r, const struct open_port *p)
 		.kind = p->port.kind,
 		.link_up = atomic_load_explicit(&p->port.up, memory_order_relaxed),
 		.steering = p->steering,
+		.checksums = p->port.checks_sums ? WEIR_PORT_CHECKSUM_RX_IPV4 : 0,
 		.node = p->port.node,
 		.ifindex = p->ifindex,
 		.rx_queues = p->port.rx_queue_count,

@@ -80,6 +80,7 @@ struct bench {
 	uint32_t flows;
 	uint32_t capacity; /* of the flow table */
 	struct policy_image *policy; /* owned; NULL: none judges the packets */
+	bool sums_known; /* as of a device that has checked the sums of IPv4 headers */
 	bool per_source; /* every client has a budget of its own, which it does not use up */
 	uint64_t tsc_hz;
 	uint64_t memory_bytes; /* for flow tables */

@@ -21,6 +21,7 @@ struct options {
 	bool quick;
 	bool json_only;
 	bool small_pages;
+	bool sums_known; /* only the cases in which the device has checked the headers' sums */
 	bool per_source; /* only the cases with limits per source */
 	const char *policy; /* only the cases with this policy: an object */
 	unsigned int repetitions;
@@ -157,6 +158,7 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 	const char *mode = b->mode == WEIR_MODE_NAT ? "nat" : "dsr";
 	const char *name = b->per_source ? "fastpath-per-source" :
 		b->policy		 ? "fastpath-policy" :
+		b->sums_known		 ? "fastpath-sums-known" :
 					   "fastpath";
 	double median = figure_sort(&s->cycles);
 
@@ -182,7 +184,9 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 		fprintf(stderr,
 			"%s IPv%d %8u flows %-12s %-7s %7.1f cycles/packet, floor %5.1f%s\n", mode,
 			b->family, b->flows, s->name, s->direction, median, floor_median,
-			b->per_source ? ", limits per source" : "");
+			b->per_source	      ? ", limits per source" :
+				b->sums_known ? ", sums known" :
+						"");
 }
 
 static void order_make(struct bench *b)
@@ -324,7 +328,8 @@ static void usage(FILE *f)
 	fprintf(f,
 		"usage: weir-bench [--quick] [--json] [--repetitions N] [--cpu N] [--no-hugepages]\n"
 		"                  [--mode nat|dsr] [--family 4|6] [--flows N] [--per-source] "
-		"[--policy OBJECT]\n"
+		"[--sums-known]\n"
+		"                  [--policy OBJECT]\n"
 		"                  [--testpmd MIN,MEDIAN,MAX]\n");
 }
 
@@ -340,6 +345,7 @@ static void options_read(int argc, char **argv)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "flows", required_argument, NULL, 'n' },
 		{ "per-source", no_argument, NULL, 'p' },
+		{ "sums-known", no_argument, NULL, 'k' },
 		{ "policy", required_argument, NULL, 'o' },
 		{ "testpmd", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
@@ -377,6 +383,9 @@ static void options_read(int argc, char **argv)
 		case 'p':
 			options.per_source = true;
 			break;
+		case 'k':
+			options.sums_known = true;
+			break;
 		case 'o':
 			options.policy = optarg;
 			break;
@@ -402,11 +411,18 @@ static void cases_measure(struct bench *b)
 		hits_measure(b);
 		return;
 	}
-	if (!options.per_source) {
+	if (!options.per_source && !options.sums_known) {
 		hits_measure(b);
 		if (b->flows > 1 && b->flows <= 1000000)
 			inserts_measure(b);
 	}
+	if (b->family == 4 && !options.per_source) {
+		b->sums_known = true;
+		hits_measure(b);
+		b->sums_known = false;
+	}
+	if (options.sums_known)
+		return;
 	/* The table of sources is the same in all modes: once is enough, unless it is asked for. */
 	if (!options.per_source && (b->mode != WEIR_MODE_NAT || b->family != 4))
 		return;

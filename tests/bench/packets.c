@@ -206,8 +206,11 @@ void bench_set_fill(struct bench *b, enum bench_kind kind, uint32_t first, uint3
 		memcpy(rte_pktmbuf_mtod(m, void *), b->originals[i].bytes, b->originals[i].length);
 		m->data_len = b->originals[i].length;
 		m->pkt_len = b->originals[i].length;
+		if (b->sums_known)
+			m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 	}
 	for (int i = 0; i < BENCH_PORTS; i++) {
+		b->port[i].checks_sums = b->sums_known;
 		b->queue[i].next = 0;
 		b->queue[i].end = i == port ? count : 0;
 	}

@@ -96,6 +96,69 @@ udp_comes_back() { # ADDRESS
 	expect at client "$UDP" send -f 4 -n 2 -s 4000 -r 20 -w 5 "$1" 9000
 }
 
+# datagrams_send NUMBER right|broken plain|tagged|options: to echo4, in frames of our own making: the kernel sends none
+# with a wrong sum.
+datagrams_send() {
+	at client python3 - "$@" "$(port_field front .mac)" <<-'END'
+	import socket, struct, sys
+	number, form, mac = int(sys.argv[1]), sys.argv[3], bytes.fromhex(sys.argv[4].replace(":", ""))
+	out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+	out.bind(("eth0", 0))
+
+	def checksum(data):
+	    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+	    while total >> 16:
+	        total = (total & 0xffff) + (total >> 16)
+	    return ~total & 0xffff
+
+	options = b"\x01" * 4 if form == "options" else b""
+	body = b"x" * 60
+	for i in range(number):
+	    ip = struct.pack(">BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 28 + len(options) + len(body), i, 0, 64, 17, 0,
+	                     socket.inet_aton("10.1.0.2"), socket.inet_aton("198.51.100.10")) + options
+	    total = checksum(ip) ^ (0x0100 if sys.argv[2] == "broken" else 0)
+	    ip = ip[:10] + struct.pack(">H", total) + ip[12:]
+	    udp = struct.pack(">HHHH", 30000 + i, 9000, 8 + len(body), 0) + body
+	    tag = b"\x81\x00\x00\x00" if form == "tagged" else b""
+	    out.send(mac + b"\x02\x00\x00\x00\x99\x01" + tag + b"\x08\x00" + ip + udp)
+	END
+}
+
+dropped_as_malformed() { # NUMBER
+	[ "$(drops_of echo4 malformed)" = "$1" ]
+}
+
+datagrams_of_b1() {
+	at b1 awk '/^Udp: [0-9]/ { print $2 }' /proc/net/snmp
+}
+
+b1_has_got() { # DATAGRAMS
+	[ "$(datagrams_of_b1)" = "$1" ]
+}
+
+# igb checks the sums of headers, virtio does not offer to.
+sums_are_the_devices() {
+	expect_eq "front" "$(port_field front '.checksums | join(",")')" receive-ipv4
+	expect_eq "back" "$(port_field back '.checksums | join(",")')" ""
+	ctl port show front | grep -E '^checksums by the device +receive-ipv4$' || fail "port show does not say so"
+}
+
+broken_sums_are_dropped() {
+	local form dropped got errors
+	errors=$(at b1 awk '/^Ip: [0-9]/ { print $5 }' /proc/net/snmp)
+	for form in plain options tagged; do
+		dropped=$(drops_of echo4 malformed) got=$(datagrams_of_b1)
+		datagrams_send 20 broken $form
+		expect_within 10 dropped_as_malformed $((dropped + 20))
+		datagrams_send 7 right $form
+		# What was tagged goes on with its tag, and b1 is on no such network.
+		[ $form = tagged ] || expect_within 10 b1_has_got $((got + 7))
+		sleep 0.5
+		expect_eq "dropped in all, $form" "$(drops_of echo4 malformed)" $((dropped + 20))
+	done
+	expect_eq "headers that the backend found wrong" "$(at b1 awk '/^Ip: [0-9]/ { print $5 }' /proc/net/snmp)" "$errors"
+}
+
 kernel_answers() {
 	local address
 	for address in 10.1.0.1 198.51.100.10 fd01::1 2001:db8:100::10; do
@@ -126,6 +189,8 @@ scenario "IPv4: a download and an upload arrive unchanged" big_transfers 198.51.
 scenario "IPv6: a download and an upload arrive unchanged" big_transfers '[2001:db8:100::10]'
 scenario "IPv4: datagrams come back, whole and in fragments" udp_comes_back 198.51.100.10
 scenario "IPv6: datagrams come back, whole and in fragments" udp_comes_back 2001:db8:100::10
+scenario "the NIC that can checks the sums of headers, and port show says so" sums_are_the_devices
+scenario "packets with a wrong header sum are dropped as malformed, right ones are not" broken_sums_are_dropped
 scenario "the kernel answers ARP, neighbour discovery and pings through the twin" kernel_answers
 scenario "the host is a server and a client through the same NICs" host_stack_works
 scenario "all packets are accounted for" expect_balance

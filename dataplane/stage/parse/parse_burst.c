@@ -23,10 +23,14 @@ __rte_noinline void stage_hand_to_kernel(
 	(void)rte_ring_sp_enqueue(port->to_kernel, m);
 }
 
-static inline enum parse_verdict parse(struct rte_mbuf *m)
+static inline enum parse_verdict parse(struct rte_mbuf *m, const bool checks_sums)
 {
-	return parse_one(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m),
-		rte_pktmbuf_pkt_len(m), packet_of(m));
+	const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (checks_sums && packet_sum_is_right(m))
+		return parse_one_summed(
+			data, rte_pktmbuf_data_len(m), rte_pktmbuf_pkt_len(m), packet_of(m));
+	return parse_one(data, rte_pktmbuf_data_len(m), rte_pktmbuf_pkt_len(m), packet_of(m));
 }
 
 /* True when it can be a service's; else it is gone. */
@@ -42,24 +46,39 @@ static inline bool take_out(struct stage_core *c, const struct port *port, struc
 	return false;
 }
 
-uint16_t parse_stage_burst(
-	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
+static __rte_always_inline uint16_t parse_burst(struct stage_core *c, const struct port *port,
+	struct rte_mbuf **pkts, uint16_t n, const bool checks_sums)
 {
 	uint16_t left = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
-		if (likely(take_out(c, port, pkts[i], parse(pkts[i]))))
+		if (likely(take_out(c, port, pkts[i], parse(pkts[i], checks_sums))))
 			pkts[left++] = pkts[i];
 	}
 	return left;
 }
 
-void parse_stage_own(struct stage_core *c, struct rte_mbuf **pkts, uint16_t n)
+static __rte_noinline uint16_t parse_burst_summed(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
+{
+	return parse_burst(c, port, pkts, n, true);
+}
+
+uint16_t parse_stage_burst(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (port->checks_sums)
+		return parse_burst_summed(c, port, pkts, n);
+	return parse_burst(c, port, pkts, n, false);
+}
+
+void parse_stage_own(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
-		(void)parse(pkts[i]);
+		(void)parse(pkts[i], port->checks_sums);
 	}
 }
 

@@ -18,7 +18,8 @@ uint16_t parse_stage_burst(
  * The two halves of it, for queues that a device steers services to: their core finds the headers and takes nothing
  * out; what it has no worker for is core 0's, which takes out without looking again.
  */
-void parse_stage_own(struct stage_core *c, struct rte_mbuf **pkts, uint16_t n);
+void parse_stage_own(
+	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n);
 uint16_t parse_stage_strays(
 	struct stage_core *c, const struct port *port, struct rte_mbuf **pkts, uint16_t n);
 

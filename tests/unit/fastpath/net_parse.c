@@ -12,6 +12,8 @@
 static struct frame frame;
 static struct packet packet;
 
+static bool sum_known;
+
 static enum parse_verdict parse_cut(uint32_t data_bytes)
 {
 	packet_reset(&packet, 0, 0, frame.bytes);
@@ -19,7 +21,8 @@ static enum parse_verdict parse_cut(uint32_t data_bytes)
 	uint8_t *copy = malloc(data_bytes + 1);
 
 	memcpy(copy + 1, frame.data, data_bytes); /* an odd address, as a header may have */
-	enum parse_verdict v = parse_one(copy + 1, data_bytes, frame.bytes, &packet);
+	enum parse_verdict v = (sum_known ? parse_one_summed : parse_one)(
+		copy + 1, data_bytes, frame.bytes, &packet);
 
 	free(copy);
 	CU_ASSERT_EQUAL(packet.verdict, v);
@@ -438,6 +441,23 @@ static void segments_may_hold_payload_only(void)
 }
 
 /* Whatever comes, what is said OK lies inside. */
+/* Of what a device has summed up nothing else is believed: all other checks are made. */
+static void only_the_sum_is_known(void)
+{
+	for (uint32_t tags = 0; tags < 2; tags++) {
+		make((struct frame_shape){ .l4_proto = TCP, .payload_bytes = 64, .tags = tags });
+		frame.data[frame.l3 + 10] ^= 0x40;
+		CU_ASSERT_EQUAL(parse(), PARSE_MALFORMED_L4);
+		sum_known = true;
+		CU_ASSERT_EQUAL(parse(), tags ? PARSE_MALFORMED_L4 : PARSE_OK);
+		put16(frame.data + frame.l3 + 2, 19);
+		CU_ASSERT_EQUAL(parse(), PARSE_MALFORMED_L4);
+		put16(frame.data + frame.l3 + 2, frame.bytes);
+		CU_ASSERT_EQUAL(parse(), PARSE_MALFORMED_L4);
+		sum_known = false;
+	}
+}
+
 static void damage_stays_inside(void)
 {
 	struct random r = random_start("parse");
@@ -497,6 +517,7 @@ static const struct tap_case cases[] = {
 	{ "bad IP headers are malformed", bad_ip_headers_are_told_apart },
 	{ "headers must lie in the first segment, payload need not",
 		segments_may_hold_payload_only },
+	{ "a sum that is known spares that check and no other", only_the_sum_is_known },
 	{ "random damage never leads outside the frame", damage_stays_inside },
 };
 

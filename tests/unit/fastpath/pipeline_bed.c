@@ -454,6 +454,7 @@ static void send_bytes(
 
 	must(m != NULL, "out of mbufs");
 	memcpy(rte_pktmbuf_append(m, (uint16_t)length), frame, length);
+	m->ol_flags |= b->port[port].ol_flags;
 	must(q->tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) < BED_QUEUE_SIZE, "queue full");
 	q->pkts[q->tail % BED_QUEUE_SIZE] = m;
 	__atomic_store_n(&q->tail, q->tail + 1, __ATOMIC_RELEASE);

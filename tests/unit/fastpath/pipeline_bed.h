@@ -49,6 +49,7 @@ struct bed_port {
 	struct port_queue tx_queue[BED_QUEUES];
 	struct bed_queue in[BED_QUEUES];
 	struct bed_queue out[BED_QUEUES];
+	uint64_t ol_flags; /* what the device says of each packet that is put in from now on */
 };
 
 struct bed {

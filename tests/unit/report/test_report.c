@@ -376,6 +376,7 @@ static void ports_show_what_is_open_and_what_is_missing(void)
 	r->core[1].port[1].packets_received = 12;
 	r->core[1].port[1].dropped[WEIR_DROP_NO_SERVICE] = 2;
 	memset(r->t.port[1].driver, '\xff', 4); /* not a text */
+	r->t.port[1].checksums = WEIR_PORT_CHECKSUM_RX_IPV4;
 	struct snapshot *now = taken(r, 5000);
 	json_t *list = report_port_list(&model, now, NULL);
 	CU_ASSERT_EQUAL_FATAL(json_array_size(list), 2);
@@ -387,7 +388,11 @@ static void ports_show_what_is_open_and_what_is_missing(void)
 	CU_ASSERT(json_is_null(at(list, "0.node")));
 	CU_ASSERT_EQUAL(integer_at(list, "0.packets_received"), 12);
 	CU_ASSERT_EQUAL(integer_at(list, "0.dropped.no_service"), 2);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "0.checksums.0"), "receive-ipv4");
+	CU_ASSERT_EQUAL(json_array_size(at(list, "0.checksums")), 1);
 	CU_ASSERT_STRING_EQUAL(string_at(list, "1.name"), "gone");
+	CU_ASSERT(json_is_array(at(list, "1.checksums")));
+	CU_ASSERT_EQUAL(json_array_size(at(list, "1.checksums")), 0);
 	CU_ASSERT(json_is_false(at(list, "1.link")));
 	CU_ASSERT(json_is_null(at(list, "1.driver")));
 	CU_ASSERT_EQUAL(json_object_size(at(list, "0")), json_object_size(at(list, "1")));
