@@ -34,6 +34,7 @@ static const struct printer_column port_record[] = {
 	{ "transmit queues", "queues.transmit", PRINT_COUNT },
 	{ "steering", "steering", PRINT_TEXT },
 	{ "  why not better", "steering_reason", PRINT_TEXT },
+	{ "  return path", "return_path", PRINT_TEXT },
 	{ "checksums by the device", "checksums", PRINT_LIST },
 	{ "kernel interface", "interface", PRINT_TEXT },
 	{ "packets received", "packets_received", PRINT_COUNT },

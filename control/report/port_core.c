@@ -54,6 +54,28 @@ static json_t *checksums_of(uint32_t checksums)
 	return list;
 }
 
+/*
+ * How it is found out whether replies come to their cores, of what there is. A segment of no connection makes any
+ * host answer by TCP. Of UDP only a service itself would answer, and nobody but its clients knows what to ask it: a
+ * port where nobody listens is answered by ICMP, which proves nothing of a rule for UDP.
+ */
+static json_t *return_path(const struct model *m, const struct weir_port_entry *e)
+{
+	bool tcp = false, udp = false;
+
+	for (size_t i = 0; i < m->service_count; i++) {
+		bool nat = m->services[i].mode == MODEL_NAT;
+
+		tcp |= nat && m->services[i].protocol == MODEL_TCP;
+		udp |= nat && m->services[i].protocol == MODEL_UDP;
+	}
+	if (e->kind != WEIR_PORT_PCI || !e->steering || (!tcp && !udp))
+		return json_null();
+	return json_sprintf("%s%s%s", tcp ? "TCP: probed before clients come" : "",
+		tcp && udp ? "; " : "",
+		udp ? "UDP: not probed; judged by the first replies" : "");
+}
+
 /* What only PCI ports have; null for others, so that the shape is the same. */
 static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t astray)
 {
@@ -70,7 +92,7 @@ static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t
 }
 
 /* The node is null where the machine does not tell; so is the speed. */
-static json_t *open_port(const char *name, const struct snapshot_port *p)
+static json_t *open_port(const struct model *m, const char *name, const struct snapshot_port *p)
 {
 	const struct weir_port_entry *e = &p->entry;
 	const struct weir_port_cell *c = &p->sum;
@@ -93,6 +115,7 @@ static json_t *open_port(const char *name, const struct snapshot_port *p)
 	if (document != NULL) {
 		json_object_set_new(document, "buffers", buffers_of(e));
 		twin_add(document, e, c->astray);
+		json_object_set_new(document, "return_path", return_path(m, e));
 	}
 	return document;
 }
@@ -115,6 +138,7 @@ static json_t *missing_port(const struct model_port *p)
 		json_object_set_new(document, "from_kernel", json_null());
 		json_object_set_new(document, "checksums", checksums_of(0));
 		json_object_set_new(document, "steering_reason", json_null());
+		json_object_set_new(document, "return_path", json_null());
 		json_object_set_new(document, "astray", json_null());
 	}
 	return document;
@@ -134,7 +158,7 @@ json_t *report_port_list(
 	json_t *list = json_array();
 	for (size_t i = 0; list != NULL && m != NULL && i < m->port_count; i++) {
 		const struct snapshot_port *found = find_port(now, m->ports[i].name);
-		json_t *entry = found != NULL ? open_port(m->ports[i].name, found) :
+		json_t *entry = found != NULL ? open_port(m, m->ports[i].name, found) :
 						missing_port(&m->ports[i]);
 		if (json_array_append_new(list, entry) != 0) {
 			json_decref(list);

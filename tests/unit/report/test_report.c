@@ -401,6 +401,55 @@ static void ports_show_what_is_open_and_what_is_missing(void)
 	free(r);
 }
 
+static void return_paths_say_what_is_not_probed(void)
+{
+	static const struct {
+		uint8_t kind, steering, mode, protocol;
+		const char *text;
+	} expected[] = {
+		{ WEIR_PORT_PCI, 1, MODEL_NAT, MODEL_UDP,
+			"TCP: probed before clients come; "
+			"UDP: not probed; judged by the first replies" },
+		{ WEIR_PORT_PCI, 1, MODEL_NAT, MODEL_TCP, "TCP: probed before clients come" },
+		{ WEIR_PORT_PCI, 1, MODEL_DSR, MODEL_UDP, "TCP: probed before clients come" },
+		{ WEIR_PORT_PCI, 0, MODEL_NAT, MODEL_UDP, NULL },
+		{ WEIR_PORT_KERNEL, 0, MODEL_NAT, MODEL_UDP, NULL },
+	};
+	const struct model_service before = services[1];
+
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct region *r = start();
+		r->t.port[1].kind = expected[i].kind;
+		r->t.port[1].steering = expected[i].steering;
+		services[1].mode = expected[i].mode;
+		services[1].protocol = expected[i].protocol;
+		struct snapshot *now = taken(r, 5000);
+		json_t *list = report_port_list(&model, now, NULL);
+		if (expected[i].text != NULL)
+			CU_ASSERT_STRING_EQUAL(string_at(list, "0.return_path"), expected[i].text)
+		else
+			CU_ASSERT(json_is_null(at(list, "0.return_path")))
+		json_decref(list);
+		snapshot_destroy(now);
+		free(r);
+	}
+	services[0].mode = MODEL_DSR;
+	services[1].mode = MODEL_NAT;
+	services[1].protocol = MODEL_UDP;
+	struct region *r = start();
+	r->t.port[1].kind = WEIR_PORT_PCI;
+	r->t.port[1].steering = 1;
+	struct snapshot *now = taken(r, 5000);
+	json_t *list = report_port_list(&model, now, NULL);
+	CU_ASSERT_STRING_EQUAL(string_at(list, "0.return_path"),
+		"UDP: not probed; judged by the first replies");
+	json_decref(list);
+	snapshot_destroy(now);
+	free(r);
+	services[0].mode = MODEL_NAT;
+	services[1] = before;
+}
+
 static void cores_show_busy_share_and_cycles_since_the_base(void)
 {
 	struct region *r = start();
@@ -573,6 +622,8 @@ static const struct tap_case cases[] = {
 	{ "a fallback pool is shown as one", a_fallback_pool_is_shown_as_one },
 	{ "ports show what is open and what is missing",
 		ports_show_what_is_open_and_what_is_missing },
+	{ "a port that steers says how its return path is found out, and of what it is not",
+		return_paths_say_what_is_not_probed },
 	{ "cores show busy share and cycles since the base",
 		cores_show_busy_share_and_cycles_since_the_base },
 	{ "cores show the longest times that they were away, and how late they wake",
