@@ -2,6 +2,8 @@
 
 #include "control/health/probe.h"
 
+#include "control/health/answer.h"
+
 #include <event2/event.h>
 
 #include <errno.h>
@@ -96,16 +98,16 @@ static void finish_errno(struct probe *p, int error)
 /* The status line is here, or as much of it as will come. */
 static void answer_judge(struct probe *p)
 {
-	unsigned int status = 0;
+	int status = health_answer_status(p->answer);
 	char reason[64];
 
-	if (sscanf(p->answer, "HTTP/%*1[0-9].%*1[0-9] %3u", &status) != 1 || status < 100) {
+	if (status < 0) {
 		finish(p, PROBE_BAD,
 			p->answer_length ? "the answer is not HTTP" :
 					   "connection closed without an answer");
 		return;
 	}
-	snprintf(reason, sizeof(reason), "HTTP %u", status);
+	snprintf(reason, sizeof(reason), "HTTP %d", status);
 	finish(p, status >= 200 && status < 400 ? PROBE_GOOD : PROBE_BAD, reason);
 }
 

@@ -200,6 +200,22 @@ static void glance_check(const uint8_t *segment, uint32_t data_bytes, const stru
 	FUZZ_CHECK(p->verdict != PARSE_OK || g.ports == p->ports);
 }
 
+/* A device that has found the header's sum right spares that sum and nothing else. */
+static void summed_check(const uint8_t *segment, uint32_t data_bytes, uint32_t frame_bytes,
+	const struct packet *p, const struct packet *fresh)
+{
+	struct packet summed = *fresh;
+
+	parse_one_summed(segment, data_bytes, frame_bytes, &summed);
+	if (memcmp(&summed, p, sizeof(summed)) == 0)
+		return;
+	FUZZ_CHECK(p->verdict == PARSE_MALFORMED_L4 && !(summed.flags & PACKET_F_IPV6));
+	FUZZ_CHECK(summed.l3_offset == 14 && segment[14] == 0x45);
+	FUZZ_CHECK(!checksum_ipv4_ok(segment + 14, 20));
+	if (summed.verdict == PARSE_OK)
+		offsets_check(&summed, data_bytes, frame_bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > 65536)
@@ -208,16 +224,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t data_bytes = data[0] == 255 || data[0] > frame_bytes ? frame_bytes : data[0];
 	/* The first segment alone, in memory of its exact size. */
 	uint8_t *segment = malloc(data_bytes ? data_bytes : 1);
-	struct packet p, again;
+	struct packet p, again, fresh;
 
 	FUZZ_CHECK(segment);
 	memcpy(segment, data + 1, data_bytes);
 	packet_reset(&p, 1, 0, frame_bytes);
 	again = p;
+	fresh = p;
 	enum parse_verdict verdict = parse_one(segment, data_bytes, frame_bytes, &p);
 	FUZZ_CHECK(verdict < PARSE_VERDICT_COUNT && verdict == p.verdict);
 	FUZZ_CHECK(parse_one(segment, data_bytes, frame_bytes, &again) == verdict);
 	glance_check(segment, data_bytes, &p);
+	summed_check(segment, data_bytes, frame_bytes, &p, &fresh);
 	if (verdict == PARSE_OK)
 		offsets_check(&p, data_bytes, frame_bytes);
 	if (verdict == PARSE_FRAGMENT)

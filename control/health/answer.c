@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "control/health/answer.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int health_answer_status(const char *answer)
+{
+	unsigned int status = 0;
+
+	if (sscanf(answer, "HTTP/%*1[0-9].%*1[0-9] %3u", &status) != 1 || status < 100)
+		return -EBADMSG;
+	return (int)status;
+}
