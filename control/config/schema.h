@@ -77,6 +77,9 @@ struct schema_key {
 
 /* The top level mapping; object is struct model. */
 extern const struct schema_key schema_root[];
+/* schema_service.c, and its limits: schema_limits.c. */
+extern const struct schema_key schema_service_keys[];
+extern const struct schema_key schema_limits_keys[];
 /* schema_adapt.c: the parts of a service that are about adaptation. */
 extern const struct schema_key schema_objective_keys[];
 extern const struct schema_key schema_adapt_keys[];
