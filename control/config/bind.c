@@ -125,10 +125,7 @@ static bool node_is(
 	};
 	char expect[TEXT_SIZE];
 	const char *expected = schema_expect(k, expect, sizeof(expect));
-	if (n->kind == NODE_MAP && (k->flags & SCHEMA_F_MAP_NOT_YET) != 0)
-		node_complain(errors, n, NULL, "%s as a mapping is not supported yet, expected %s",
-			k->name, expected);
-	else if (node_is_null(n))
+	if (node_is_null(n))
 		node_complain(errors, n, NULL, "is empty, expected %s", expected);
 	else if (n->kind != kind)
 		node_complain(errors, n, NULL, "is %s, expected %s", kinds[n->kind], expected);
@@ -333,6 +330,34 @@ static void bind_scalar(
 			schema_expect(k, expect, sizeof(expect)));
 }
 
+static void bind_span(
+	struct error_list *errors, struct node *n, const struct schema_key *k, void *object)
+{
+	struct model_span *span = (void *)((char *)object + k->offset);
+	const struct schema_key end = {
+		.type = SCHEMA_NUMBER, .size = sizeof(span->min), .min = k->min, .max = k->max
+	};
+	struct schema_key ends[] = { end, end, { 0 } };
+	if (n->kind == NODE_SCALAR) {
+		bind_scalar(errors, n, k, object);
+		return;
+	}
+	if (!node_is(errors, n, NODE_MAP, k))
+		return;
+	ends[0].name = "min";
+	ends[0].offset = offsetof(struct model_span, min);
+	ends[1].name = "max";
+	ends[1].offset = offsetof(struct model_span, max);
+	ends[0].flags = ends[1].flags = SCHEMA_F_REQUIRED;
+	bind_keys(errors, n, ends, span);
+	struct node *max = node_get(n, "max");
+	if (node_is_good(node_get(n, "min")) && node_is_good(max) && span->max < span->min)
+		node_complain(errors, max, NULL, "%u is less than min, expected at least %u",
+			span->max, span->min);
+	for (struct node *child = n->first; child != NULL; child = child->next)
+		n->bad = n->bad || child->bad;
+}
+
 /* n is NULL where the file does not have the key. */
 static void bind_key(
 	struct error_list *errors, struct node *n, const struct schema_key *k, void *object)
@@ -361,6 +386,8 @@ static void bind_key(
 		bind_host_list(errors, n, k, object);
 	} else if (k->type == SCHEMA_CPU_LIST) {
 		bind_cpu_list(errors, n, k, object);
+	} else if (k->type == SCHEMA_SPAN) {
+		bind_span(errors, n, k, object);
 	} else {
 		bind_scalar(errors, n, k, object);
 	}

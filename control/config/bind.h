@@ -32,6 +32,12 @@ void check_pci_ports(const struct model *m, struct node *list, struct error_list
 /* Whether this build can have one. */
 void check_stream(struct error_list *errors, struct node *stream);
 
+/* Present and read without a complaint. */
+static inline bool node_is_good(const struct node *n)
+{
+	return n != NULL && !n->bad;
+}
+
 /* Complain about a node, or about a key that it does not have (child), and mark it bad. */
 void node_complain(struct error_list *errors, struct node *n, const char *child, const char *format,
 	...) __attribute__((format(printf, 4, 5)));

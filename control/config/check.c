@@ -20,12 +20,6 @@ struct checker {
 	bool prefix_lengths[129];
 };
 
-static bool node_is_good(const struct node *n)
-{
-	return n != NULL && !n->bad;
-}
-
-/* Present and read without a complaint. */
 static bool key_is_good(const struct node *map, const char *key)
 {
 	return node_is_good(node_get(map, key));
@@ -387,10 +381,11 @@ static void check_cores(struct checker *c, const struct model_service *s, struct
 {
 	struct node *n = node_get(item, "cores");
 	size_t count = c->m->dataplane.core_count;
-	if (node_is_good(n) && count > 0 && s->cores > count)
-		node_complain(c->errors, n, NULL,
-			"%u are more than the %zu CPUs of dataplane.cores, expected at most %zu",
-			s->cores, count, count);
+	if (!node_is_good(n) || count == 0 || s->cores.max <= count)
+		return;
+	node_complain(c->errors, n->kind == NODE_MAP ? node_get(n, "max") : n, NULL,
+		"%u are more than the %zu CPUs of dataplane.cores, expected at most %zu",
+		s->cores.max, count, count);
 }
 
 /* The computed default: bursts of a source are as long as the service's. */

@@ -200,7 +200,15 @@ struct model_adapt {
 	enum model_adapt_mode shed;
 	enum model_adapt_mode sources;
 	enum model_adapt_mode forecast;
+	enum model_adapt_mode cores;
 	bool objective; /* the service has one */
+	bool range; /* the service's cores are one */
+};
+
+/* A number that may move; min = max: it does not. */
+struct model_span {
+	uint16_t min;
+	uint16_t max;
 };
 
 struct model_service {
@@ -211,7 +219,7 @@ struct model_service {
 	uint16_t port; /* 0 = any */
 	enum model_protocol protocol;
 	enum model_mode mode;
-	uint16_t cores;
+	struct model_span cores;
 	struct address *sources; /* nat: of the service's family */
 	size_t source_count;
 	struct model_objective objective;

@@ -31,6 +31,7 @@ enum schema_type {
 	SCHEMA_PORT_NAME, /* index of a port of the file, found after all is read */
 	SCHEMA_CHOICE,
 	SCHEMA_NUMBER,
+	SCHEMA_SPAN, /* struct model_span: a number, or {min, max} */
 	SCHEMA_RATE,
 	SCHEMA_SIZE,
 	SCHEMA_TIME,
@@ -45,8 +46,7 @@ enum schema_type {
 enum schema_flag {
 	SCHEMA_F_REQUIRED = 1u << 0,
 	SCHEMA_F_NOT_YET = 1u << 1, /* known, refused by name */
-	SCHEMA_F_MAP_NOT_YET = 1u << 2, /* its form as a mapping is */
-	SCHEMA_F_ONE_OR_LIST = 1u << 3, /* lists: a mapping alone is a list of one */
+	SCHEMA_F_ONE_OR_LIST = 1u << 2, /* lists: a mapping alone is a list of one */
 };
 
 struct schema_choice {

@@ -49,19 +49,24 @@ static bool adapt_is_set(const void *object)
 		a->sources != MODEL_ADAPT_OFF || a->forecast != MODEL_ADAPT_OFF || a->objective;
 }
 
+static bool cores_have_a_range(const void *object)
+{
+	return ((const struct model_adapt *)object)->range;
+}
+
 const struct schema_key schema_adapt_keys[] = {
 	{ .name = "weights",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, weights),
-		.preset_help = ADAPT_DEFAULT "; off without `probes` but in `nat`",
+		.preset_help = ADAPT_DEFAULT "; off outside `nat` without `probes`",
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
 		.help = "Backends that are slower than their pool get fewer new flows; those that answer "
-			"nothing are ejected. But in `nat` only with `probes`." },
+			"nothing are ejected. Outside `nat` only with `probes`." },
 	{ .name = "shed",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_adapt, shed),
-		.preset_help = ADAPT_DEFAULT "; off but in `nat`",
+		.preset_help = ADAPT_DEFAULT "; off outside `nat`",
 		.choices = adapt_choices,
 		.applies = adapt_is_set,
 		.help = "New flows that no backend could serve inside the objective are refused at once. "
@@ -82,8 +87,28 @@ const struct schema_key schema_adapt_keys[] = {
 		.applies = adapt_is_set,
 		.help = "Prepares for a rise that can be foreseen: more room under the caps, a shorter "
 			"slow start of backends that come back." },
+	{ .name = "cores",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_adapt, cores),
+		.preset_help = "on where `cores` is a range, else off",
+		.choices = adapt_choices,
+		.applies = cores_have_a_range,
+		.help = "The service gets more cores when its own are busy, or will be, and gives them "
+			"back when it is quiet. Needs `cores: {min, max}`; no `objective`." },
 	{ 0 },
 };
+
+static void check_adapt_cores(struct error_list *errors, struct model_service *s, struct node *map)
+{
+	struct node *n = node_get(map, "cores");
+	s->adapt.range = s->cores.max > s->cores.min;
+	if (n == NULL)
+		s->adapt.cores = s->adapt.range ? MODEL_ADAPT_ON : MODEL_ADAPT_OFF;
+	else if (!n->bad && s->adapt.cores != MODEL_ADAPT_OFF && !s->adapt.range)
+		node_complain(errors, n, NULL,
+			"is given where cores is no range, expected off or cores such as "
+			"{min: 1, max: 4}");
+}
 
 void check_adapt(
 	struct error_list *errors, struct model_service *s, struct node *service, bool probed)
@@ -104,6 +129,7 @@ void check_adapt(
 		{ "forecast", &s->adapt.forecast, false, false, false },
 	};
 	s->adapt.objective = objective;
+	check_adapt_cores(errors, s, map);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		struct node *n = node_get(map, keys[i].key);
 		bool blind = keys[i].sees_replies && s->mode != MODEL_NAT &&

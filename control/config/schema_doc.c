@@ -61,7 +61,7 @@ static const char rules[] =
 	"- A neighbour's `port` is a port of the file.\n"
 	"- Names of a service's `classes` are unique, and so are those of its `pools`. A backend is in one of\n"
 	"  `backends`, `fallback` and `pools` only; all of them together have at most 4096.\n"
-	"- A service's `cores` is at most the number of CPUs in `dataplane.cores`, where that is given.\n";
+	"- A service's `cores`, or their `max`, is at most the number of CPUs in `dataplane.cores`, where that is given.\n";
 
 static void print_range(const struct schema_key *k)
 {
@@ -73,6 +73,7 @@ static void print_range(const struct schema_key *k)
 	case SCHEMA_SIZE:
 	case SCHEMA_TIME:
 	case SCHEMA_NUMBER:
+	case SCHEMA_SPAN:
 	case SCHEMA_PORT:
 	case SCHEMA_PORT_OR_ANY:
 		printf(", %s..%s", unit_print(kind, k->min, low, sizeof(low)),
@@ -150,8 +151,6 @@ static void print_not_yet(const struct schema_key *keys, const char *path)
 			k->type == SCHEMA_LIST && k->children ? "[]" : "");
 		if ((k->flags & SCHEMA_F_NOT_YET) != 0)
 			printf("| `%s` | %s |\n", full, k->help);
-		if ((k->flags & SCHEMA_F_MAP_NOT_YET) != 0)
-			printf("| `%s` as a mapping | A range that adaptation moves in. |\n", full);
 		for (const struct schema_choice *c = k->choices; c && c->name; c++) {
 			if (c->not_yet)
 				printf("| `%s: %s` | %s |\n", full, c->name,

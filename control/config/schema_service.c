@@ -257,13 +257,13 @@ const struct schema_key schema_service_keys[] = {
 			"Services may share an address; its ports are then divided among those that "
 			"translate. Not in `dsr`." },
 	{ .name = "cores",
-		.type = SCHEMA_NUMBER,
-		.flags = SCHEMA_F_MAP_NOT_YET,
+		.type = SCHEMA_SPAN,
 		FIELD(model_service, cores),
 		.preset = "1",
 		.min = 1,
 		.max = WEIR_MAX_CORES,
-		.help = "Worker cores of this service; it may change while the service runs. The form {min, max} is not supported yet." },
+		.help = "Worker cores of this service; it may change while the service runs. With "
+			"`{min: 1, max: 4}` they follow its load between these, see `adapt.cores`." },
 	{ .name = "objective",
 		.type = SCHEMA_MAP,
 		FIELD(model_service, objective),
@@ -274,7 +274,7 @@ const struct schema_key schema_service_keys[] = {
 		.type = SCHEMA_MAP,
 		FIELD(model_service, adapt),
 		.children = schema_adapt_keys,
-		.preset_help = "on where `objective` is set, else off",
+		.preset_help = "on where `objective` is set, else off; `cores` by itself",
 		.help = "Which controllers may change what is in force, inside what is configured. "
 			"Each decision is explained by `weirctl explain`." },
 	{ .name = "limits",

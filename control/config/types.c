@@ -4,6 +4,7 @@
 
 #include "control/config/schema.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum unit_kind schema_unit(enum schema_type type)
@@ -61,6 +62,12 @@ const char *schema_expect(const struct schema_key *k, char *buf, size_t size)
 	case SCHEMA_SIZE:
 	case SCHEMA_TIME:
 		return expect_number(k, buf, size);
+	case SCHEMA_SPAN:
+		snprintf(buf, size,
+			"a whole number %" PRIu64 "..%" PRIu64
+			" or a range such as {min: 1, max: 4}",
+			k->min, k->max);
+		return buf;
 	case SCHEMA_MAP:
 		return "a mapping of keys";
 	case SCHEMA_LIST:
@@ -120,6 +127,7 @@ const char *schema_type_name(const struct schema_key *k)
 		[SCHEMA_PORT_NAME] = "name of a port",
 		[SCHEMA_CHOICE] = "choice",
 		[SCHEMA_NUMBER] = "number",
+		[SCHEMA_SPAN] = "number or `{min, max}`",
 		[SCHEMA_RATE] = "rate",
 		[SCHEMA_SIZE] = "size",
 		[SCHEMA_TIME] = "time",

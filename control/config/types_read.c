@@ -44,6 +44,20 @@ static bool read_number(
 	return true;
 }
 
+/* A number alone is both ends of a span. */
+static bool read_span(
+	const struct schema_key *k, const char *text, void *field, char *what, size_t size)
+{
+	struct model_span *span = field;
+	struct schema_key number = *k;
+	number.type = SCHEMA_NUMBER;
+	number.size = sizeof(span->min);
+	if (!read_number(&number, text, &span->min, what, size))
+		return false;
+	span->max = span->min;
+	return true;
+}
+
 static bool read_choice(
 	const struct schema_key *k, const char *text, void *field, char *what, size_t size)
 {
@@ -334,6 +348,8 @@ bool schema_read(
 	case SCHEMA_SIZE:
 	case SCHEMA_TIME:
 		return read_number(k, text, field, what, size);
+	case SCHEMA_SPAN:
+		return read_span(k, text, field, what, size);
 	case SCHEMA_URL_PATH:
 		return read_url_path(text, field, what, size);
 	case SCHEMA_FILE:

@@ -182,6 +182,13 @@ static char *write_number(const struct schema_key *k, const void *field)
 	return strdup(unit_print(schema_unit(k->type), value, text, sizeof(text)));
 }
 
+static char *write_span(const struct model_span *span)
+{
+	if (span->min == span->max)
+		return write_format("%u", span->min);
+	return write_format("{min: %u, max: %u}", span->min, span->max);
+}
+
 static char *write_port(const struct schema_key *k, const void *field)
 {
 	uint64_t port = number_load(k, field);
@@ -262,6 +269,8 @@ static char *write_field(const struct schema_key *k, const struct model *m, cons
 	case SCHEMA_SIZE:
 	case SCHEMA_TIME:
 		return write_number(k, field);
+	case SCHEMA_SPAN:
+		return write_span(field);
 	case SCHEMA_MAC:
 		return write_mac(field);
 	case SCHEMA_LISTEN:

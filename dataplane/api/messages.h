@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define WEIR_MESSAGE_MAGIC	0x57726d31u
-#define WEIR_PROTOCOL_VERSION	4u
+#define WEIR_PROTOCOL_VERSION	5u
 #define WEIR_MESSAGE_MAX_LENGTH (64u << 20)
 
 #define WEIR_MAX_BACKENDS_PER_SERVICE 4096
@@ -194,7 +194,7 @@ struct weir_config_service {
 	uint16_t policy_count; /* 0..WEIR_MAX_POLICIES_PER_SERVICE */
 	uint16_t class_count; /* 0..WEIR_MAX_CLASSES_PER_SERVICE */
 	uint16_t pool_count; /* 0..WEIR_MAX_POOLS_PER_SERVICE */
-	uint16_t reserved4;
+	uint16_t cores_max; /* directives may ask for so many; 0: `cores` is all there is */
 };
 
 struct weir_config_backend {

@@ -243,6 +243,9 @@ static int service_check(const struct weir_config_view *v, uint32_t i, const str
 	if (s->cores < 1 || s->cores > WEIR_MAX_CORES)
 		return complain(c, "service %s: %u cores, expected 1 to %u", s->name, s->cores,
 			WEIR_MAX_CORES);
+	if (s->cores_max != 0 && (s->cores_max < s->cores || s->cores_max > WEIR_MAX_CORES))
+		return complain(c, "service %s: at most %u cores, expected %u to %u", s->name,
+			s->cores_max, s->cores, WEIR_MAX_CORES);
 	if (s->backend_count > WEIR_MAX_BACKENDS_PER_SERVICE) {
 		(void)complain(c, "service %s: %u backends, at most %u are possible", s->name,
 			s->backend_count, WEIR_MAX_BACKENDS_PER_SERVICE);

@@ -293,10 +293,6 @@
 		"\"127.0.0.1:9464\" or \"[::1]:9464\"\n")
 
 #define NOT_YET_CASES(X)                                                                           \
-	X(cores_map, "cores with min and max is not supported yet", 13,                            \
-		"    cores: {min: 1, max: 4}\n",                                                   \
-		"13:12: services[0].cores: cores as a mapping is not supported yet, expected a "   \
-		"whole number 1..64\n")                                                            \
 	X(policy, "a policy without an object is refused", 13,                                     \
 		"    policy: {mode: observe}\n",                                                   \
 		"13:13: services[0].policy.object: is missing, expected a path such as "           \
@@ -476,6 +472,30 @@
 		"    cores: 3\ndataplane: {cores: [1-2]}\n",                                       \
 		"13:12: services[0].cores: 3 are more than the 2 CPUs of dataplane.cores, "        \
 		"expected at most 2\n")                                                            \
+	X(cores_over_max, "a range with more cores than there are is refused", 13,         \
+		"    cores: {min: 1, max: 3}\ndataplane: {cores: [1-2]}\n",                \
+		"13:26: services[0].cores.max: 3 are more than the 2 CPUs of dataplane.cores, " \
+		"expected at most 2\n")                                                    \
+	X(cores_none, "a range from no core is refused", 13, "    cores: {min: 0, max: 3}\n", \
+		"13:18: services[0].cores.min: 0 is out of range, expected a whole number 1..64\n") \
+	X(cores_backwards, "a range whose max is below its min is refused", 13,            \
+		"    cores: {min: 4, max: 3}\n",                                           \
+		"13:26: services[0].cores.max: 3 is less than min, expected at least 4\n") \
+	X(cores_half, "a range has both ends", 13, "    cores: {min: 1}\n",                \
+		"13:12: services[0].cores.max: is missing, expected a whole number 1..64\n") \
+	X(cores_key, "an unknown key of a range is refused", 13,                           \
+		"    cores: {min: 1, max: 2, mxa: 3}\n",                                   \
+		"13:29: services[0].cores.mxa: unknown key, expected one of min, max\n")          \
+	X(cores_list, "a list of cores is refused", 13, "    cores: [1, 2]\n",             \
+		"13:12: services[0].cores: is a list, expected a whole number 1..64 or a range " \
+		"such as {min: 1, max: 4}\n")                                              \
+	X(cores_text, "cores that are no number are refused", 13, "    cores: many\n",     \
+		"13:12: services[0].cores: \"many\" is not a number, expected a whole number " \
+		"1..64 or a range such as {min: 1, max: 4}\n")                             \
+	X(adapt_cores, "cores move only in a range", 13,                                   \
+		"    cores: 2\n    adapt: {cores: observe}\n",                             \
+		"14:20: services[0].adapt.cores: is given where cores is no range, expected off " \
+		"or cores such as {min: 1, max: 4}\n")                                     \
 	X(neighbour_port, "a neighbour behind no port of the file is refused", 13,                 \
 		"neighbours:\n  - {address: 10.0.0.11, mac: \"02:00:00:00:00:11\", port: side}\n", \
 		"14:58: neighbours[0].port: side is not a port of this file, expected the name of "\

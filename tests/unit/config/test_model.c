@@ -25,7 +25,8 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(512) << 20);
 	CU_ASSERT_FALSE(m->metrics.set);
 	CU_ASSERT_EQUAL(m->neighbour_count, 0);
-	CU_ASSERT_EQUAL(s->cores, 1);
+	CU_ASSERT_EQUAL(s->cores.min, 1);
+	CU_ASSERT_EQUAL(s->cores.max, 1);
 	CU_ASSERT_EQUAL(s->limits.packets, MODEL_UNLIMITED);
 	CU_ASSERT_EQUAL(s->limits.bits, MODEL_UNLIMITED);
 	CU_ASSERT_EQUAL(s->limits.connections, MODEL_UNLIMITED);
@@ -113,7 +114,8 @@ static void values(void)
 	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_REQUIRED);
 	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(1536) << 20);
 	CU_ASSERT_STRING_EQUAL(m->ports[1].device, "eth2.100");
-	CU_ASSERT_EQUAL(s->cores, 2);
+	CU_ASSERT_EQUAL(s->cores.min, 2);
+	CU_ASSERT_EQUAL(s->cores.max, 2);
 	CU_ASSERT_EQUAL(s->limits.packets, 1500000);
 	CU_ASSERT_EQUAL(s->limits.bits, UINT64_C(10000000000));
 	CU_ASSERT_EQUAL(s->limits.connections, 0);
@@ -318,6 +320,8 @@ static void round_trips(void)
 		"neighbours: [{address: 10.0.0.9, mac: \"02:00:00:00:00:01\", port: 'null'}]\n");
 	round_trip(HEAD "services:\n" WEB POLICY);
 	round_trip(HEAD "services:\n" WEB "    proxy-protocol: v2\n    no-backend: drop\n");
+	round_trip(HEAD "services:\n" WEB "    cores: {min: 1, max: 64}\n");
+	round_trip(HEAD "services:\n" WEB "    cores: {min: 1, max: 2}\n    adapt: {cores: off}\n");
 	round_trip(HEAD "services:\n" WEB "    affinity: {type: source, places: 2000}\n");
 	round_trip(HEAD "services:\n" WEB "    fallback: [{address: 10.0.0.99, weight: 0}]\n");
 	round_trip(
@@ -384,6 +388,34 @@ static void digests(void)
 	model_destroy(a);
 	model_destroy(b);
 	model_destroy(c);
+}
+
+static void expect_diff(const char *before, const char *after, const char *expected);
+
+/* A range of cores is adapted without an objective; a number alone is both of its ends. */
+static void cores_range(void)
+{
+	struct model *m = model_of(HEAD "services:\n" WEB "    cores: {max: 4, min: 2}\n");
+	struct model *fixed = model_of(HEAD "services:\n" WEB "    cores: {min: 3, max: 3}\n");
+	char *yaml = model_to_yaml(m);
+	CU_ASSERT_EQUAL(m->services[0].cores.min, 2);
+	CU_ASSERT_EQUAL(m->services[0].cores.max, 4);
+	CU_ASSERT_EQUAL(m->services[0].adapt.cores, MODEL_ADAPT_ON);
+	CU_ASSERT_EQUAL(m->services[0].adapt.weights, MODEL_ADAPT_OFF);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(yaml, "    cores: {min: 2, max: 4}\n    adapt:\n      cores: on\n"));
+	CU_ASSERT_EQUAL(fixed->services[0].adapt.cores, MODEL_ADAPT_OFF);
+	free(yaml);
+	yaml = model_to_yaml(fixed);
+	CU_ASSERT_PTR_NOT_NULL(strstr(yaml, "    cores: 3\n"));
+	CU_ASSERT_PTR_NULL(strstr(yaml, "adapt"));
+	free(yaml);
+	model_destroy(fixed);
+	model_destroy(m);
+	expect_diff(HEAD "services:\n" WEB "    cores: 2\n",
+		HEAD "services:\n" WEB "    cores: {min: 1, max: 2}\n",
+		"~ services.web.cores: 2 -> {min: 1, max: 2}\n"
+		"+ services.web.adapt.cores: on\n");
 }
 
 static void expect_diff(const char *before, const char *after, const char *expected)
@@ -618,6 +650,7 @@ static void reference_page(void)
 
 static const struct tap_case cases[] = {
 	{ "a short file gets the documented defaults", defaults },
+	{ "cores may be a range, which they move in", cores_range },
 	{ "adaptation is on by default where there is an objective", adaptation },
 	{ "every value is read as written", values },
 	{ "limits per source are read, with their defaults", limits_per_source },

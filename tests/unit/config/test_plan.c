@@ -24,7 +24,7 @@
 #define C SERVICE("c", "203.0.113.3", "tcp")
 #define U SERVICE("u", "203.0.113.1", "udp")
 #define DSR                                                                                          \
-	"  - {name: d, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr, cores: 3,\n" \
+	"  - {name: d, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr, cores: {min: 3, max: 5},\n" \
 	"     limits: {packets: 5, bits: 6k, connections: 0, burst: 1s,\n"                           \
 	"              per-source: {connections: 7, prefix6: 56, entries: 3000}},\n"                 \
 	"     backends: [{address: \"2001:db8:1::1\"}]}\n"
@@ -209,7 +209,10 @@ static void message_of_service(void)
 	CU_ASSERT_EQUAL(s[1].mode, WEIR_MODE_DSR);
 	CU_ASSERT_EQUAL(s[1].protocol, 17);
 	CU_ASSERT_EQUAL(s[1].port, 0);
+	CU_ASSERT_EQUAL(s[0].cores, 1);
+	CU_ASSERT_EQUAL(s[0].cores_max, 1);
 	CU_ASSERT_EQUAL(s[1].cores, 3);
+	CU_ASSERT_EQUAL(s[1].cores_max, 5);
 	CU_ASSERT_EQUAL(s[1].limit_packets, 5);
 	CU_ASSERT_EQUAL(s[1].limit_bits, 6000);
 	CU_ASSERT_EQUAL(s[1].limit_connections, 0);
