@@ -296,7 +296,11 @@ struct weir_directives {
 	uint32_t source_count;
 	uint8_t source_prefix; /* bits of an address that make a source; with WATCH or POLICE */
 	uint8_t source_yellow; /* 2..64; with POLICE */
-	uint8_t reserved[2];
+	/*
+	 * How many cores it is to have, 1..WEIR_MAX_CORES; inside what is configured. 0: as many as it has. What was
+	 * said last holds until something else is: neither silence nor expiry moves a bucket.
+	 */
+	uint16_t cores;
 };
 
 struct weir_directive_backend {

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 9u
+#define WEIR_TELEMETRY_VERSION 10u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_BUCKETS	       256 /* of a service: its flows are spread over them */
@@ -88,6 +88,11 @@ struct weir_service_cell {
 	uint64_t offered;
 	uint64_t spilled; /* new flows that went elsewhere than the table says */
 	uint64_t closed_idle; /* idle flows closed as directives said */
+	/*
+	 * Of a worker's core: the share of its busy_cycles that went to this service. A round in which nothing was
+	 * found is nobody's, nor is what the dispatcher's core does.
+	 */
+	uint64_t busy_cycles;
 	/* Of packets_received, whole datagrams, by the port they came by: [0] from clients, [1] from backends. */
 	uint64_t arrived[WEIR_MAX_PORTS][2];
 	uint64_t dropped[WEIR_DROP_COUNT];
@@ -395,6 +400,11 @@ struct weir_service_entry {
 	uint64_t memory_police; /* sources as directives have them */
 	uint16_t bucket_count
 		[WEIR_MAX_CORES]; /* by index of the core; less than all while some move */
+	/* Cores: as configured; then, relaxed atomics outside of directory_seq, how many it is to have now, */
+	uint16_t cores_min;
+	uint16_t cores_max;
+	uint16_t cores_wanted;
+	uint16_t cores_short; /* and how many of those it does not get, as no core is free */
 };
 
 enum weir_telemetry_flag {

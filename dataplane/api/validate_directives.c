@@ -86,6 +86,9 @@ static int header_check(const struct weir_directives *h, const struct complaint 
 	if ((h->flags & WEIR_DIRECTIVE_F_POLICE) && (h->source_yellow < 2 || h->source_yellow > 64))
 		return complain(c, "directives of %s: yellow to %u times, expected 2 to 64",
 			h->service, h->source_yellow);
+	if (h->cores > WEIR_MAX_CORES)
+		return complain(c, "directives of %s: %u cores, expected 0 to %u", h->service,
+			h->cores, WEIR_MAX_CORES);
 	return rates_check(h, c);
 }
 

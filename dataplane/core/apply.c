@@ -10,6 +10,7 @@
 #include "dataplane/api/validate.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/core/cores.h"
 #include "dataplane/core/move.h"
 #include "dataplane/core/policies.h"
 #include "dataplane/service/police.h"
@@ -371,8 +372,10 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 			a->service[i]->source_bytes = settings_source_bytes(a->settings[i]);
 	/* Buckets follow by and by: fastpath_move_tick(). */
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
-		a->of[i]->spreading |= a->of[i]->cores_wanted != a->view.services[i].cores;
-		a->of[i]->cores_wanted = a->view.services[i].cores;
+		a->of[i]->cores_min = a->view.services[i].cores;
+		a->of[i]->cores_max =
+			RTE_MAX(a->view.services[i].cores, a->view.services[i].cores_max);
+		cores_want(fp, a->of[i], a->of[i]->cores_wanted);
 	}
 	fp->flow_bytes_used = a->flow_bytes_used;
 }

@@ -107,6 +107,8 @@ struct core {
 	uint32_t found; /* packets, by the round before */
 	uint8_t at; /* enum weir_stage, atomic: where it is or was last */
 	bool timed; /* this round, or the next one with packets, is timed stage by stage */
+	struct service_worker *charged; /* whose packets were worked on last in this round; NULL: nobody's */
+	uint64_t charged_from; /* and since when */
 	uint32_t index;
 	int node;
 	/* from this core to core 0, for ports that core 0 owns; owned, made when first needed */
@@ -116,6 +118,11 @@ struct core {
 	bool runs; /* atomic: it has a thread, with this clock */
 	clockid_t cpu_clock;
 	struct pulse pulse; /* main thread's */
+	struct {
+		uint64_t busy_cycles; /* at the last look: cores.c */
+		uint64_t idle_cycles;
+		uint16_t thousandths; /* between the last two */
+	} busy; /* the same */
 } __rte_cache_aligned;
 
 struct fastpath {
@@ -141,6 +148,7 @@ struct fastpath {
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
+	uint64_t cores_looked_ns; /* cores.c */
 	struct {
 		fastpath_event event; /* NULL: nobody has looked yet */
 		void *ctx;

@@ -6,6 +6,7 @@
 
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/cores.h"
 #include "dataplane/core/guard.h"
 #include "dataplane/service/directive.h"
 
@@ -78,6 +79,8 @@ int fastpath_direct(
 		ret = follow(fp, s, err, err_size);
 	if (ret == 0)
 		service_directives_close(s->directives, fp->generation->settings[s->slot], &v);
+	if (ret == 0 && v.header->cores)
+		cores_want(fp, s, v.header->cores);
 	return ret;
 }
 

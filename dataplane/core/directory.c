@@ -150,6 +150,10 @@ static void service_write(
 		if (e->bucket_count[w->core] || (fp->move && fp->move->to == w))
 			e->worker_mask |= UINT64_C(1) << w->core;
 	}
+	e->cores_min = s->cores_min;
+	e->cores_max = s->cores_max;
+	SHOW(&e->cores_wanted, s->cores_wanted);
+	SHOW(&e->cores_short, s->cores_short);
 	for (uint32_t i = 0; i < WEIR_MAX_CORES; i++) {
 		e->cell_offset[i] = arena_offset(fp->arena, s->cells.cell[i]);
 		e->heavy_offset[i] = arena_offset(fp->arena, s->cells.heavy[i]);

@@ -40,6 +40,7 @@
 #include "dataplane/core/apply.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
+#include "dataplane/core/cores.h"
 #include "dataplane/core/spread.h"
 #include "dataplane/service/load.h"
 
@@ -318,6 +319,7 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 	m->service->moved = true;
 	m->service->spreading =
 		false; /* where they are now is what somebody wants; spread() knows better */
+	m->service->cores_short = 0;
 	fp->move = m;
 	ret = apply_again(fp, err, err_size);
 	if (ret == 0)
@@ -329,21 +331,27 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 }
 
 /* The next step towards as many cores as a service is to have. Returns true when one has begun. */
-static bool service_spread(struct fastpath *fp, struct service *s, const uint32_t *load,
-	uint64_t now_ns, fastpath_event event, void *ctx)
+static bool service_spread(
+	struct fastpath *fp, struct service *s, uint64_t now_ns, fastpath_event event, void *ctx)
 {
 	struct weir_core_move wanted = { .flags = 0 };
 	uint16_t buckets[WEIR_MAX_CORES] = { 0 };
+	uint32_t rank[WEIR_MAX_CORES];
 	struct spread_step step;
 	char err[256];
-	uint32_t count;
+	uint32_t count, have = 0;
 
-	for (uint32_t i = 0; i < s->worker_count; i++)
+	for (uint32_t i = 0; i < s->worker_count; i++) {
 		buckets[s->worker[i]->core] = (uint16_t)service_worker_buckets(s->worker[i]);
-	s->spreading = spread_next(buckets, load, core_plan_first_worker(fp->core_count),
+		have += buckets[s->worker[i]->core] != 0;
+	}
+	cores_rank_for(fp, s, have, rank);
+	s->spreading = spread_next(buckets, rank, core_plan_first_worker(fp->core_count),
 		fp->core_count, s->cores_wanted, &step);
-	if (!s->spreading)
+	if (!s->spreading) {
+		cores_settled(fp, s, have, now_ns, event, ctx);
 		return false;
+	}
 	memcpy(wanted.service, s->identity.name, sizeof(wanted.service));
 	wanted.from_cpu = fp->params.core[step.from].cpu;
 	wanted.to_cpu = fp->params.core[step.to].cpu;
@@ -364,15 +372,11 @@ static bool service_spread(struct fastpath *fp, struct service *s, const uint32_
 
 static bool spread(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx)
 {
-	uint32_t load[WEIR_MAX_CORES] = { 0 };
-
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
 		struct service *s = fp->service[slot];
 
-		if (!s || !s->spreading)
-			continue;
-		services_load(fp, load);
-		if (service_spread(fp, s, load, now_ns, event, ctx))
+		if (s && s->spreading && now_ns >= s->spread_again_ns &&
+			service_spread(fp, s, now_ns, event, ctx))
 			return true;
 	}
 	return false;
@@ -404,6 +408,7 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 	struct move *m = fp->move;
 	char err[128];
 
+	cores_look(fp, now_ns);
 	if (!m)
 		return spread(fp, now_ns, event, ctx);
 	if (now_ns - m->began_ns > MOVE_PATIENCE_NS)

@@ -99,6 +99,25 @@ static __rte_noinline void late_side(struct core *c, const struct work *w)
 	c->stage.made_count = 0;
 }
 
+/* Another service's turn in the same round: only then does a core's time have to be looked up to be divided. */
+static __rte_noinline void charge_next(struct core *c, struct service_worker *worker)
+{
+	const uint64_t now = stage_clock(&c->stage);
+
+	cell_add(&c->charged->cell->busy_cycles, now - c->charged_from);
+	c->charged_from = now;
+	c->charged = worker;
+}
+
+/* The time from here on, up to the next service's turn or the next round, is this one's. */
+static inline void charge(struct core *c, struct service_worker *worker)
+{
+	if (c->charged == NULL)
+		c->charged = worker;
+	else if (c->charged != worker)
+		charge_next(c, worker);
+}
+
 static void work_side(struct core *c, const struct generation *g, struct service_worker *worker,
 	struct rte_mbuf **pkts, uint16_t n)
 {
@@ -116,6 +135,7 @@ static void work_side(struct core *c, const struct generation *g, struct service
 	struct laps laps = laps_start(c, &w);
 	uint16_t in = n;
 
+	charge(c, worker);
 	if (unlikely(worker->close_left))
 		idle_burst(&w, pkts[0]->pool);
 	/* Not before: on the dispatcher's core they may be another's by then. */

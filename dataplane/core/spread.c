@@ -19,7 +19,8 @@ static struct shares shares_of(const uint16_t *buckets, uint32_t first, uint32_t
 	for (uint32_t i = first; i < core_count; i++) {
 		if (buckets[i] == 0)
 			continue;
-		if (s.cores == 0 || buckets[i] < buckets[s.least])
+		/* Among equals the last one is given back: it came last. */
+		if (s.cores == 0 || buckets[i] <= buckets[s.least])
 			s.least = i;
 		if (s.cores == 0 || buckets[i] > buckets[s.most])
 			s.most = i;
@@ -29,7 +30,7 @@ static struct shares shares_of(const uint16_t *buckets, uint32_t first, uint32_t
 	return s;
 }
 
-/* The core with the fewest services among those that have buckets of this one, or have none. */
+/* The first core in order among those that have buckets of this service; or that have none and are free. */
 static uint32_t idlest(const uint16_t *buckets, const uint32_t *load, uint32_t first,
 	uint32_t core_count, bool with_buckets, uint32_t but)
 {
@@ -37,6 +38,7 @@ static uint32_t idlest(const uint16_t *buckets, const uint32_t *load, uint32_t f
 
 	for (uint32_t i = first; i < core_count; i++)
 		if (i != but && (buckets[i] != 0) == with_buckets &&
+			(with_buckets || load[i] != SPREAD_NOT_FREE) &&
 			(best == UINT32_MAX || load[i] < load[best]))
 			best = i;
 	return best;
@@ -58,8 +60,9 @@ bool spread_next(const uint16_t *buckets, const uint32_t *load, uint32_t first, 
 		};
 		return true;
 	}
-	if (s.cores < wanted) {
-		to = idlest(buckets, load, first, core_count, false, UINT32_MAX);
+	to = s.cores < wanted ? idlest(buckets, load, first, core_count, false, UINT32_MAX) :
+				UINT32_MAX;
+	if (to != UINT32_MAX) {
 		*ret_step = (struct spread_step){ .from = (uint8_t)s.most,
 			.to = (uint8_t)to,
 			.count = (uint16_t)RTE_MIN(s.total / wanted, buckets[s.most] / 2u) };

@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In `load`: a core that the service may not take. */
+#define SPREAD_NOT_FREE UINT32_MAX
+
 struct spread_step {
 	uint8_t from; /* index of a core */
 	uint8_t to;
@@ -21,9 +24,9 @@ struct spread_step {
 
 /*
  * buckets  of the service, on each core, [core_count]
- * load     services that work on each core, [core_count]
+ * load     the order in which cores are taken, the least first; SPREAD_NOT_FREE: not; [core_count]
  * first    the first core that works
- * wanted   cores for the service, 1..; no more than work are used
+ * wanted   cores for the service, 1..; no more than work, and are free, are used
  *
  * Returns false when nothing is left to do.
  */

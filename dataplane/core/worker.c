@@ -114,6 +114,18 @@ static void count_time(const struct fastpath *fp, struct core *c, uint64_t now)
 	c->last_now = now;
 }
 
+/*
+ * The end of the round before is the last service's whose packets were in it, as is what the core did for all of
+ * them at its end. Workers of a generation that was left may be gone: the round in which that happened is nobody's.
+ */
+static inline void charge_round(struct core *c, const struct generation *g, uint64_t now)
+{
+	if (c->charged && c->seen == g->number)
+		cell_add(&c->charged->cell->busy_cycles, now - c->charged_from);
+	c->charged = NULL;
+	c->charged_from = now;
+}
+
 uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_tsc)
 {
 	const struct generation *g = __atomic_load_n(&fp->generation, __ATOMIC_ACQUIRE);
@@ -123,6 +135,7 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 	c->stage.now = now_tsc;
 	count_time(fp, c, now_tsc);
 	if (g) {
+		charge_round(c, g, now_tsc);
 		if (unlikely(c->seen != g->number))
 			core_take_over(c, g);
 		found = pipeline_round(fp, c, g);

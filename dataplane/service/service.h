@@ -221,6 +221,7 @@ struct service {
 	/* main thread's */
 	bool moved; /* some bucket has */
 	bool spreading; /* cores_wanted has changed, and buckets follow: core/spread.h */
+	uint64_t spread_again_ns; /* not before: no core was free */
 	struct service_worker *on_core[WEIR_MAX_CORES]; /* of those above, by index of the core */
 	/* the same, by workers: what directives say of backends; NULL while there are none */
 	const struct service_allowance *allowance;
@@ -238,7 +239,10 @@ struct service {
 	uint32_t flow_capacity;
 	uint32_t source_epoch; /* of the last table of sources that was made */
 	uint16_t slot;
-	uint16_t cores_wanted;
+	uint16_t cores_wanted; /* cores_min..cores_max, which are configured */
+	uint16_t cores_min;
+	uint16_t cores_max;
+	uint16_t cores_short; /* of those wanted it does not get, as none is free: core/cores.h */
 	struct service_directives *directives; /* owned */
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
 	struct service_cells cells;

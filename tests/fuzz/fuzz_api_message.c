@@ -28,6 +28,8 @@ static void service_check(const struct weir_config_view *v, const struct weir_co
 	FUZZ_CHECK(s->protocol == 6 || s->protocol == 17);
 	FUZZ_CHECK(s->mode == WEIR_MODE_NAT || s->mode == WEIR_MODE_DSR);
 	FUZZ_CHECK(s->cores >= 1 && s->cores <= WEIR_MAX_CORES);
+	FUZZ_CHECK(
+		s->cores_max == 0 || (s->cores_max >= s->cores && s->cores_max <= WEIR_MAX_CORES));
 	FUZZ_CHECK((uint64_t)s->first_backend + s->backend_count <= v->header->backend_count);
 	FUZZ_CHECK((uint64_t)s->first_source + s->source_count <= v->header->source_count);
 	FUZZ_CHECK((uint64_t)s->first_policy + s->policy_count <= v->header->policy_count);
@@ -81,6 +83,7 @@ static void directives_check(const void *body, size_t length)
 
 	weir_directives_view(body, &v);
 	name_check(v.header->service, sizeof(v.header->service));
+	FUZZ_CHECK(v.header->cores <= WEIR_MAX_CORES);
 	FUZZ_CHECK(
 		(const char *)(v.sources + v.header->source_count) == (const char *)body + length);
 	for (uint32_t i = 0; i < v.header->backend_count; i++)

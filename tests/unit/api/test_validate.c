@@ -149,6 +149,8 @@ static void bad_services(void)
 		m.service[0].source_count = 0, "a tunnel needs a source address");
 	SPOILT(m.service[0].cores = 0, "0 cores");
 	SPOILT(m.service[0].cores = WEIR_MAX_CORES + 1, "65 cores");
+	SPOILT((m.service[0].cores = 3, m.service[0].cores_max = 2), "at most 2 cores");
+	SPOILT(m.service[0].cores_max = WEIR_MAX_CORES + 1, "at most 65 cores");
 	SPOILT(m.service[0].limit_bits = UINT64_MAX - 1, "limit of bits");
 	SPOILT(m.service[0].limit_packets = UINT64_MAX / 2, "limit of packets");
 	SPOILT(m.service[0].burst_ns = UINT64_MAX, "burst");
@@ -535,6 +537,7 @@ static void directives(void)
 	DIRECTIVES_REFUSED(m.header.source_prefix = 0, "prefix of 0");
 	DIRECTIVES_REFUSED(m.header.source_prefix = 129, "prefix of 129");
 	DIRECTIVES_REFUSED(m.header.source_yellow = 1, "yellow");
+	DIRECTIVES_REFUSED(m.header.cores = WEIR_MAX_CORES + 1, "65 cores");
 	DIRECTIVES_REFUSED(m.backend[0].ejected = 2, "ejected is 2");
 	DIRECTIVES_REFUSED(m.backend[0].weight = 131070001, "weight");
 	DIRECTIVES_REFUSED(m.backend[0].cap_yellow = 41, "yellow flows");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Buckets that move back and forth between two workers that run, with packets of all flows in both
- * directions: each flow's come out in the order they went in, none is missing, and no flow is placed anew. Where
+ * Buckets that move back and forth between workers that run, by hand or as directives want more cores and
+ * fewer, with packets of all flows in both directions: each flow's come out in the order they went in, none is missing, and no flow is placed anew. Where
  * packets leave, a device of the test looks at them; what it keeps of a flow it writes without a lock, so
  * that two workers that had the same bucket at the same time would be found out.
  */
 
-#include "tests/unit/fastpath/pipeline_bed.h"
+#include "tests/unit/fastpath/pipeline_direct.h"
 #include "tests/unit/fastpath/random.h"
 #include "tests/unit/tap.h"
 
@@ -25,6 +25,7 @@
 #define FLOWS	  512u
 #define SECONDS	  3u
 #define MOVES_MIN 40u
+#define CORES_MAX 3u /* that work */
 #define UNDER_WAY 256u /* packets inside at a time: fewer than any ring takes */
 
 /* Of one direction; written by whoever sends the flow's packets. */
@@ -32,8 +33,8 @@ struct line {
 	uint32_t next[FLOWS];
 	uint16_t port[FLOWS]; /* to the backend: the translated one */
 	uint32_t backend[FLOWS];
-	uint32_t wrong[2]; /* by transmit queue */
-	uint32_t count[2]; /* atomic */
+	uint32_t wrong[BED_QUEUES]; /* by transmit queue */
+	uint32_t count[BED_QUEUES]; /* atomic */
 };
 
 static struct line to_backend, to_client;
@@ -78,7 +79,7 @@ static uint32_t came_out(void)
 {
 	uint32_t sum = 0;
 
-	for (uint32_t i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < BED_QUEUES; i++)
 		sum += __atomic_load_n(&to_backend.count[i], __ATOMIC_ACQUIRE) +
 			__atomic_load_n(&to_client.count[i], __ATOMIC_ACQUIRE);
 	return sum;
@@ -91,6 +92,8 @@ struct mover {
 	struct weir_core_move wanted;
 	uint32_t moves;
 	uint32_t stayed;
+	uint32_t times; /* that so many cores were asked for, and were there */
+	uint16_t cores;
 };
 
 static void ended(void *ctx, const char *service, const char *text)
@@ -102,6 +105,8 @@ static void ended(void *ctx, const char *service, const char *text)
 		return;
 	}
 	m->moves++;
+	if (m->cores)
+		return;
 	for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
 		if (m->on[i] == m->wanted.from_cpu &&
 			((m->wanted.flags & WEIR_CORE_MOVE_F_ALL) ||
@@ -127,6 +132,22 @@ static void move_some(struct mover *m)
 		CU_ASSERT_PTR_NOT_NULL(strstr(m->bed->err, "no buckets on"));
 }
 
+/* Once it has as many as it is to have: more, or fewer. */
+static void grow_or_shrink(struct mover *m)
+{
+	const struct weir_service_entry *e = &m->bed->telemetry->service[0];
+	struct direct d;
+
+	if ((uint16_t)__builtin_popcountll(e->worker_mask) != m->cores)
+		return;
+	m->times++;
+	m->cores = (uint16_t)(1 + (m->cores + random_below(&m->random, CORES_MAX - 1)) % CORES_MAX);
+	direct_begin(&d, m->bed);
+	d.header.issued_ns = bed_clock_ns();
+	d.header.cores = m->cores;
+	CU_ASSERT_EQUAL(direct_send(&d, m->bed), 0);
+}
+
 static void send_one(struct bed *b, uint32_t flow, uint32_t number, bool reply)
 {
 	struct bed_packet p = bed_client(CLIENT, (uint16_t)(1024 + flow), SERVICE, 80);
@@ -150,10 +171,10 @@ static uint32_t wait_for(uint32_t sent, uint32_t under_way, uint64_t deadline)
 	return sent - came_out();
 }
 
-static void ways_out(struct bed *b, struct outlet outlets[BED_PORTS][2])
+static void ways_out(struct bed *b, struct outlet outlets[BED_PORTS][BED_QUEUES])
 {
 	for (uint32_t port = 0; port < BED_PORTS; port++)
-		for (uint32_t queue = 0; queue < 2; queue++) {
+		for (uint32_t queue = 0; queue < BED_QUEUES; queue++) {
 			outlets[port][queue] =
 				(struct outlet){ port ? &to_backend : &to_client, queue };
 			b->port[port].tx_queue[queue] = (struct port_queue){ .tx = outlet_tx,
@@ -164,7 +185,7 @@ static void ways_out(struct bed *b, struct outlet outlets[BED_PORTS][2])
 static void sums_check(struct bed *b, const struct mover *m, uint32_t sent)
 {
 	CU_ASSERT_EQUAL(came_out(), sent);
-	for (uint32_t queue = 0; queue < 2; queue++) {
+	for (uint32_t queue = 0; queue < BED_QUEUES; queue++) {
 		CU_ASSERT_EQUAL(to_backend.wrong[queue], 0);
 		CU_ASSERT_EQUAL(to_client.wrong[queue], 0);
 	}
@@ -172,31 +193,37 @@ static void sums_check(struct bed *b, const struct mover *m, uint32_t sent)
 	CU_ASSERT_EQUAL(bed_sum(b, 0, new_flows), FLOWS);
 	CU_ASSERT_EQUAL(m->stayed, 0);
 	CU_ASSERT_TRUE(m->moves >= MOVES_MIN);
-	printf("# %u moves, %u packets\n", m->moves, sent);
+	printf("# %u moves, %u times another number of cores, %u packets\n", m->moves, m->times,
+		sent);
 }
 
-static void back_and_forth(uint16_t tx_queues)
+/* cores: that the service has at first; 0: two, and they are moved between by hand */
+static void back_and_forth(uint16_t tx_queues, uint16_t cores)
 {
 	static uint32_t number[2][FLOWS];
 	static struct bed b;
-	static struct outlet outlets[BED_PORTS][2];
-	struct bed_runner runner[3] = { { &b, 0 }, { &b, 1 }, { &b, 2 } };
-	struct mover m = { .bed = &b, .random = random_start("moves") };
-	pthread_t thread[3];
+	static struct outlet outlets[BED_PORTS][BED_QUEUES];
+	const uint32_t core_count = cores ? 1 + CORES_MAX : 3;
+	struct bed_runner runner[] = { { &b, 0 }, { &b, 1 }, { &b, 2 }, { &b, 3 } };
+	struct mover m = { .bed = &b, .random = random_start("moves"), .cores = cores };
+	struct weir_config_service *s;
+	pthread_t thread[1 + CORES_MAX];
 	uint32_t sent = 0;
 
 	memset(number, 0, sizeof(number));
 	memset(&to_backend, 0, sizeof(to_backend));
 	memset(&to_client, 0, sizeof(to_client));
-	bed_start_with(&b, 3, tx_queues, UINT64_C(16) << 20, true);
+	bed_start_with(&b, core_count, tx_queues, UINT64_C(16) << 20, true);
 	ways_out(&b, outlets);
-	bed_add_service(&b, "web", WEIR_MODE_NAT, 17, SERVICE, 80)->cores = 2;
+	s = bed_add_service(&b, "web", WEIR_MODE_NAT, 17, SERVICE, 80);
+	s->cores = cores ? cores : 2;
+	s->cores_max = cores ? CORES_MAX : 0;
 	bed_add_backend(&b, 0, "10.0.0.11", 8080);
 	bed_add_backend(&b, 0, "10.0.0.12", 8080);
 	bed_apply(&b);
 	for (uint32_t i = 0; i < WEIR_BUCKETS; i++)
 		m.on[i] = 1 + i % 2;
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < core_count; i++)
 		CU_ASSERT_EQUAL_FATAL(
 			pthread_create(&thread[i], NULL, bed_run_core, &runner[i]), 0);
 	const uint64_t start = bed_clock_ns(), deadline = start + 60 * BED_SECOND;
@@ -215,14 +242,18 @@ static void back_and_forth(uint16_t tx_queues)
 
 			send_one(&b, flow, number[reply][flow]++, reply);
 		}
-		if (!fastpath_move_tick(b.fp, bed_clock_ns(), ended, &m))
+		if (fastpath_move_tick(b.fp, bed_clock_ns(), ended, &m))
+			continue;
+		if (cores)
+			grow_or_shrink(&m);
+		else
 			move_some(&m);
 	}
 	while (fastpath_move_tick(b.fp, bed_clock_ns(), ended, &m) && bed_clock_ns() < deadline)
 		bed_nap();
 	wait_for(sent, 0, deadline);
 	fastpath_stop(b.fp);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < core_count; i++)
 		pthread_join(thread[i], NULL);
 	sums_check(&b, &m, sent);
 	bed_stop(&b);
@@ -230,17 +261,30 @@ static void back_and_forth(uint16_t tx_queues)
 
 static void own_queues(void)
 {
-	back_and_forth(2);
+	back_and_forth(2, 0);
 }
 
 static void by_core_0(void)
 {
-	back_and_forth(1);
+	back_and_forth(1, 0);
+}
+
+static void by_directives(void)
+{
+	back_and_forth(1 + CORES_MAX, 1);
+}
+
+static void by_directives_and_core_0(void)
+{
+	back_and_forth(1, 1);
 }
 
 static const struct tap_case cases[] = {
 	{ "buckets move under traffic: workers send by queues of their own", own_queues },
 	{ "buckets move under traffic: workers send through core 0", by_core_0 },
+	{ "cores come and go under traffic: workers send by queues of their own", by_directives },
+	{ "cores come and go under traffic: workers send through core 0",
+		by_directives_and_core_0 },
 };
 
 TAP_MAIN("move threads", cases)
