@@ -297,7 +297,7 @@ static void many_sources(void)
 
 static void a_rise_is_foreseen(void)
 {
-	struct forecast_state f = { .ahead = NAN };
+	struct forecast_state f = { 0 };
 	struct adapt_directive to = { .headroom = 1 };
 	begin();
 	for (int i = 0; i < 300; i++) {
@@ -305,7 +305,7 @@ static void a_rise_is_foreseen(void)
 		signals.offered = 100;
 		forecast_step(&f, &signals, &settings, &to, &log_all);
 	}
-	CU_ASSERT_DOUBLE_EQUAL(f.ahead, 1000, 20);
+	CU_ASSERT_DOUBLE_EQUAL(f.h.ahead, 1000, 20);
 	CU_ASSERT_EQUAL(to.headroom, 1);
 	CU_ASSERT_EQUAL(decided, 0);
 	double most = 1;
@@ -316,12 +316,12 @@ static void a_rise_is_foreseen(void)
 		most = fmax(most, to.headroom);
 	}
 	CU_ASSERT(most > 1.3 && most <= 4);
-	CU_ASSERT(f.ahead > 4200 && f.ahead < 7000);
+	CU_ASSERT(f.h.ahead > 4200 && f.h.ahead < 7000);
 }
 
 static void a_bad_forecast_switches_itself_off(void)
 {
-	struct forecast_state f = { .ahead = NAN };
+	struct forecast_state f = { 0 };
 	struct adapt_directive to = { .headroom = 1 };
 	bool was_off = false;
 	begin();
@@ -329,8 +329,8 @@ static void a_bad_forecast_switches_itself_off(void)
 		signals.now_ns += ADAPT_TICK_NS;
 		signals.offered = i / 40 % 2 ? 1000 : 10;
 		forecast_step(&f, &signals, &settings, &to, &log_all);
-		was_off |= f.off;
-		if (f.off)
+		was_off |= f.h.off;
+		if (f.h.off)
 			CU_ASSERT_EQUAL(to.headroom, 1);
 	}
 	CU_ASSERT_TRUE(was_off);
@@ -339,7 +339,7 @@ static void a_bad_forecast_switches_itself_off(void)
 		signals.offered = 1000;
 		forecast_step(&f, &signals, &settings, &to, &log_all);
 	}
-	CU_ASSERT_FALSE(f.off);
+	CU_ASSERT_FALSE(f.h.off);
 }
 
 static void gains_have_ranges(void)
