@@ -77,6 +77,13 @@ struct adapt_signals {
 		policed; /* those of sources above their share (also where that left no room), or in the box */
 	uint64_t ring_full; /* packets that a busy worker lost */
 	double busy; /* of the busiest worker, 0..1 */
+	/* The cores that work for the service: 0: not known. */
+	uint64_t cores;
+	uint64_t cores_wanted; /* in force */
+	uint64_t cores_short; /* of those wanted that it does not get, as none is free */
+	uint64_t cores_sought; /* that other services lack */
+	double cores_busy; /* by its packets, of what it may have of the busiest one, 0..1 */
+	double cores_load; /* the same summed over them */
 	struct adapt_backend_signals *backends;
 	size_t backend_count;
 	struct adapt_histogram *tails; /* the memory of their tails, owned; NULL: not read */
@@ -93,11 +100,12 @@ enum adapt_mode {
 };
 
 /* The controllers that can be switched one by one; a key of `adapt:` each. */
-#define ADAPT_CONTROLLERS(X)  \
-	X(WEIGHTS, "weights") \
-	X(SHED, "shed")       \
-	X(SOURCES, "sources") \
-	X(FORECAST, "forecast")
+#define ADAPT_CONTROLLERS(X)    \
+	X(WEIGHTS, "weights")   \
+	X(SHED, "shed")         \
+	X(SOURCES, "sources")   \
+	X(FORECAST, "forecast") \
+	X(CORES, "cores")
 
 enum adapt_controller {
 #define X(name, label) ADAPT_##name,
@@ -116,6 +124,8 @@ struct adapt_settings {
 	bool sees_replies; /* nat: latency, SYN-ACKs and requests are measured */
 	bool probed; /* not nat, and probes on the backends' hosts measure them */
 	bool is_tcp;
+	unsigned int cores_min; /* the range that cores move in; max = min: they do not */
+	unsigned int cores_max;
 	struct adapt_gains gains;
 };
 
@@ -158,6 +168,7 @@ struct adapt_directive {
 	size_t backend_count;
 	struct adapt_policing *policing; /* NULL: sources are not looked at */
 	double headroom; /* at least 1: how much more than now is expected soon */
+	unsigned int cores; /* 0: as many as it has */
 };
 
 struct adapt_figure {

@@ -54,7 +54,14 @@
 	X(forecast_level, "forecast.level", 0.5, 0.01, 1, "share of a second in the level")        \
 	X(forecast_trend, "forecast.trend", 0.3, 0.01, 1, "share of a second in the trend")        \
 	X(forecast_damp, "forecast.damp", 0.9, 0.1, 1, "what a second leaves of the trend")        \
-	X(forecast_worst, "forecast.worst", 0.5, 0.01, 10, "mean error that switches it off")
+	X(forecast_worst, "forecast.worst", 0.5, 0.01, 10, "mean error that switches it off")      \
+	X(cores_now, "cores.now", 0.85, 0.1, 1, "share of a core that brings another at once")     \
+	X(cores_grow, "cores.grow", 0.7, 0.1, 1, "the same, expected in ten seconds")              \
+	X(cores_quiet, "cores.quiet", 0.4, 0.01, 1, "share below which a core is given back")      \
+	X(cores_aim, "cores.aim", 0.6, 0.1, 1,                                                     \
+		"share that a change of cores aims at, or stays below")                            \
+	X(cores_hold, "cores.hold", 30, 0.1, 3600, "seconds of quiet before a core is given back") \
+	X(cores_cooldown, "cores.cooldown", 1, 0.1, 600, "seconds between two changes")
 
 struct adapt_gains {
 #define X(field, name, preset, least, most, help) double field;

@@ -20,15 +20,20 @@ struct field {
 	const char *name;
 	size_t offset;
 	bool real; /* a double, else a uint64_t */
+	bool may_lack; /* recordings of older versions do not have it: 0 */
 };
 
-#define WHOLE(name, type, member)                          \
-	{                                                  \
-		name, offsetof(struct type, member), false \
+#define WHOLE(name, type, member)                                 \
+	{                                                         \
+		name, offsetof(struct type, member), false, false \
 	}
-#define REAL(name, type, member)                          \
-	{                                                 \
-		name, offsetof(struct type, member), true \
+#define REAL(name, type, member)                                 \
+	{                                                        \
+		name, offsetof(struct type, member), true, false \
+	}
+#define LATER(name, type, member, real)                         \
+	{                                                       \
+		name, offsetof(struct type, member), real, true \
 	}
 
 static const struct field tick_fields[] = {
@@ -44,6 +49,12 @@ static const struct field tick_fields[] = {
 	WHOLE("ring_full", adapt_signals, ring_full),
 	REAL("busy", adapt_signals, busy),
 	WHOLE("sources_ns", adapt_signals, sources_ns),
+	LATER("cores", adapt_signals, cores, false),
+	LATER("cores_wanted", adapt_signals, cores_wanted, false),
+	LATER("cores_short", adapt_signals, cores_short, false),
+	LATER("cores_sought", adapt_signals, cores_sought, false),
+	LATER("cores_busy", adapt_signals, cores_busy, true),
+	LATER("cores_load", adapt_signals, cores_load, true),
 };
 
 static const struct field backend_fields[] = {
@@ -81,6 +92,8 @@ static bool fields_read(const json_t *from, const struct field *fields, size_t c
 		char *at = (char *)object + fields[i].offset;
 		double real = json_number_value(value);
 		uint64_t whole = (uint64_t)json_integer_value(value);
+		if (value == NULL && fields[i].may_lack)
+			continue;
 		if (!json_is_number(value) || real < 0 ||
 			(!fields[i].real && !json_is_integer(value)))
 			return false;
@@ -143,10 +156,11 @@ char *recording_header(const char *service, const struct adapt_settings *setting
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		json_object_set_new(modes, adapt_controller_name((enum adapt_controller)i),
 			json_string(adapt_mode_name(settings->mode[i])));
-	return line_of(json_pack("{s:i, s:s, s:f, s:b, s:b, s:b, s:o}", "weir_recording",
+	return line_of(json_pack("{s:i, s:s, s:f, s:b, s:b, s:b, s:i, s:i, s:o}", "weir_recording",
 		RECORDING_VERSION, "service", service, "objective", settings->objective_s, "probed",
 		(int)settings->probed, "sees_replies", (int)settings->sees_replies, "tcp",
-		(int)settings->is_tcp, "modes", modes));
+		(int)settings->is_tcp, "cores_min", (int)settings->cores_min, "cores_max",
+		(int)settings->cores_max, "modes", modes));
 }
 
 char *recording_tick(const struct adapt_signals *s)
@@ -220,9 +234,18 @@ static const char *header_read(
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
 		const json_t *mode = json_object_get(json_object_get(from, "modes"),
 			adapt_controller_name((enum adapt_controller)i));
-		if (!mode_read(mode, &ret->mode[i]))
+		/* It came later than the others. */
+		if (mode == NULL && i == ADAPT_CORES)
+			ret->mode[i] = ADAPT_OFF;
+		else if (!mode_read(mode, &ret->mode[i]))
 			return "lacks the mode of a controller";
 	}
+	json_int_t least = json_integer_value(json_object_get(from, "cores_min"));
+	json_int_t most = json_integer_value(json_object_get(from, "cores_max"));
+	if (least < 0 || most < least || most > WEIR_MAX_CORES)
+		return "has a range of cores that cannot be";
+	ret->cores_min = (unsigned int)least;
+	ret->cores_max = (unsigned int)most;
 	snprintf(ret_service, WEIR_NAME_SIZE, "%s", service);
 	return NULL;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * One service, one tick: estimates first, then forecast, ejection, weights, shedding, sources, in this
- * order, as caps look at the headroom and weights at who is out. A controller that observes runs like one
+ * One service, one tick: estimates first, then forecast, cores, ejection, weights, shedding, sources, in this
+ * order, as caps and cores look at the headroom and weights at who is out. A controller that observes runs like one
  * that is on, and its part is left out of what comes out at the end.
  */
 
 #include "control/adapt/service.h"
 
+#include "control/adapt/cores.h"
 #include "control/adapt/eject.h"
 #include "control/adapt/forecast.h"
 #include "control/adapt/shed.h"
@@ -36,6 +37,7 @@ struct adapt_service {
 	struct eject_service eject;
 	struct shed_service shed;
 	struct forecast_state forecast;
+	struct cores_state cores;
 	struct sources_state *sources; /* owned; NULL: off */
 	struct adapt_policing *policing; /* owned; NULL: off */
 	struct adapt_directive directive;
@@ -48,6 +50,7 @@ struct adapt_service *adapt_service_create(void)
 		return NULL;
 	estimate_service_init(&a->estimate);
 	forecast_init(&a->forecast);
+	cores_init(&a->cores);
 	a->directive.headroom = 1;
 	return a;
 }
@@ -193,6 +196,8 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 	}
 	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF)
 		forecast_init(&a->forecast);
+	if (settings->mode[ADAPT_CORES] == ADAPT_OFF)
+		cores_init(&a->cores);
 }
 
 static void directive_begin(struct adapt_service *a, const struct adapt_signals *s)
@@ -232,6 +237,8 @@ static void directive_end(struct adapt_service *a, const struct adapt_signals *s
 		a->policing->on = false;
 	if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
 		a->directive.headroom = 1;
+	if (settings->mode[ADAPT_CORES] != ADAPT_ON)
+		a->directive.cores = 0;
 }
 
 const struct adapt_directive *adapt_service_step(struct adapt_service *a,
@@ -255,6 +262,8 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 		forecast_step(&a->forecast, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_FORECAST] == ADAPT_OBSERVE)
 		a->directive.headroom = 1;
+	if (now.mode[ADAPT_CORES] != ADAPT_OFF)
+		cores_step(&a->cores, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_WEIGHTS] != ADAPT_OFF && (now.sees_replies || now.probed)) {
 		if (now.is_tcp)
 			eject_step(&a->eject, a->ejects, a->weights, a->estimates, s, &now,
@@ -282,7 +291,8 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.panic = a->eject.panic,
 		.ahead = a->forecast.h.ahead,
 		.headroom = a->directive.headroom,
-		.forecast_off = a->forecast.h.off };
+		.forecast_off = a->forecast.h.off,
+		.cores = a->cores.wanted };
 	for (size_t i = 0; i < a->count; i++) {
 		ret->ejected += a->ejects[i].out;
 		ret->shifted +=

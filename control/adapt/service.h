@@ -44,6 +44,7 @@ struct adapt_summary {
 	double ahead; /* new flows per second expected; NAN */
 	double headroom;
 	bool forecast_off;
+	unsigned int cores; /* wanted; 0: they do not move */
 };
 
 void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *ret);

@@ -209,6 +209,43 @@ static double busiest(
 	return most;
 }
 
+/*
+ * What the service keeps busy of a core, as a share of what it may have there: what others leave, and at least an
+ * equal part. 0 where the core got to no end of a round meanwhile.
+ */
+static double share_of(const struct reading *before, const struct reading *now,
+	const struct reading_service *s, const struct reading_service *b, int core)
+{
+	double busy = (double)since(now->core[core].busy_cycles, before->core[core].busy_cycles);
+	double idle = (double)since(now->core[core].idle_cycles, before->core[core].idle_cycles);
+	double own = (double)since(s->busy_cycles[core], b->busy_cycles[core]);
+	double all = busy + idle;
+	double services = now->core[core].services > 1 ? now->core[core].services : 1;
+	if (all <= 0)
+		return 0;
+	own = own < busy ? own : busy;
+	double left = (all - (busy - own)) / all;
+	double may = left > 1 / services ? left : 1 / services;
+	return own / all < may ? own / all / may : 1;
+}
+
+static void cores_fill(struct adapt_signals *to, const struct reading *before,
+	const struct reading *now, const struct reading_service *s, const struct reading_service *b)
+{
+	for (int i = 0; i < WEIR_MAX_CORES; i++) {
+		if ((s->worker_mask & (UINT64_C(1) << i)) == 0)
+			continue;
+		double share = share_of(before, now, s, b, i);
+		to->cores++;
+		to->cores_load += share;
+		if (share > to->cores_busy)
+			to->cores_busy = share;
+	}
+	to->cores_wanted = s->cores_wanted;
+	to->cores_short = s->cores_short;
+	to->cores_sought = since(now->cores_short, s->cores_short);
+}
+
 static uint64_t dropped_since(
 	const struct reading_service *s, const struct reading_service *b, enum weir_drop_reason why)
 {
@@ -231,6 +268,7 @@ static void service_fill(struct adapt_signals *to, const struct reading *before,
 	to->ring_full = dropped_since(s, b, WEIR_DROP_WORKER_RING_FULL) +
 		dropped_since(s, b, WEIR_DROP_WORKER_BEHIND);
 	to->busy = busiest(before, now, s);
+	cores_fill(to, before, now, s, b);
 }
 
 int signals_between(const struct reading *before, const struct reading *now,

@@ -26,6 +26,7 @@ static const struct printer_column status_columns[] = {
 	{ "SHED", "modes.shed", PRINT_TEXT },
 	{ "SOURCES", "modes.sources", PRINT_TEXT },
 	{ "FORECAST", "modes.forecast", PRINT_TEXT },
+	{ "CORES", "modes.cores", PRINT_TEXT },
 	{ "DOES NOW", "doing", PRINT_TEXT },
 };
 

@@ -379,9 +379,9 @@ const struct command command_table[] = {
 		"they do now.",
 		command_adapt_status, COMMAND_F_WATCH, NULL },
 	{ "adapt set", "SERVICE CONTROLLER MODE", "switch a controller until the next apply",
-		"CONTROLLER is weights, shed, sources or forecast; MODE is on, observe (decide and "
-		"explain, change nothing) or off. What it has in force ends at once. A restart of "
-		"weir-controld does not undo it.",
+		"CONTROLLER is weights, shed, sources, forecast or cores; MODE is on, observe (decide and "
+		"explain, change nothing) or off. What it has in force ends at once, but for cores, "
+		"which stay as they are. A restart of weir-controld does not undo it.",
 		command_adapt_set, 0, NULL },
 	{ "adapt pause", "[SERVICE]", "go back to what is configured, observe only",
 		"Until \"adapt resume\", of one service or of all, also over a restart of weir-controld.",

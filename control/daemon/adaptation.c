@@ -94,12 +94,15 @@ static void settings_fill(struct adapted *a, const struct model_service *s)
 	const enum model_adapt_mode modes[ADAPT_CONTROLLER_COUNT] = { [ADAPT_WEIGHTS] = m->weights,
 		[ADAPT_SHED] = m->shed,
 		[ADAPT_SOURCES] = m->sources,
-		[ADAPT_FORECAST] = m->forecast };
+		[ADAPT_FORECAST] = m->forecast,
+		[ADAPT_CORES] = m->cores };
 
 	a->settings.objective_s = (double)s->objective.p99_ns / 1e9;
 	a->settings.sees_replies = s->mode == MODEL_NAT;
 	a->settings.probed = !a->settings.sees_replies && a->of->d->probes;
 	a->settings.is_tcp = s->protocol == MODEL_TCP;
+	a->settings.cores_min = s->cores.min;
+	a->settings.cores_max = s->cores.max;
 	a->settings.gains = adapt_gains_preset;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		a->settings.mode[i] = a->set[i] == KEPT_MODE_NOT_SET ? mode_of(modes[i]) :
@@ -116,8 +119,8 @@ static void services_follow(struct adaptation *a)
 		a->items[i]->wanted = false;
 	for (size_t i = 0; i < m->service_count; i++) {
 		const struct model_service *s = &m->services[i];
-		bool on =
-			s->adapt.weights || s->adapt.shed || s->adapt.sources || s->adapt.forecast;
+		bool on = s->adapt.weights || s->adapt.shed || s->adapt.sources ||
+			s->adapt.forecast || s->adapt.cores;
 		struct adapted *of = adapted_find(a, s->name, i);
 
 		if (!of && on)

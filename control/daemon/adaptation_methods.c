@@ -254,6 +254,8 @@ static bool choice_param(
 const char *adaptation_mode_refusal(
 	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode)
 {
+	if (mode != ADAPT_OFF && controller == ADAPT_CORES && s->cores.max == s->cores.min)
+		return "move in a range, and cores: of the configuration is none";
 	if (mode == ADAPT_OFF || (controller != ADAPT_WEIGHTS && controller != ADAPT_SHED))
 		return NULL;
 	if (s->mode != MODEL_NAT)

@@ -22,10 +22,13 @@
 /* What each action is an event of; the others are too many, and only explained. */
 static bool event_of(const struct adapt_decision *d, enum event_kind *ret_kind)
 {
-	*ret_kind = d->controller == ADAPT_WEIGHTS ? EVENT_WEIGHT : EVENT_LIMIT;
+	*ret_kind = d->controller == ADAPT_WEIGHTS ? EVENT_WEIGHT :
+		d->controller == ADAPT_CORES	   ? EVENT_CORE :
+						     EVENT_LIMIT;
 	if (d->controller == ADAPT_FORECAST)
 		return false;
-	return strcmp(d->action, "cap") != 0;
+	/* Of cores that are not free the data plane tells. */
+	return strcmp(d->action, "cap") != 0 && strcmp(d->action, "cores-short") != 0;
 }
 
 void adapted_decide(void *ctx, const struct adapt_decision *d)
@@ -85,6 +88,7 @@ static void header_fill(struct weir_directives *h, const struct adapted *a,
 	h->source_flows = h->source_packets = WEIR_UNLIMITED;
 	if (!directive || a->paused || a->of->paused)
 		return;
+	h->cores = (uint16_t)directive->cores;
 	if (places)
 		h->flags |= WEIR_DIRECTIVE_F_SPILL;
 	if (a->settings.mode[ADAPT_SHED] == ADAPT_ON)

@@ -47,6 +47,7 @@ void metrics_backends(const struct metrics_input *in, struct evbuffer *out);
 void metrics_core_labels(
 	struct labels *l, const struct metrics_input *in, const struct snapshot_core *c);
 void metrics_core_delays(const struct metrics_input *in, struct evbuffer *out);
+void metrics_service_cores(const struct metrics_input *in, struct evbuffer *out);
 
 /* What adaptation does; metrics_adapt.c. */
 void metrics_adaptation(const struct metrics_input *in, struct evbuffer *out);

@@ -289,6 +289,7 @@ void metrics_render(const struct metrics_input *in, struct evbuffer *out)
 	render_gauge(in, out, "weir_config_generation", "gauge",
 		"Configurations that the data plane has taken.", (double)in->now->generation);
 	metrics_services(in, out);
+	metrics_service_cores(in, out);
 	metrics_backends(in, out);
 	metrics_policies(in, out);
 	render_ports(in, out);

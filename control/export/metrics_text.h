@@ -20,7 +20,7 @@ struct metrics_event {
 	uint64_t count;
 };
 
-#define METRICS_CONTROLLERS 4
+#define METRICS_CONTROLLERS 5
 
 /* Adaptation of one service; NAN: not known, or does not apply. */
 struct metrics_adapt {

@@ -43,6 +43,14 @@ static json_t *bucket_counts(const struct snapshot_service *s, const struct snap
 	return counts;
 }
 
+/* How many cores there may be, are to be, and are not to be had. */
+static json_t *core_range(const struct model_service *s, const struct snapshot_service *found)
+{
+	return json_pack("{s:i, s:i, s:o, s:i}", "min", (int)s->cores.min, "max", (int)s->cores.max,
+		"wanted", found != NULL ? json_integer(found->entry.cores_wanted) : json_null(),
+		"lacking", found != NULL ? (int)found->entry.cores_short : 0);
+}
+
 /* Cells are read one after the other while packets go on: a close may be seen before its opening. */
 static uint64_t open_flows(uint64_t opened, uint64_t closed)
 {
@@ -97,13 +105,13 @@ json_t *report_service_entry(
 	const struct weir_service_cell *sum = found != NULL ? &found->sum : &zero;
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o,"
-			 " s:o, s:o, s:o, s:o, s:o, s:o,"
+			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 			 " s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name, "address", service_address(s), "port", report_port_number(s->port),
 		"protocol", protocol_label(s->protocol), "mode", model_mode_label(s->mode), "cores",
-		worker_cpus(found, now), "buckets", bucket_counts(found, now), "packets_received",
-		report_count(sum->packets_received), "packets_transmitted",
-		report_count(sum->packets_transmitted), "bytes_received",
+		worker_cpus(found, now), "cores_range", core_range(s, found), "buckets",
+		bucket_counts(found, now), "packets_received", report_count(sum->packets_received),
+		"packets_transmitted", report_count(sum->packets_transmitted), "bytes_received",
 		report_count(sum->bytes_received), "bytes_transmitted",
 		report_count(sum->bytes_transmitted), "packets_from_backends",
 		report_count(sum->packets_from_backends), "bytes_from_backends",
@@ -138,14 +146,16 @@ static json_t *rate(uint64_t now, uint64_t before, double factor, double seconds
 }
 
 /* Per second since base; null when there is nothing to compare with. */
-static json_t *service_rates(
-	const struct snapshot_service *found, const struct snapshot_service *before, double seconds)
+static json_t *service_rates(const struct snapshot *now, const struct snapshot_service *found,
+	const struct snapshot_service *before, double seconds)
 {
 	if (found == NULL || before == NULL || seconds <= 0)
 		return json_null();
 	const struct weir_service_cell *n = &found->sum;
 	const struct weir_service_cell *b = &before->sum;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "packets_received",
+	double hz = now->tsc_hz ? (double)now->tsc_hz : 1;
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "cores_busy",
+		rate(n->busy_cycles, b->busy_cycles, 1 / hz, seconds), "packets_received",
 		rate(n->packets_received, b->packets_received, 1, seconds), "packets_transmitted",
 		rate(n->packets_transmitted, b->packets_transmitted, 1, seconds), "bits_received",
 		rate(n->bytes_received, b->bytes_received, 8, seconds), "bits_transmitted",
@@ -166,7 +176,7 @@ json_t *report_service(const struct model *m, const struct model_service *s,
 	if (o == NULL)
 		return NULL;
 	int err = json_object_set_new(o, "limits", report_limits(s, &s->limits));
-	err |= json_object_set_new(o, "rates", service_rates(found, before, seconds));
+	err |= json_object_set_new(o, "rates", service_rates(now, found, before, seconds));
 	err |= json_object_set_new(o, "backends", report_backend_list(m, s, now, base));
 	err |= json_object_set_new(o, "policies", report_policies(s, now, base));
 	err |= json_object_set_new(o, "classes", report_classes(s, now));

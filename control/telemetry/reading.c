@@ -182,6 +182,7 @@ static int take_service(const struct region *region, uint32_t core_count,
 		const struct weir_service_cell *c = region_at(region, offset, 1, sizeof(*c));
 		if (c == NULL)
 			return -EPROTO;
+		s->busy_cycles[core] = load64(&c->busy_cycles);
 		s->packets += load64(&c->packets_received) - load64(&c->packets_from_backends);
 		s->bytes += load64(&c->bytes_received) - load64(&c->bytes_from_backends);
 		s->offered += load64(&c->offered);
@@ -193,6 +194,21 @@ static int take_service(const struct region *region, uint32_t core_count,
 	if (err == 0 && (wish & READING_HEAVY) != 0)
 		err = take_heavy(region, core_count, e, s);
 	return err;
+}
+
+static uint16_t load16(const uint16_t *from)
+{
+	return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+/* Of every service, also those that are not read: it has a part of its cores. */
+static void count_cores(struct reading *r, const struct weir_service_entry *e)
+{
+	uint64_t mask = load64(&e->worker_mask);
+
+	r->cores_short += load16(&e->cores_short);
+	for (int i = 0; i < WEIR_MAX_CORES; i++)
+		r->core[i].services += mask >> i & 1;
 }
 
 static void copy_name(char to[WEIR_NAME_SIZE], const struct weir_service_entry *e)
@@ -216,6 +232,7 @@ static int take_services(const struct region *region, uint32_t core_count,
 		struct reading_service *s = &r->services[r->service_count];
 		if (!__atomic_load_n(&e->used, __ATOMIC_RELAXED))
 			continue;
+		count_cores(r, e);
 		copy_name(s->name, e);
 		unsigned int wish = wishes->of(wishes->ctx, s->name);
 		if (wish == READING_NOT)
@@ -225,6 +242,8 @@ static int take_services(const struct region *region, uint32_t core_count,
 		s->epoch = __atomic_load_n(&e->epoch, __ATOMIC_RELAXED);
 		s->worker_mask = load64(&e->worker_mask);
 		s->directed = load32(&e->directed);
+		s->cores_wanted = load16(&e->cores_wanted);
+		s->cores_short = load16(&e->cores_short);
 		int err = take_service(region, core_count, e, wish, s);
 		if (err != 0)
 			return err;

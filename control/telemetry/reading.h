@@ -50,6 +50,9 @@ struct reading_service {
 	uint64_t new_flows;
 	uint64_t dropped[WEIR_DROP_COUNT];
 	uint64_t worker_mask;
+	uint64_t busy_cycles[WEIR_MAX_CORES]; /* by its packets, on each core */
+	uint16_t cores_wanted;
+	uint16_t cores_short;
 	uint32_t directed;
 	struct reading_backend *backends; /* only used slots; owned */
 	size_t backend_count;
@@ -61,6 +64,7 @@ struct reading_service {
 struct reading_core {
 	uint64_t busy_cycles;
 	uint64_t idle_cycles;
+	uint32_t services; /* that have buckets there, or get some */
 };
 
 struct reading {
@@ -69,6 +73,7 @@ struct reading {
 	uint64_t heartbeat_ns;
 	uint32_t pid;
 	struct reading_core core[WEIR_MAX_CORES];
+	uint64_t cores_short; /* that all services together lack */
 	struct reading_service *services; /* only those that were wanted, in slot order */
 	size_t service_count;
 };

@@ -83,6 +83,57 @@ static void differences(void)
 	free(r);
 }
 
+static struct adapt_signals cores_between(
+	struct region *r, uint64_t web, uint64_t busy, uint64_t idle)
+{
+	struct signals_past past = { 0 };
+	struct adapt_signals s;
+	want = READING_COUNTERS;
+	struct reading *before = read_at(r, 10 * TICK);
+	r->core[1].busy_cycles += busy;
+	r->core[1].idle_cycles += idle;
+	r->web[1].busy_cycles += web;
+	struct reading *now = read_at(r, 11 * TICK);
+	CU_ASSERT_EQUAL_FATAL(between(before, now, &past, &s), 0);
+	const struct adapt_signals found = s; /* its lists are gone */
+	signals_free(&s);
+	signals_past_clear(&past);
+	reading_destroy(before);
+	reading_destroy(now);
+	return found;
+}
+
+/* How busy a core is of a service's: its own part, of what others leave it, and at least an equal part. */
+static void shares_of_cores(void)
+{
+	struct region *r = region_create();
+	r->t.service[0].cores_wanted = 3;
+	r->t.service[0].cores_short = 2;
+	r->t.service[2].cores_short = 4;
+	struct reading *reading = read_at(r, TICK);
+	CU_ASSERT_EQUAL(reading->services[0].cores_wanted, 3);
+	CU_ASSERT_EQUAL(reading->services[0].cores_short, 2);
+	CU_ASSERT_EQUAL(reading->cores_short, 6);
+	CU_ASSERT_EQUAL(reading->core[1].services, 1);
+	reading_destroy(reading);
+	/* Alone, it has what is not spent on others: nobody's rounds are not there to be had, either. */
+	CU_ASSERT_EQUAL(cores_between(r, 0, 0, 0).cores, 1);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 0, 0, 0).cores_busy, 0, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 300, 300, 700).cores_busy, 0.3, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 300, 300, 700).cores_load, 0.3, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 2000, 1000, 0).cores_busy, 1, 1e-9);
+	/* With another one there: the other's flood is not its load, and cannot take its half. */
+	r->t.service[2].worker_mask = 2;
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 300, 700, 300).cores_busy, 0.3 / 0.6, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 50, 1000, 0).cores_busy, 0.1, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(cores_between(r, 950, 1000, 0).cores_busy, 1, 1e-9);
+	struct adapt_signals s = cores_between(r, 0, 0, 100);
+	CU_ASSERT_EQUAL(s.cores_short, 2);
+	CU_ASSERT_EQUAL(s.cores_sought, 4);
+	CU_ASSERT_EQUAL(s.cores_wanted, 3);
+	free(r);
+}
+
 /* Another data plane, another service in the slot, another backend in its: nothing to compare with. */
 static void others_counters_do_not_count(void)
 {
@@ -242,6 +293,7 @@ static void recordings_read_back(void)
 }
 
 static const struct tap_case cases[] = {
+	{ "how busy cores are of a service's packets", shares_of_cores },
 	{ "signals are what changed between two readings", differences },
 	{ "counters of another owner do not count", others_counters_do_not_count },
 	{ "a region that contradicts itself is refused", bad_regions_are_refused },

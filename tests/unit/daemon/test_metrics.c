@@ -45,6 +45,10 @@ static struct world *world_create(void)
 	w->service.sum.dropped[WEIR_DROP_LIMIT_PACKETS] = 3;
 	w->service.entry.source_entries = 1024;
 	w->service.sum.sources_tracked = 77;
+	w->service.sum.busy_cycles = 250;
+	w->service.entry.worker_mask = 6;
+	w->service.entry.cores_wanted = 3;
+	w->service.entry.cores_short = 1;
 	w->service.sum.sources_known = 5;
 	w->service.sum.sources_overflow = 9;
 	histogram_put(&w->service.sum.residence, 1500, 5);
@@ -130,6 +134,10 @@ static void test_samples(void)
 	expect_line(text,
 		"weir_service_memory_bytes{weir_instance=\"default\",service=\"web\",table=\"policing\"} "
 		"4096");
+	expect_line(text, "weir_service_cores{weir_instance=\"default\",service=\"web\"} 2");
+	expect_line(text, "weir_service_cores_wanted{weir_instance=\"default\",service=\"web\"} 3");
+	expect_line(
+		text, "weir_service_cores_lacking{weir_instance=\"default\",service=\"web\"} 1");
 	expect_line(
 		text, "weir_service_sources_room{weir_instance=\"default\",service=\"web\"} 1024");
 	expect_line(
