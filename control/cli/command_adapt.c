@@ -42,7 +42,7 @@ int command_adapt_status(struct cli *cli)
 	if (status != CLI_DONE)
 		return status;
 	status = printer_list(cli, result, status_columns, PRINTER_COUNT(status_columns),
-		"no service is adapted; a service with an objective is");
+		"no service is adapted; one with an objective or a range of cores is");
 	json_decref(result);
 	return status;
 }
