@@ -13,8 +13,11 @@
 #include <math.h>
 #include <string.h>
 
-static void directive_check(const struct adapt_directive *d, const struct adapt_signals *s)
+static void directive_check(const struct adapt_directive *d, const struct adapt_signals *s,
+	const struct adapt_settings *settings)
 {
+	FUZZ_CHECK(d->cores == 0 ||
+		(d->cores >= settings->cores_min && d->cores <= settings->cores_max));
 	FUZZ_CHECK(d->backend_count == s->backend_count);
 	FUZZ_CHECK(d->headroom >= 1 && d->headroom <= 4);
 	for (size_t i = 0; i < d->backend_count; i++) {
@@ -49,7 +52,7 @@ static void tick_check(struct adapt_service *a, const struct adapt_settings *set
 	free(again);
 	const struct adapt_directive *d = adapt_service_step(a, &s, settings, false, NULL);
 	if (d != NULL)
-		directive_check(d, &s);
+		directive_check(d, &s, settings);
 	signals_free(&s);
 }
 
@@ -57,7 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
 	struct adapt_settings settings = { .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
+		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
+		.cores_min = 1,
+		.cores_max = 4,
 		.sees_replies = true,
 		.is_tcp = true,
 		.gains = adapt_gains_preset };

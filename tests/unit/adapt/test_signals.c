@@ -239,7 +239,9 @@ static void sources_of_cores_are_one(void)
 static void recordings_read_back(void)
 {
 	struct adapt_settings settings = { .objective_s = 0.02,
-		.mode = { ADAPT_ON, ADAPT_OBSERVE, ADAPT_OFF, ADAPT_ON },
+		.mode = { ADAPT_ON, ADAPT_OBSERVE, ADAPT_OFF, ADAPT_ON, ADAPT_ON },
+		.cores_min = 1,
+		.cores_max = 4,
 		.sees_replies = true };
 	struct adapt_settings settings_back;
 	struct adapt_histogram tail = { .count = 5, .bucket = { [3] = 2, [400] = 3 } };
@@ -256,6 +258,9 @@ static void recordings_read_back(void)
 		s = { .now_ns = UINT64_C(123456789012345678),
 			.elapsed_ns = TICK,
 			.busy = 0.25,
+			.cores = 2,
+			.cores_short = 1,
+			.cores_busy = 0.75,
 			.sources_ns = TICK,
 			.backends = &backend,
 			.backend_count = 1,
@@ -271,7 +276,13 @@ static void recordings_read_back(void)
 	CU_ASSERT_EQUAL(settings_back.mode[ADAPT_SHED], ADAPT_OBSERVE);
 	CU_ASSERT_DOUBLE_EQUAL(settings_back.objective_s, 0.02, 1e-12);
 	CU_ASSERT_EQUAL_FATAL(recording_read_tick(tick, strlen(tick), &back, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(settings_back.mode[ADAPT_CORES], ADAPT_ON);
+	CU_ASSERT_EQUAL(settings_back.cores_min, 1);
+	CU_ASSERT_EQUAL(settings_back.cores_max, 4);
 	CU_ASSERT_EQUAL(back.now_ns, s.now_ns);
+	CU_ASSERT_EQUAL(back.cores, 2);
+	CU_ASSERT_EQUAL(back.cores_short, 1);
+	CU_ASSERT_DOUBLE_EQUAL(back.cores_busy, 0.75, 0);
 	CU_ASSERT_EQUAL(back.backends[0].requests, 7);
 	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].in_flight, 2.5, 0);
 	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
