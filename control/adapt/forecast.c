@@ -11,13 +11,24 @@
  *     trend' = b x (level' - level) + (1 - b) x phi x trend
  *     ahead  = level + (phi + phi^2 + ... + phi^10) x trend
  *
- * Every forecast is compared with what came ten seconds later. The mean of that distance is the band: what
- * is prepared for is the forecast and one band; a rise of less than two bands is taken for chance. A mean distance above half of the level says that this
- * traffic cannot be forecast; then it switches itself off until the distance is small again.
+ * Every forecast is compared with what came ten seconds later. The mean of that distance is the band:
+ * what is prepared for is the forecast and one band. Only what was promised and did not come speaks
+ * against a rise: one that is not four times the mean of that is taken for chance. (That the first
+ * seconds of a rise had not been foreseen, and that a damped trend promises too little of a long one,
+ * makes it no less real.) A mean distance above half of the level says that this traffic cannot be
+ * forecast; then it switches itself off until the distance is small again.
  *
- * The headroom is ahead / now, between 1 and 4. It raises the caps of backends whose overload nobody has
- * seen yet (shed.c), and shortens the slow start of those that come back (weights.c). Next hops and health
- * checks of standby backends need no forecast: they are kept ready all the time.
+ * The headroom is ahead / now, between 1 and 4. What it prepares:
+ *
+ *   slow starts  While those that are back take little, the others take their part, and are full when
+ *                the rise is there. So who starts slowly while a rise is expected is whole when it is
+ *                to have come: its share of its weight grows by a tenth each second at least (health's
+ *                slow start, by the daemon's pool; that after an ejection, by the headroom, weights.c)
+ *   caps         Those of calm weather (shed.c) leave room for 1.6 times the peak that was served well,
+ *                and follow it within ticks; where more than that is expected, they leave room for it.
+ *                To multiply both only lengthens the queue in which a full pool is found out
+ *
+ * Next hops and health checks of standby backends need no forecast: they are kept ready all the time.
  */
 
 #include "control/adapt/forecast.h"
@@ -30,7 +41,7 @@
 #define LEARN	      15 /* seconds before it is believed */
 #define HEADROOM_MOST 4.0
 #define WORTH	      1.2 /* times now: a smaller rise needs no preparation */
-#define SURE	      2.0 /* mean errors */
+#define SURE	      4.0 /* mean excesses of the forecasts before */
 #define LEAST	      20.0 /* new flows per second: below, a factor means nothing */
 #define ERROR_SHARE   0.1
 #define BETTER	      0.6 /* of the worst error: on again */
@@ -61,9 +72,11 @@ static void judge(struct forecast_state *f, double asked, const struct adapt_sig
 	const struct adapt_settings *settings, const struct adapt_log *log)
 {
 	double worst = settings->gains.forecast_worst * fmax(f->level, LEAST);
-	double distance = fabs(asked - f->past[f->seconds % FORECAST_AHEAD]);
+	double promised = f->past[f->seconds % FORECAST_AHEAD];
+	double distance = fabs(asked - promised);
 	bool off = f->off;
 	f->error += ERROR_SHARE * (distance - f->error);
+	f->over += ERROR_SHARE * (fmax(0, promised - asked) - f->over);
 	if (f->error > worst)
 		f->off = true;
 	else if (f->error < BETTER * worst)
@@ -115,9 +128,48 @@ static void headroom_tell(struct forecast_state *f, double headroom, const struc
 	f->told = ends ? 0 : headroom;
 }
 
-void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
-	const struct adapt_settings *settings, struct adapt_directive *to,
+static void lift_tell(const struct adapt_backend_signals *b, const struct forecast_state *f,
+	double headroom, const struct adapt_signals *s, const struct adapt_settings *settings,
 	const struct adapt_log *log)
+{
+	struct adapt_decision d = decision_make(s, ADAPT_FORECAST, "lift", b);
+	d.from = b->weight;
+	d.to = b->whole;
+	decision_reason(&d, "%.2g times as much is expected in %d s: its slow start ends by then",
+		headroom, FORECAST_AHEAD);
+	decision_figure(&d, "level", f->level);
+	decision_figure(&d, "ahead", f->ahead);
+	decision_figure(&d, "headroom", headroom);
+	decision_tell(&d, settings, log);
+}
+
+/* The slow start of one: as far as its health has it, or as far as it has been lifted before. */
+static void lift_step(struct forecast_backend *l, const struct adapt_backend_signals *b,
+	const struct forecast_state *f, double headroom, const struct adapt_signals *s,
+	const struct adapt_settings *settings, struct adapt_backend_directive *to,
+	const struct adapt_log *log)
+{
+	double ready = b->whole > 0 ? (double)b->weight / (double)b->whole : 1;
+	if (!b->usable || ready < l->ready)
+		*l = (struct forecast_backend){ 0 };
+	if (!b->usable)
+		return;
+	l->ready = ready;
+	l->share = fmin(1, fmax(l->share, ready));
+	if (headroom > 1 && l->share < 1) {
+		l->share += (double)s->elapsed_ns / (double)SECOND_NS / FORECAST_AHEAD;
+		l->share = fmin(1, l->share);
+		if (!l->lifted)
+			lift_tell(b, f, headroom, s, settings, log);
+		l->lifted = true;
+	}
+	if (l->lifted)
+		to->share = l->share;
+}
+
+void forecast_step(struct forecast_state *f, struct forecast_backend *of,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	struct adapt_directive *to, const struct adapt_log *log)
 {
 	if (f->second_ns == 0) {
 		*f = (struct forecast_state){ .second_ns = s->now_ns, .ahead = NAN };
@@ -133,8 +185,11 @@ void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
 	double headroom = 1;
 	double level = fmax(f->level, LEAST);
 	/* A rise that the forecast's own error could have made is none. */
-	if (!isnan(f->ahead) && f->ahead > WORTH * level && f->ahead - f->level > SURE * f->error)
+	if (!isnan(f->ahead) && f->ahead > WORTH * level && f->ahead - f->level > SURE * f->over)
 		headroom = fmin(HEADROOM_MOST, (f->ahead + f->error) / level);
 	to->headroom = headroom;
+	to->room = fmax(1, headroom / settings->gains.shed_head);
 	headroom_tell(f, headroom, s, settings, log);
+	for (size_t i = 0; i < s->backend_count; i++)
+		lift_step(&of[i], &s->backends[i], f, headroom, s, settings, &to->backends[i], log);
 }

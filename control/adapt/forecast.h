@@ -17,14 +17,25 @@ struct forecast_state {
 	double trend; /* per second */
 	double past[FORECAST_AHEAD]; /* forecasts made, a ring by second */
 	double error; /* mean distance of forecasts from what came */
+	double over; /* mean of what they promised, and did not come */
 	double ahead; /* the forecast in force; NAN: none */
 	bool off; /* it was too bad lately */
 	double told; /* the headroom of the last decision that was told; 0: none */
 };
 
-/* One tick; fills to->headroom. */
-void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
-	const struct adapt_settings *settings, struct adapt_directive *to,
-	const struct adapt_log *log);
+struct forecast_backend {
+	double ready; /* share of its whole weight that it had */
+	double share; /* that it is to have at least */
+	bool lifted; /* above what its slow start would leave it */
+};
+
+/*
+ * One tick; fills headroom and room, and the share of the directive's backends.
+ *
+ * of  one for each backend of the signals, kept from tick to tick
+ */
+void forecast_step(struct forecast_state *f, struct forecast_backend *of,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	struct adapt_directive *to, const struct adapt_log *log);
 
 #endif

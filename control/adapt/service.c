@@ -29,6 +29,7 @@ struct adapt_service {
 	struct weights_backend *weights;
 	struct eject_backend *ejects;
 	struct shed_backend *sheds;
+	struct forecast_backend *forecasts;
 	struct adapt_backend_directive *backends; /* what comes out */
 	size_t count;
 
@@ -48,7 +49,7 @@ struct adapt_service *adapt_service_create(void)
 		return NULL;
 	estimate_service_init(&a->estimate);
 	a->forecast.ahead = NAN;
-	a->directive.headroom = 1;
+	a->directive.headroom = a->directive.room = 1;
 	return a;
 }
 
@@ -59,6 +60,7 @@ static void backends_free(struct adapt_service *a)
 	free(a->weights);
 	free(a->ejects);
 	free(a->sheds);
+	free(a->forecasts);
 	free(a->backends);
 }
 
@@ -91,6 +93,7 @@ static void member_begin(struct adapt_service *a, size_t i)
 	weights_backend_init(&a->weights[i]);
 	a->ejects[i] = (struct eject_backend){ 0 };
 	a->sheds[i] = (struct shed_backend){ 0 };
+	a->forecasts[i] = (struct forecast_backend){ 0 };
 }
 
 static void member_move(
@@ -100,6 +103,7 @@ static void member_move(
 	to->weights[i] = from->weights[j];
 	to->ejects[i] = from->ejects[j];
 	to->sheds[i] = from->sheds[j];
+	to->forecasts[i] = from->forecasts[j];
 	to->members[i].usable = from->members[j].usable;
 }
 
@@ -113,9 +117,11 @@ static int pool_follow(struct adapt_service *a, const struct adapt_signals *s)
 	next.weights = calloc(n, sizeof(*next.weights));
 	next.ejects = calloc(n, sizeof(*next.ejects));
 	next.sheds = calloc(n, sizeof(*next.sheds));
+	next.forecasts = calloc(n, sizeof(*next.forecasts));
 	next.backends = calloc(n, sizeof(*next.backends));
 	if (next.members == NULL || next.estimates == NULL || next.weights == NULL ||
-		next.ejects == NULL || next.sheds == NULL || next.backends == NULL) {
+		next.ejects == NULL || next.sheds == NULL || next.forecasts == NULL ||
+		next.backends == NULL) {
 		backends_free(&next);
 		return -1;
 	}
@@ -137,6 +143,7 @@ static int pool_follow(struct adapt_service *a, const struct adapt_signals *s)
 	a->weights = next.weights;
 	a->ejects = next.ejects;
 	a->sheds = next.sheds;
+	a->forecasts = next.forecasts;
 	a->backends = next.backends;
 	a->count = next.count;
 	return 0;
@@ -191,8 +198,11 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 		for (size_t i = 0; i < a->count; i++)
 			a->sheds[i] = (struct shed_backend){ 0 };
 	}
-	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF)
+	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF) {
 		a->forecast = (struct forecast_state){ .ahead = NAN };
+		for (size_t i = 0; i < a->count; i++)
+			a->forecasts[i] = (struct forecast_backend){ 0 };
+	}
 }
 
 static void directive_begin(struct adapt_service *a, const struct adapt_signals *s)
@@ -200,7 +210,8 @@ static void directive_begin(struct adapt_service *a, const struct adapt_signals 
 	a->directive = (struct adapt_directive){ .backends = a->backends,
 		.backend_count = a->count,
 		.policing = a->policing,
-		.headroom = 1 };
+		.headroom = 1,
+		.room = 1 };
 	if (a->policing != NULL)
 		a->policing->on = false;
 	for (size_t i = 0; i < a->count; i++) {
@@ -226,12 +237,14 @@ static void directive_end(struct adapt_service *a, const struct adapt_signals *s
 		}
 		if (settings->mode[ADAPT_SHED] != ADAPT_ON)
 			b->cap = b->cap_calm = ADAPT_NO_CAP;
+		if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
+			b->share = 0;
 		b->weight = b->ejected ? 0 : s->backends[i].weight * b->factor;
 	}
 	if (a->policing != NULL && settings->mode[ADAPT_SOURCES] != ADAPT_ON)
 		a->policing->on = false;
 	if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
-		a->directive.headroom = 1;
+		a->directive.headroom = a->directive.room = 1;
 }
 
 const struct adapt_directive *adapt_service_step(struct adapt_service *a,
@@ -252,9 +265,9 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	directive_begin(a, s);
 	estimate_step(&a->estimate, a->estimates, s, &now);
 	if (now.mode[ADAPT_FORECAST] != ADAPT_OFF)
-		forecast_step(&a->forecast, s, &now, &a->directive, log);
+		forecast_step(&a->forecast, a->forecasts, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_FORECAST] == ADAPT_OBSERVE)
-		a->directive.headroom = 1;
+		a->directive.headroom = a->directive.room = 1;
 	if (now.mode[ADAPT_WEIGHTS] != ADAPT_OFF && (now.sees_replies || now.probed)) {
 		if (now.is_tcp)
 			eject_step(&a->eject, a->ejects, a->weights, a->estimates, s, &now,

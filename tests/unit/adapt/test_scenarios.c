@@ -342,6 +342,37 @@ static void ramp(void)
 	CU_ASSERT(refused[1] <= refused[0] + 50);
 }
 
+/* In the middle of it four come back, and start slowly: the others are full before they may help. */
+static void ramp_with_returns(void)
+{
+	uint64_t refused[2], late[2];
+	for (int forecast = 0; forecast < 2; forecast++) {
+		struct loop *l = loop_create(10, 800);
+		l->settings.mode[ADAPT_FORECAST] = forecast ? ADAPT_ON : ADAPT_OFF;
+		l->slow_start = 30;
+		for (size_t i = 6; i < 10; i++)
+			l->backends[i].down = true;
+		loop_run(l, 30);
+		loop_forget(l);
+		for (int i = 1; i <= 50; i++) {
+			l->rate = 800 * (1 + fmin(3, 3 * i / 30.0));
+			loop_run(l, 0.5);
+			for (size_t k = 6; i == 12 && k < 10; k++) {
+				l->backends[k].down = false;
+				l->backends[k].back_at = l->now;
+			}
+		}
+		refused[forecast] = l->refused;
+		late[forecast] = l->late;
+		CU_ASSERT_EQUAL(loop_decided(l, "lift"), forecast ? 4 : 0);
+		CU_ASSERT_EQUAL(l->in_force[9].weight, forecast ? 100 : 70);
+		loop_destroy(l);
+	}
+	CU_ASSERT(refused[0] > 300);
+	CU_ASSERT(4 * refused[1] <= refused[0]);
+	CU_ASSERT(late[1] <= late[0]);
+}
+
 /* Decides and says so, and nothing else happens. */
 static void observes(void)
 {
@@ -385,6 +416,8 @@ static const struct tap_case cases[] = {
 	{ "a source that is the only one is neither policed nor boxed", one_source },
 	{ "all backends 1.5 times slower: shed, within the objective", brownout },
 	{ "a ramp of four times in 15 s: the forecast prepares for it", ramp },
+	{ "backends that come back in the middle of a ramp: their slow start is shortened",
+		ramp_with_returns },
 	{ "controllers that observe change nothing", observes },
 };
 

@@ -194,7 +194,8 @@ static void recordings_read_back(void)
 	struct adapt_histogram tail = { .count = 5, .bucket = { [3] = 2, [400] = 3 } };
 	struct adapt_backend_signals backend = { .address = { 1, 2 },
 		.port = 80,
-		.weight = 100,
+		.weight = 30,
+		.whole = 100,
 		.usable = true,
 		.requests = 7,
 		.in_flight = 2.5,
@@ -222,6 +223,8 @@ static void recordings_read_back(void)
 	CU_ASSERT_EQUAL_FATAL(recording_read_tick(tick, strlen(tick), &back, err, sizeof(err)), 0);
 	CU_ASSERT_EQUAL(back.now_ns, s.now_ns);
 	CU_ASSERT_EQUAL(back.backends[0].requests, 7);
+	CU_ASSERT_EQUAL(back.backends[0].weight, 30);
+	CU_ASSERT_EQUAL(back.backends[0].whole, 100);
 	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].in_flight, 2.5, 0);
 	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
 	CU_ASSERT_EQUAL(back.backends[0].tail->bucket[400], 3);
