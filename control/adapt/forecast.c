@@ -13,7 +13,8 @@
  *
  * Every forecast is compared with what came ten seconds later. The mean of that distance is the band:
  * what is prepared for is the forecast and one band. Only what was promised and did not come speaks
- * against a rise: one that is not four times the mean of that is taken for chance. (That the first
+ * against a rise: one that is not four times the mean of that is taken for chance, as is one of less
+ * than 3.5 times the root of the level, which steady arrivals make by themselves. (That the first
  * seconds of a rise had not been foreseen, and that a damped trend promises too little of a long one,
  * makes it no less real.) A mean distance above half of the level says that this traffic cannot be
  * forecast; then it switches itself off until the distance is small again.
@@ -42,6 +43,7 @@
 #define HEADROOM_MOST 4.0
 #define WORTH	      1.2 /* times now: a smaller rise needs no preparation */
 #define SURE	      4.0 /* mean excesses of the forecasts before */
+#define CHANCE	      3.5 /* roots of the level: what a forecast of a steady count scatters by is one */
 #define LEAST	      20.0 /* new flows per second: below, a factor means nothing */
 #define ERROR_SHARE   0.1
 #define BETTER	      0.6 /* of the worst error: on again */
@@ -105,6 +107,18 @@ static void second_step(struct forecast_state *f, double asked, const struct ada
 	f->past[f->seconds % FORECAST_AHEAD] = ahead;
 	f->seconds++;
 	f->ahead = f->seconds >= LEARN && !f->off ? ahead : NAN;
+}
+
+/* A rise that chance or the forecast's own error could have made is none. */
+static double headroom_of(const struct forecast_state *f)
+{
+	double level = fmax(f->level, LEAST);
+	double rise = f->ahead - f->level;
+	if (isnan(f->ahead) || f->ahead <= WORTH * level)
+		return 1;
+	if (rise <= SURE * f->over || rise <= CHANCE * sqrt(level))
+		return 1;
+	return fmin(HEADROOM_MOST, (f->ahead + f->error) / level);
 }
 
 static void headroom_tell(struct forecast_state *f, double headroom, const struct adapt_signals *s,
@@ -182,11 +196,7 @@ void forecast_step(struct forecast_state *f, struct forecast_backend *of,
 		f->second_ns = s->now_ns;
 		f->asked = 0;
 	}
-	double headroom = 1;
-	double level = fmax(f->level, LEAST);
-	/* A rise that the forecast's own error could have made is none. */
-	if (!isnan(f->ahead) && f->ahead > WORTH * level && f->ahead - f->level > SURE * f->over)
-		headroom = fmin(HEADROOM_MOST, (f->ahead + f->error) / level);
+	double headroom = headroom_of(f);
 	to->headroom = headroom;
 	to->room = fmax(1, headroom / settings->gains.shed_head);
 	headroom_tell(f, headroom, s, settings, log);

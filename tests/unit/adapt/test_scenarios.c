@@ -29,20 +29,23 @@ static void ten_calm_minutes(void)
 	CU_ASSERT_EQUAL(loop_decided(l, "shed"), 0);
 	CU_ASSERT_EQUAL(loop_decided(l, "eject"), 0);
 	CU_ASSERT_EQUAL(loop_decided(l, "police"), 0);
+	CU_ASSERT_EQUAL(loop_decided(l, "headroom"), 0);
 	CU_ASSERT(l->least_factor > 0.98);
 	CU_ASSERT(l->most_factor < 1.02);
 	loop_destroy(l);
 }
 
-/* Six requests a second and backend, and half of one. */
+/* Six requests a second and backend, and half of one; and between, where rises by chance are largest. */
 static void ten_calm_minutes_of_little(void)
 {
-	for (int i = 0; i < 2; i++) {
-		struct loop *l = i == 0 ? loop_create(3, 18) : loop_create(10, 5);
+	const double rates[] = { 18, 5, 60 };
+	for (int i = 0; i < 3; i++) {
+		struct loop *l = loop_create(i == 1 ? 10 : 3, rates[i]);
 		loop_run(l, 600);
 		CU_ASSERT_EQUAL(l->refused, 0);
 		CU_ASSERT_EQUAL(loop_decided(l, "weight"), 0);
 		CU_ASSERT_EQUAL(loop_decided(l, "shed"), 0);
+		CU_ASSERT_EQUAL(loop_decided(l, "headroom"), 0);
 		CU_ASSERT(l->least_factor > 0.98);
 		CU_ASSERT(l->most_factor < 1.02);
 		loop_destroy(l);
