@@ -6,6 +6,7 @@ with room to spare: the time that a request takes is waited for, not computed. R
 adaptation was designed with: the calm load is 0.6 of the capacity, the objective six times the mean service time.
 """
 
+import os
 from dataclasses import dataclass
 
 
@@ -114,7 +115,9 @@ BRIEF = Scenario("brief", "one backend ten times slower, then a crowd", 12, (4, 
                  crowd=((8, 2.4), (11, 0.0)), changes=((4, 3, 3, "slow=10"),))
 
 # By name only: too long for all the others to wait for.
-STEADY_LONG = Scenario("steady-long", "steady load for ten minutes", 603, (3, 603), ((0, 0.6),), alone=True)
+LONG = float(os.environ.get("SCENARIO_SECONDS", "603"))
+STEADY_LONG = Scenario("steady-long", f"steady load for {(LONG - 3) / 60:.3g} minutes", LONG, (3, LONG), ((0, 0.6),),
+                       alone=True)
 
 BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF, STEADY_LONG)}
 CONTROLLERS = ("weights", "shed", "sources", "forecast")
