@@ -6,22 +6,16 @@
 #define WEIR_ADAPT_FORECAST_H
 
 #include "control/adapt/adapt.h"
-
-#define FORECAST_AHEAD 10 /* seconds */
+#include "control/adapt/holt.h"
 
 struct forecast_state {
 	uint64_t second_ns; /* when the second under way began; 0: not begun */
 	double asked; /* in it */
-	unsigned int seconds; /* that have been seen */
-	double level; /* new flows per second */
-	double trend; /* per second */
-	double past[FORECAST_AHEAD]; /* forecasts made, a ring by second */
-	double error; /* mean distance of forecasts from what came */
-	double over; /* mean of what they promised, and did not come */
-	double ahead; /* the forecast in force; NAN: none */
-	bool off; /* it was too bad lately */
+	struct holt h; /* of new flows per second */
 	double told; /* the headroom of the last decision that was told; 0: none */
 };
+
+void forecast_init(struct forecast_state *f);
 
 struct forecast_backend {
 	double ready; /* share of its whole weight that it had */

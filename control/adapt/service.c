@@ -48,7 +48,7 @@ struct adapt_service *adapt_service_create(void)
 	if (a == NULL)
 		return NULL;
 	estimate_service_init(&a->estimate);
-	a->forecast.ahead = NAN;
+	forecast_init(&a->forecast);
 	a->directive.headroom = a->directive.room = 1;
 	return a;
 }
@@ -199,7 +199,7 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 			a->sheds[i] = (struct shed_backend){ 0 };
 	}
 	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF) {
-		a->forecast = (struct forecast_state){ .ahead = NAN };
+		forecast_init(&a->forecast);
 		for (size_t i = 0; i < a->count; i++)
 			a->forecasts[i] = (struct forecast_backend){ 0 };
 	}
@@ -293,9 +293,9 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.fair_rate = p != NULL && p->on ? p->rate[ADAPT_FLOWS] : NAN,
 		.boxed = p != NULL && p->on ? p->box_count : 0,
 		.panic = a->eject.panic,
-		.ahead = a->forecast.ahead,
+		.ahead = a->forecast.h.ahead,
 		.headroom = a->directive.headroom,
-		.forecast_off = a->forecast.off };
+		.forecast_off = a->forecast.h.off };
 	for (size_t i = 0; i < a->count; i++) {
 		ret->ejected += a->ejects[i].out;
 		ret->shifted +=

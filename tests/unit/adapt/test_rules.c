@@ -314,11 +314,11 @@ static void foresee(struct foresight *v, uint64_t offered)
 
 static void a_rise_is_foreseen(void)
 {
-	struct foresight v = { .f = { .ahead = NAN } };
+	struct foresight v = { 0 };
 	begin();
 	for (int i = 0; i < 300; i++)
 		foresee(&v, 100);
-	CU_ASSERT_DOUBLE_EQUAL(v.f.ahead, 1000, 20);
+	CU_ASSERT_DOUBLE_EQUAL(v.f.h.ahead, 1000, 20);
 	CU_ASSERT_EQUAL(v.to.headroom, 1);
 	CU_ASSERT_EQUAL(decided, 0);
 	double most = 1;
@@ -330,7 +330,7 @@ static void a_rise_is_foreseen(void)
 		CU_ASSERT_DOUBLE_EQUAL(v.to.room, fmax(1, v.to.headroom / 1.6), 1e-9);
 	}
 	CU_ASSERT(most > 1.3 && most <= 4);
-	CU_ASSERT(v.f.ahead > 4200 && v.f.ahead < 7000);
+	CU_ASSERT(v.f.h.ahead > 4200 && v.f.h.ahead < 7000);
 	for (int i = 0; i < 100; i++)
 		foresee(&v, 400);
 	CU_ASSERT_EQUAL(v.to.headroom, 1);
@@ -339,7 +339,7 @@ static void a_rise_is_foreseen(void)
 /* Up and down again, each time before the rise that was promised had come. */
 static void rises_that_do_not_come_are_not_believed(void)
 {
-	struct foresight v = { .f = { .ahead = NAN } };
+	struct foresight v = { 0 };
 	size_t early = 0, late = 0;
 	begin();
 	for (int i = 0; i < 3000; i++) {
@@ -354,7 +354,7 @@ static void rises_that_do_not_come_are_not_believed(void)
 
 static void a_rise_shortens_a_slow_start(void)
 {
-	struct foresight v = { .f = { .ahead = NAN } };
+	struct foresight v = { 0 };
 	begin();
 	for (size_t i = 0; i < BACKENDS; i++)
 		backends[i].whole = 100;
@@ -386,19 +386,19 @@ static void a_rise_shortens_a_slow_start(void)
 
 static void a_bad_forecast_switches_itself_off(void)
 {
-	struct foresight v = { .f = { .ahead = NAN } };
+	struct foresight v = { 0 };
 	bool was_off = false;
 	begin();
 	for (int i = 0; i < 1200; i++) {
 		foresee(&v, i / 40 % 2 ? 1000 : 10);
-		was_off |= v.f.off;
-		if (v.f.off)
+		was_off |= v.f.h.off;
+		if (v.f.h.off)
 			CU_ASSERT_EQUAL(v.to.headroom, 1);
 	}
 	CU_ASSERT_TRUE(was_off);
 	for (int i = 0; i < 600; i++)
 		foresee(&v, 1000);
-	CU_ASSERT_FALSE(v.f.off);
+	CU_ASSERT_FALSE(v.f.h.off);
 }
 
 static void gains_have_ranges(void)
