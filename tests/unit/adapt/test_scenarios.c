@@ -352,7 +352,7 @@ static void ramp_with_returns(void)
 	for (int forecast = 0; forecast < 2; forecast++) {
 		struct loop *l = loop_create(10, 800);
 		l->settings.mode[ADAPT_FORECAST] = forecast ? ADAPT_ON : ADAPT_OFF;
-		l->slow_start = 30;
+		l->slow_start = 60;
 		for (size_t i = 6; i < 10; i++)
 			l->backends[i].down = true;
 		loop_run(l, 30);
@@ -368,7 +368,7 @@ static void ramp_with_returns(void)
 		refused[forecast] = l->refused;
 		late[forecast] = l->late;
 		CU_ASSERT_EQUAL(loop_decided(l, "lift"), forecast ? 4 : 0);
-		CU_ASSERT_EQUAL(l->in_force[9].weight, forecast ? 100 : 70);
+		CU_ASSERT_EQUAL(l->in_force[9].weight, forecast ? 100 : 40);
 		loop_destroy(l);
 	}
 	CU_ASSERT(refused[0] > 300);
