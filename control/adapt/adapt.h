@@ -37,6 +37,7 @@ struct adapt_backend_signals {
 	uint8_t address[16];
 	uint16_t port;
 	uint16_t weight; /* configured; less while health's slow start raises it */
+	uint16_t whole; /* the configured one, all of it; 0: not known, no less than `weight` */
 	bool usable; /* the pool would give it new flows now */
 	bool probed; /* somebody checks its health */
 	bool blind; /* nothing tells of its answers now: it stays as configured */
@@ -133,6 +134,7 @@ struct adapt_backend_directive {
 	uint8_t address[16];
 	uint16_t port;
 	double factor; /* weight in force = weight x factor */
+	double share; /* of its whole weight that health's slow start has to leave it, at least */
 	double weight; /* that weight, before rounding */
 	uint32_t cap; /* of requests in flight; ADAPT_NO_CAP */
 	uint32_t cap_calm; /* the part of it that leaves no queue: for sources above their share */
@@ -169,6 +171,7 @@ struct adapt_directive {
 	struct adapt_policing *policing; /* NULL: sources are not looked at */
 	double headroom; /* at least 1: how much more than now is expected soon */
 	unsigned int cores; /* 0: as many as it has */
+	double room; /* at least 1: so much wider than for now are caps of calm weather */
 };
 
 struct adapt_figure {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 const char *const adapt_actions[ADAPT_ACTION_COUNT] = { "weight", "eject", "return", "panic", "cap",
-	"shed", "shed-end", "police", "box", "police-end", "headroom", "switch-off", "switch-on",
-	"cores", "cores-short" };
+	"shed", "shed-end", "police", "box", "police-end", "headroom", "lift", "switch-off",
+	"switch-on", "cores", "cores-short" };
 
 static const char *const controller_names[] = {
 #define X(name, label) label,

@@ -3,9 +3,20 @@
 /*
  * The forecast: only ever prepares, never takes anything away.
  *
- * Each second the new flows asked for are taken (holt.c), and forecast for ten seconds later. The headroom is
- * what is to be prepared for / now, between 1 and 4. It raises the caps of backends whose overload nobody has
- * seen yet (shed.c), shortens the slow start of those that come back (weights.c), and brings cores (cores.c).
+ * Each second the new flows asked for are taken (holt.c), and forecast for ten seconds later. A rise of less
+ * than 3.5 times the root of the level is none: steady arrivals make it by themselves.
+ *
+ * The headroom is what is to be prepared for / now, between 1 and 4. What it prepares:
+ *
+ *   slow starts  While those that are back take little, the others take their part, and are full when
+ *                the rise is there. So who starts slowly while a rise is expected is whole when it is
+ *                to have come: its share of its weight grows by a tenth each second at least (health's
+ *                slow start, by the daemon's pool; that after an ejection, by the headroom, weights.c)
+ *   caps         Those of calm weather (shed.c) leave room for 1.6 times the peak that was served well,
+ *                and follow it within ticks; where more than that is expected, they leave room for it.
+ *                To multiply both only lengthens the queue in which a full pool is found out
+ *   cores        The headroom counts as the trend of the cores' own load does (cores.c)
+ *
  * Next hops and health checks of standby backends need no forecast: they are kept ready all the time.
  */
 
@@ -17,6 +28,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define LEAST	  20.0 /* new flows per second: below, a factor means nothing */
+#define CHANCE	  3.5 /* roots of the level: what a forecast of a steady count scatters by is one */
 
 void forecast_init(struct forecast_state *f)
 {
@@ -34,6 +46,13 @@ static void switch_tell(const struct forecast_state *f, const struct adapt_signa
 	decision_figure(&d, "error", f->h.error);
 	decision_figure(&d, "level", f->h.level);
 	decision_tell(&d, settings, log);
+}
+
+/* Nothing is expected before there is a forecast. */
+static double headroom_of(const struct forecast_state *f)
+{
+	double chance = CHANCE * sqrt(fmax(f->h.level, LEAST));
+	return f->h.ahead - f->h.level > chance ? holt_headroom(&f->h, LEAST) : 1;
 }
 
 static void headroom_tell(struct forecast_state *f, double headroom, const struct adapt_signals *s,
@@ -57,9 +76,48 @@ static void headroom_tell(struct forecast_state *f, double headroom, const struc
 	f->told = ends ? 0 : headroom;
 }
 
-void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
-	const struct adapt_settings *settings, struct adapt_directive *to,
+static void lift_tell(const struct adapt_backend_signals *b, const struct forecast_state *f,
+	double headroom, const struct adapt_signals *s, const struct adapt_settings *settings,
 	const struct adapt_log *log)
+{
+	struct adapt_decision d = decision_make(s, ADAPT_FORECAST, "lift", b);
+	d.from = b->weight;
+	d.to = b->whole;
+	decision_reason(&d, "%.2g times as much is expected in %d s: its slow start ends by then",
+		headroom, HOLT_AHEAD);
+	decision_figure(&d, "level", f->h.level);
+	decision_figure(&d, "ahead", f->h.ahead);
+	decision_figure(&d, "headroom", headroom);
+	decision_tell(&d, settings, log);
+}
+
+/* The slow start of one: as far as its health has it, or as far as it has been lifted before. */
+static void lift_step(struct forecast_backend *l, const struct adapt_backend_signals *b,
+	const struct forecast_state *f, double headroom, const struct adapt_signals *s,
+	const struct adapt_settings *settings, struct adapt_backend_directive *to,
+	const struct adapt_log *log)
+{
+	double ready = b->whole > 0 ? (double)b->weight / (double)b->whole : 1;
+	if (!b->usable || ready < l->ready)
+		*l = (struct forecast_backend){ 0 };
+	if (!b->usable)
+		return;
+	l->ready = ready;
+	l->share = fmin(1, fmax(l->share, ready));
+	if (headroom > 1 && l->share < 1) {
+		l->share += (double)s->elapsed_ns / (double)SECOND_NS / HOLT_AHEAD;
+		l->share = fmin(1, l->share);
+		if (!l->lifted)
+			lift_tell(b, f, headroom, s, settings, log);
+		l->lifted = true;
+	}
+	if (l->lifted)
+		to->share = l->share;
+}
+
+void forecast_step(struct forecast_state *f, struct forecast_backend *of,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	struct adapt_directive *to, const struct adapt_log *log)
 {
 	if (f->second_ns == 0) {
 		forecast_init(f);
@@ -74,6 +132,10 @@ void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
 		f->second_ns = s->now_ns;
 		f->asked = 0;
 	}
-	to->headroom = holt_headroom(&f->h, LEAST);
-	headroom_tell(f, to->headroom, s, settings, log);
+	double headroom = headroom_of(f);
+	to->headroom = headroom;
+	to->room = fmax(1, headroom / settings->gains.shed_head);
+	headroom_tell(f, headroom, s, settings, log);
+	for (size_t i = 0; i < s->backend_count; i++)
+		lift_step(&of[i], &s->backends[i], f, headroom, s, settings, &to->backends[i], log);
 }

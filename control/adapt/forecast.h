@@ -17,9 +17,19 @@ struct forecast_state {
 
 void forecast_init(struct forecast_state *f);
 
-/* One tick; fills to->headroom. */
-void forecast_step(struct forecast_state *f, const struct adapt_signals *s,
-	const struct adapt_settings *settings, struct adapt_directive *to,
-	const struct adapt_log *log);
+struct forecast_backend {
+	double ready; /* share of its whole weight that it had */
+	double share; /* that it is to have at least */
+	bool lifted; /* above what its slow start would leave it */
+};
+
+/*
+ * One tick; fills headroom and room, and the share of the directive's backends.
+ *
+ * of  one for each backend of the signals, kept from tick to tick
+ */
+void forecast_step(struct forecast_state *f, struct forecast_backend *of,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	struct adapt_directive *to, const struct adapt_log *log);
 
 #endif

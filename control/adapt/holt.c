@@ -10,9 +10,11 @@
  *     ahead  = level + (phi + phi^2 + ... + phi^10) x trend
  *
  * Every forecast is compared with what came ten seconds later. The mean of that distance is the band: what
- * is prepared for is the forecast and one band; a rise of less than two bands is taken for chance. A mean
- * distance above half of the level says that this cannot be forecast; then it switches itself off until the
- * distance is small again.
+ * is prepared for is the forecast and one band. Only what was promised and did not come speaks against a
+ * rise: one that is not four times the mean of that is taken for chance. (That the first seconds of a rise
+ * had not been foreseen, and that a damped trend promises too little of a long one, makes it no less
+ * real.) A mean distance above half of the level says that this cannot be forecast; then it switches itself
+ * off until the distance is small again.
  */
 
 #include "control/adapt/holt.h"
@@ -22,7 +24,7 @@
 #define LEARN	      15 /* seconds before it is believed */
 #define HEADROOM_MOST 4.0
 #define WORTH	      1.2 /* times now: a smaller rise needs no preparation */
-#define SURE	      2.0 /* mean errors */
+#define SURE	      4.0 /* mean excesses of the forecasts before */
 #define ERROR_SHARE   0.1
 #define BETTER	      0.6 /* of the worst error: on again */
 
@@ -44,9 +46,11 @@ static double holt_ahead(const struct holt *h, double damp)
 static bool judge(struct holt *h, double value, double least, const struct adapt_gains *g)
 {
 	double worst = g->forecast_worst * fmax(h->level, least);
-	double distance = fabs(value - h->past[h->seconds % HOLT_AHEAD]);
+	double promised = h->past[h->seconds % HOLT_AHEAD];
+	double distance = fabs(value - promised);
 	bool off = h->off;
 	h->error += ERROR_SHARE * (distance - h->error);
+	h->over += ERROR_SHARE * (fmax(0, promised - value) - h->over);
 	if (h->error > worst)
 		h->off = true;
 	else if (h->error < BETTER * worst)
@@ -80,7 +84,7 @@ double holt_headroom(const struct holt *h, double least)
 	double level = fmax(h->level, least);
 	/* A rise that the forecast's own error could have made is none. */
 	if (h->seconds == 0 || isnan(h->ahead) || h->ahead <= WORTH * level ||
-		h->ahead - h->level <= SURE * h->error)
+		h->ahead - h->level <= SURE * h->over)
 		return 1;
 	return fmin(HEADROOM_MOST, (h->ahead + h->error) / level);
 }

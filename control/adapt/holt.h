@@ -18,6 +18,7 @@ struct holt {
 	double trend; /* per second */
 	double past[HOLT_AHEAD]; /* forecasts made, a ring by second */
 	double error; /* mean distance of forecasts from what came */
+	double over; /* mean of what they promised, and did not come */
 	double ahead; /* the forecast in force; NAN: none */
 	bool off; /* it was too bad lately */
 };

@@ -171,9 +171,10 @@ char *recording_tick(const struct adapt_signals *s)
 	fields_write(tick, tick_fields, COUNT(tick_fields), s);
 	for (size_t i = 0; i < s->backend_count; i++) {
 		const struct adapt_backend_signals *b = &s->backends[i];
-		json_t *o = json_pack("{s:o, s:i, s:i, s:b, s:b, s:b}", "address",
+		json_t *o = json_pack("{s:o, s:i, s:i, s:i, s:b, s:b, s:b}", "address",
 			address_write(b->address), "port", (int)b->port, "weight", (int)b->weight,
-			"usable", (int)b->usable, "probed", (int)b->probed, "blind", (int)b->blind);
+			"whole", (int)b->whole, "usable", (int)b->usable, "probed", (int)b->probed,
+			"blind", (int)b->blind);
 		fields_write(o, backend_fields, COUNT(backend_fields), b);
 		if (b->tail != NULL)
 			json_object_set_new(o, "tail", tail_write(b->tail));
@@ -272,13 +273,16 @@ static const char *backend_read(
 {
 	json_int_t port = json_integer_value(json_object_get(from, "port"));
 	json_int_t weight = json_integer_value(json_object_get(from, "weight"));
+	json_int_t whole = json_integer_value(json_object_get(from, "whole"));
 	const json_t *tails = json_object_get(from, "tail");
 	if (!address_read(json_object_get(from, "address"), b->address))
 		return "has a backend without an address";
-	if (port < 0 || port > UINT16_MAX || weight < 0 || weight > UINT16_MAX)
+	if (port < 0 || port > UINT16_MAX || weight < 0 || weight > UINT16_MAX || whole < 0 ||
+		whole > UINT16_MAX)
 		return "has a backend with a bad port or weight";
 	b->port = (uint16_t)port;
 	b->weight = (uint16_t)weight;
+	b->whole = (uint16_t)whole;
 	b->usable = json_is_true(json_object_get(from, "usable"));
 	b->probed = json_is_true(json_object_get(from, "probed"));
 	b->blind = json_is_true(json_object_get(from, "blind"));

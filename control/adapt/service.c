@@ -30,6 +30,7 @@ struct adapt_service {
 	struct weights_backend *weights;
 	struct eject_backend *ejects;
 	struct shed_backend *sheds;
+	struct forecast_backend *forecasts;
 	struct adapt_backend_directive *backends; /* what comes out */
 	size_t count;
 
@@ -51,7 +52,7 @@ struct adapt_service *adapt_service_create(void)
 	estimate_service_init(&a->estimate);
 	forecast_init(&a->forecast);
 	cores_init(&a->cores);
-	a->directive.headroom = 1;
+	a->directive.headroom = a->directive.room = 1;
 	return a;
 }
 
@@ -62,6 +63,7 @@ static void backends_free(struct adapt_service *a)
 	free(a->weights);
 	free(a->ejects);
 	free(a->sheds);
+	free(a->forecasts);
 	free(a->backends);
 }
 
@@ -94,6 +96,7 @@ static void member_begin(struct adapt_service *a, size_t i)
 	weights_backend_init(&a->weights[i]);
 	a->ejects[i] = (struct eject_backend){ 0 };
 	a->sheds[i] = (struct shed_backend){ 0 };
+	a->forecasts[i] = (struct forecast_backend){ 0 };
 }
 
 static void member_move(
@@ -103,6 +106,7 @@ static void member_move(
 	to->weights[i] = from->weights[j];
 	to->ejects[i] = from->ejects[j];
 	to->sheds[i] = from->sheds[j];
+	to->forecasts[i] = from->forecasts[j];
 	to->members[i].usable = from->members[j].usable;
 }
 
@@ -116,9 +120,11 @@ static int pool_follow(struct adapt_service *a, const struct adapt_signals *s)
 	next.weights = calloc(n, sizeof(*next.weights));
 	next.ejects = calloc(n, sizeof(*next.ejects));
 	next.sheds = calloc(n, sizeof(*next.sheds));
+	next.forecasts = calloc(n, sizeof(*next.forecasts));
 	next.backends = calloc(n, sizeof(*next.backends));
 	if (next.members == NULL || next.estimates == NULL || next.weights == NULL ||
-		next.ejects == NULL || next.sheds == NULL || next.backends == NULL) {
+		next.ejects == NULL || next.sheds == NULL || next.forecasts == NULL ||
+		next.backends == NULL) {
 		backends_free(&next);
 		return -1;
 	}
@@ -140,6 +146,7 @@ static int pool_follow(struct adapt_service *a, const struct adapt_signals *s)
 	a->weights = next.weights;
 	a->ejects = next.ejects;
 	a->sheds = next.sheds;
+	a->forecasts = next.forecasts;
 	a->backends = next.backends;
 	a->count = next.count;
 	return 0;
@@ -194,8 +201,11 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 		for (size_t i = 0; i < a->count; i++)
 			a->sheds[i] = (struct shed_backend){ 0 };
 	}
-	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF)
+	if (settings->mode[ADAPT_FORECAST] == ADAPT_OFF) {
 		forecast_init(&a->forecast);
+		for (size_t i = 0; i < a->count; i++)
+			a->forecasts[i] = (struct forecast_backend){ 0 };
+	}
 	if (settings->mode[ADAPT_CORES] == ADAPT_OFF)
 		cores_init(&a->cores);
 }
@@ -205,7 +215,8 @@ static void directive_begin(struct adapt_service *a, const struct adapt_signals 
 	a->directive = (struct adapt_directive){ .backends = a->backends,
 		.backend_count = a->count,
 		.policing = a->policing,
-		.headroom = 1 };
+		.headroom = 1,
+		.room = 1 };
 	if (a->policing != NULL)
 		a->policing->on = false;
 	for (size_t i = 0; i < a->count; i++) {
@@ -231,12 +242,14 @@ static void directive_end(struct adapt_service *a, const struct adapt_signals *s
 		}
 		if (settings->mode[ADAPT_SHED] != ADAPT_ON)
 			b->cap = b->cap_calm = ADAPT_NO_CAP;
+		if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
+			b->share = 0;
 		b->weight = b->ejected ? 0 : s->backends[i].weight * b->factor;
 	}
 	if (a->policing != NULL && settings->mode[ADAPT_SOURCES] != ADAPT_ON)
 		a->policing->on = false;
 	if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
-		a->directive.headroom = 1;
+		a->directive.headroom = a->directive.room = 1;
 	if (settings->mode[ADAPT_CORES] != ADAPT_ON)
 		a->directive.cores = 0;
 }
@@ -259,9 +272,9 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	directive_begin(a, s);
 	estimate_step(&a->estimate, a->estimates, s, &now);
 	if (now.mode[ADAPT_FORECAST] != ADAPT_OFF)
-		forecast_step(&a->forecast, s, &now, &a->directive, log);
+		forecast_step(&a->forecast, a->forecasts, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_FORECAST] == ADAPT_OBSERVE)
-		a->directive.headroom = 1;
+		a->directive.headroom = a->directive.room = 1;
 	if (now.mode[ADAPT_CORES] != ADAPT_OFF)
 		cores_step(&a->cores, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_WEIGHTS] != ADAPT_OFF && (now.sees_replies || now.probed)) {

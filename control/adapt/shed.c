@@ -230,7 +230,7 @@ void shed_step(struct shed_service *v, struct shed_backend *of, struct estimate_
 		.ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS,
 		.tick_s = (double)s->elapsed_ns / 1e9,
 		.target = settings->gains.shed_target * settings->objective_s,
-		.headroom = to->headroom };
+		.headroom = to->room };
 	uint64_t cut_before = v->cut_ns;
 	if (settings->objective_s == 0 || !settings->sees_replies)
 		return;

@@ -209,7 +209,8 @@ static const struct schema_key health_keys[] = {
 		.applies = health_is_checked,
 		.help = "A backend that comes back, after failed checks or a drain, begins with a tenth of "
 			"its weight, and gets another tenth with each tenth of this time. Known flows "
-			"stay where they are. 0s: its whole weight at once." },
+			"stay where they are. A rise that `adapt.forecast` foresees makes it "
+			"shorter. 0s: its whole weight at once." },
 	{ 0 },
 };
 

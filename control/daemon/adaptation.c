@@ -186,6 +186,7 @@ static void checks_fill(const struct daemon *d, const char *service, struct adap
 			continue;
 		b->probed = h.type != MODEL_HEALTH_NONE;
 		b->probes_good = h.passed;
+		b->whole = h.weight;
 	}
 }
 
@@ -213,6 +214,26 @@ static void in_force_note(struct adapted *a, const struct adapt_directive *direc
 		a->source_rate[i] = a->polices ? p->rate[i] : INFINITY;
 }
 
+/* What is foreseen shortens the slow start of those that are back. */
+static void lifts_apply(
+	struct adapted *a, const struct adapt_signals *s, const struct adapt_directive *directive)
+{
+	struct daemon *d = a->of->d;
+
+	bool any = false;
+
+	for (size_t i = 0; i < s->backend_count; i++)
+		any |= directive->backends[i].share > 0;
+	for (size_t i = 0; d->pool_ready && (any || a->lifts) && i < s->backend_count; i++) {
+		const struct adapt_backend_directive *b = &directive->backends[i];
+		struct address address;
+
+		memcpy(address.bytes, b->address, sizeof(address.bytes));
+		pool_lift(d->pool, a->service, &address, b->port, b->share);
+	}
+	a->lifts = any;
+}
+
 static void service_step(struct adapted *a, const struct reading *now, struct reading_service *of,
 	const struct model_service *s)
 {
@@ -231,6 +252,7 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 
 	if (directive) {
 		in_force_note(a, directive);
+		lifts_apply(a, &signals, directive);
 		adapted_send(a, s, &signals, directive);
 	}
 	signals_free(&signals);
@@ -240,6 +262,12 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 static void off_step(struct adapted *a, const struct model_service *s)
 {
 	adapted_send(a, s, NULL, NULL);
+	for (size_t i = 0; a->lifts && i < model_backend_total(s); i++) {
+		const struct model_backend *b = model_backend_at(s, i);
+
+		pool_lift(a->of->d->pool, a->service, &b->address, b->port, 0);
+	}
+	a->lifts = false;
 	a->polices = false;
 	for (int i = 0; i < ADAPT_RESOURCE_COUNT; i++)
 		a->source_rate[i] = INFINITY;

@@ -33,6 +33,7 @@ struct adapted {
 	bool paused;
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
+	bool lifts; /* some slow start is shortened */
 	uint64_t decided; /* so far */
 	uint64_t decided_by_action[ADAPT_ACTION_COUNT];
 	struct kept_decision *decisions; /* owned ring of DECISIONS; NULL: none yet */

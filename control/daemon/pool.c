@@ -32,9 +32,11 @@ struct entry {
 	bool fresh; /* made for it */
 	enum model_health_type type;
 	struct health_check *check; /* owned; NULL: none needed */
+	uint16_t weight; /* configured */
 	bool was_away; /* bad or drained: it comes back */
 	uint64_t ramp_ns; /* how long its slow start takes; 0: it has none */
 	uint64_t back_ns; /* when it came back; 0: it was never away */
+	double lifted; /* share of its weight that its slow start leaves it at least */
 };
 
 struct pool {
@@ -160,6 +162,7 @@ static void entry_returns(struct entry *e)
 	if (!e->ramp_ns)
 		return;
 	e->back_ns = clock_now_ns();
+	e->lifted = 0;
 	address_port_print(&e->address, e->port, backend, sizeof(backend));
 	snprintf(object, sizeof(object), "%s %s", e->service, backend);
 	snprintf(text, sizeof(text), "starts slowly: its whole weight in %g s",
@@ -352,6 +355,7 @@ int pool_set_model(struct pool *p, const struct model *m, const struct snapshot 
 			const struct model_backend *b = model_backend_at(s, j);
 			struct entry *e = entry_find(p, s->name, &b->address, b->port);
 
+			e->weight = b->weight;
 			/* A check that cannot be made leaves its backend down; said, not hidden. */
 			if (entry_check(e, s, b, adopted, spread_ns))
 				log_error("service %s: no memory for a health check", s->name);
@@ -414,7 +418,21 @@ uint16_t pool_weight(const struct pool *p, const char *service, const struct add
 {
 	const struct entry *e = entry_find(p, service, a, port);
 
-	return e ? slow_start_weight(weight, e->back_ns, e->ramp_ns, now_ns) : weight;
+	if (!e)
+		return weight;
+	uint16_t slow = slow_start_weight(weight, e->back_ns, e->ramp_ns, now_ns);
+	uint16_t lifted = slow_start_lifted(weight, e->lifted);
+
+	return slow > lifted ? slow : lifted;
+}
+
+void pool_lift(
+	struct pool *p, const char *service, const struct address *a, uint16_t port, double share)
+{
+	struct entry *e = entry_find(p, service, a, port);
+
+	if (e)
+		e->lifted = share;
 }
 
 int pool_drain(
@@ -447,7 +465,9 @@ bool pool_health(const struct pool *p, const char *service, const struct address
 
 	if (!e)
 		return false;
-	*ret = (struct pool_health){ .type = e->type, .draining = e->draining, .reason = "" };
+	*ret = (struct pool_health){
+		.type = e->type, .draining = e->draining, .weight = e->weight, .reason = ""
+	};
 	if (e->type == MODEL_HEALTH_NONE) {
 		ret->verdict = HEALTH_GOOD;
 	} else if (e->check) {

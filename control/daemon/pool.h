@@ -49,9 +49,16 @@ uint8_t pool_state(const struct pool *p, const char *service, const struct addre
 uint8_t pool_fallback_state(
 	struct pool *p, const struct model_service *s, const struct address *a, uint16_t port);
 
-/* The weight in force of a backend with this configured weight: less while it starts slowly. */
+/*
+ * The weight in force of a backend with this configured weight: less while it starts slowly, but not below
+ * the share that pool_lift() said last.
+ */
 uint16_t pool_weight(const struct pool *p, const char *service, const struct address *a,
 	uint16_t port, uint16_t weight, uint64_t now_ns);
+
+/* Its slow start leaves it this share of its weight at least, 0..1, until it has been away again. */
+void pool_lift(
+	struct pool *p, const char *service, const struct address *a, uint16_t port, double share);
 
 /* Returns 0 or -ENOENT. What is not a change is fine. */
 int pool_drain(
@@ -61,6 +68,7 @@ struct pool_health {
 	enum model_health_type type;
 	enum health_verdict verdict;
 	bool draining;
+	uint16_t weight; /* configured, not what slow start leaves of it */
 	uint64_t passed; /* good checks so far */
 	const char *reason; /* borrowed; "" before the first check */
 };

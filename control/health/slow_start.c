@@ -16,6 +16,14 @@ uint16_t slow_start_weight(uint16_t weight, uint64_t back_ns, uint64_t ramp_ns, 
 	return share(weight, 1 + (uint64_t)((__uint128_t)passed * SLOW_START_STEPS / ramp_ns));
 }
 
+uint16_t slow_start_lifted(uint16_t weight, double least)
+{
+	uint64_t tenths = least >= 1 ? SLOW_START_STEPS :
+		least > 0	     ? (uint64_t)(least * SLOW_START_STEPS) :
+				       0;
+	return share(weight, tenths);
+}
+
 uint64_t slow_start_back(uint16_t weight, uint16_t in_force, uint64_t ramp_ns, uint64_t now_ns)
 {
 	uint64_t step = 1;

@@ -21,6 +21,9 @@
  */
 uint16_t slow_start_weight(uint16_t weight, uint64_t back_ns, uint64_t ramp_ns, uint64_t now_ns);
 
+/* The weight of one that is to have this share of it at least, 0..1, in the same steps; rounded down to one. */
+uint16_t slow_start_lifted(uint16_t weight, double least);
+
 /*
  * The way back, for a daemon that finds a ramp under way: when did a backend that has in_force of its
  * weight come back? 0: its ramp is over.

@@ -42,6 +42,13 @@ static json_t *report_weight(double weight)
 	return weight == floor(weight) ? json_integer((json_int_t)weight) : json_real(weight);
 }
 
+/* Of requests in flight; null where nothing is in force. */
+static json_t *report_cap(const struct snapshot_backend *b)
+{
+	bool none = b == NULL || b->entry.cap == 0 || b->entry.cap == WEIR_NO_CAP;
+	return none ? json_null() : json_integer(b->entry.cap);
+}
+
 static json_t *backend_entry(const char *service, const struct model_backend *b,
 	const struct snapshot_backend *found, const struct snapshot_backend *before,
 	double weight_in_force)
@@ -77,6 +84,7 @@ static int append_backends(json_t *list, const struct model_service *s, const st
 		const struct snapshot_backend *b = report_find_backend(found, of, i);
 		json_t *entry = backend_entry(s->name, of, b, snapshot_before_backend(before, b),
 			snapshot_weight_in_force(found, b));
+		json_object_set_new(entry, "cap", report_cap(b));
 		json_object_set_new(entry, "pool", pool_name(s, i));
 		if (json_array_append_new(list, entry) != 0)
 			return -1;

@@ -37,7 +37,8 @@ def configuration(scenario, adapt):
         "    protocol: tcp",
         "    mode: nat",
         "    source-addresses: [10.2.0.100, 10.2.0.101, 10.2.0.102, 10.2.0.103]",
-        "    health: {type: http, path: /healthz, interval: 1s, timeout: 500ms, rise: 2, fall: 3}",
+        "    health: {type: http, path: /healthz, interval: 1s, timeout: 500ms, rise: 2, fall: 3, "
+        f"slow-start: {scenario.slow_start:g}s}}",
     ]
     if any(mode == "on" for mode in adapt.values()):
         modes = ", ".join(f"{name}: {mode}" for name, mode in adapt.items())
@@ -155,7 +156,7 @@ class Bed:
         service = live["services"][0]
         return {"t": at, "dropped": service["dropped"], "flows": service["flows"], "new_flows": service["new_flows"],
                 "limits": limits, "cores": live.get("cores"),
-                "backends": [{k: b.get(k) for k in ("state", "weight", "weight_in_force", "flows", "new_flows")}
+                "backends": [{k: b.get(k) for k in ("state", "weight", "weight_in_force", "cap", "flows", "new_flows")}
                              for b in live["backends"]]}
 
     def watch(self, start_ns, crowd):

@@ -172,6 +172,29 @@ def weight_reversals(run, start, end):
                for i in range(run.scenario.backends)) / minutes
 
 
+def caps(run, index):
+    """(time, logarithm of the cap in force) of a backend, where there is one."""
+    return [(s["t"], math.log(s["backends"][index]["cap"])) for s in run.weir["samples"]
+            if s.get("backends") and s["backends"][index].get("cap")]
+
+
+def source_rates(run):
+    """(time, logarithm of what a source may ask for), while sources are policed."""
+    series = []
+    for s in run.weir["samples"]:
+        limit = ((s.get("limits") or {}).get("per_source") or {}).get("connections") or {}
+        if limit.get("in_force"):
+            series.append((s["t"], math.log(limit["in_force"])))
+    return series
+
+
+def limit_reversals(run, start, end):
+    """Per minute, of the cap or the rate of a source that has the most; moves of a quarter or more."""
+    series = [caps(run, i) for i in range(run.scenario.backends)] + [source_rates(run)]
+    turns = (reversals([x for x in one if start <= x[0] < end], math.log(1.25)) for one in series)
+    return max(turns) / ((end - start) / 60)
+
+
 def weights_equal_at(run, start):
     """Seconds from `start` until all weights are within 5 % of the configured and stay; None: never."""
     bad = [t for i in range(run.scenario.backends) for t, share in weights(run, i) if t >= start and abs(share - 1) > 0.05]
@@ -223,8 +246,9 @@ def goodput_check(off, on, start, end, least=None):
 
 
 def reversals_check(off, on, start, end):
-    return Check("reversals of a weight a minute, at most", f"{weight_reversals(off, start, end):.1f}",
-                 f"{weight_reversals(on, start, end):.1f}", "")
+    def text(run):
+        return f"{weight_reversals(run, start, end):.1f} / {limit_reversals(run, start, end):.1f}"
+    return Check("reversals a minute, of a weight / of a limit, at most", text(off), text(on), "")
 
 
 def p99_check(off, on, start, end, limit=None, what="p99 of those let in"):
@@ -269,7 +293,6 @@ def judge_slow(s, off, on):
         Check("weights equal again after", "-", "never" if equal is None else f"{equal:.1f} s", "<= 10 s",
               equal is not None and equal <= 10),
         goodput_check(off, on, start, end),
-        reversals_check(off, on, start, end),
     ]
 
 
@@ -319,16 +342,23 @@ def judge_others(s, off, on):
         goodput_check(off, on, start, end),
         p99_check(off, on, start, end),
         outcome_check(off, on, start, end),
-        reversals_check(off, on, start, end),
     ]
 
 
 def judge_ramp(s, off, on):
+    """On and off are the forecast alone."""
     start, end = s.event
     a = outcomes(off, start, end).get("refused", 0)
     b = outcomes(on, start, end).get("refused", 0)
-    # Where nothing is refused without the forecast there is nothing to win.
-    return [Check("refused", str(a), str(b), "<= 1/2 of off" if a else "", 2 * b <= a), *judge_others(s, off, on)]
+    if s.changes:
+        refused = Check("refused", str(a), str(b), "<= 1/2 of off", a > 0 and 2 * b <= a)
+    else:
+        # Nothing is late that a forecast could hasten: it does no harm.
+        asked = len(on.legit(start, end))
+        refused = Check("refused", str(a), str(b), "<= off + 1/1000 of all", b <= a + asked / 1000)
+    late = 1.1 * p99(off.legit(start, end))
+    return [refused, goodput_check(off, on, start, end), p99_check(off, on, start, end, late),
+            outcome_check(off, on, start, end)]
 
 
 def judge_brief(_, off, on):
@@ -346,11 +376,14 @@ def judge_brief(_, off, on):
 
 
 JUDGES = {"brief": judge_brief, "steady": judge_steady, "steady-long": judge_steady, "slow": judge_slow,
-          "dead": judge_dead, "flash": judge_flash, "attack": judge_attack, "attack-each": judge_attack, "ramp": judge_ramp}
+          "dead": judge_dead, "flash": judge_flash, "attack": judge_attack, "attack-each": judge_attack, "ramp": judge_ramp,
+          "ramp-back": judge_ramp}
 
 
 def judge(scenario, off, on):
-    return JUDGES.get(scenario.name, judge_others)(scenario, off, on)
+    checks = JUDGES.get(scenario.name, judge_others)(scenario, off, on)
+    # No oscillation: what happened while it was going on, and on the way back.
+    return checks + [reversals_check(off, on, scenario.event[0], scenario.seconds)]
 
 
 def machine(run):

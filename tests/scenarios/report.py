@@ -10,7 +10,7 @@ import sys
 
 import figures
 import plot
-from table import SCENARIOS
+from table import SCENARIOS, STEADY_LONG
 
 BEGIN, END = "<!-- results: written by tests/scenarios/report.py -->", "<!-- end of results -->"
 
@@ -18,11 +18,13 @@ BEGIN, END = "<!-- results: written by tests/scenarios/report.py -->", "<!-- end
 def rows(scenario, runs):
     machine = [figures.machine(run) for run in runs.values()]
     yield f"| **[{scenario.name}](scenarios/{scenario.name}.svg)**: {scenario.title} | | | | |"
-    for c in figures.judge(scenario, runs["off"], runs["on"]):
+    for c in figures.judge(scenario, runs.get("off", runs["on"]), runs["on"]):
         held = "" if not c.must else "holds" if c.held else "**does not hold**"
-        yield f"| {c.what} | {c.off} | {c.on} | {c.must} | {held} |"
+        yield f"| {c.what} | {c.off if 'off' in runs else '-'} | {c.on} | {c.must} | {held} |"
     late = " / ".join(f"{m['late_p99'] * 1e3:.1f} ms" for m in machine)
     cpu = [f"{m['dataplane'] * 100:.0f} % + {m['controld'] * 100:.1f} %" for m in machine]
+    if len(cpu) < 2:
+        cpu.insert(0, "-")
     yield f"| the generator's own lateness, p99: {late}; CPU of data plane + daemon | {cpu[0]} | {cpu[1]} | | |"
 
 
@@ -30,11 +32,12 @@ def main():
     folder, docs = map(pathlib.Path, sys.argv[1:3])
     table = ["| | off | on | must be | |", "| --- | --- | --- | --- | --- |"]
     (docs / "scenarios").mkdir(exist_ok=True)
-    for scenario in SCENARIOS:
-        if not all((folder / scenario.name / mode / "weir.json").exists() for mode in ("off", "on")):
+    for scenario in (*SCENARIOS, STEADY_LONG):
+        modes = ("on",) if scenario.alone else ("off", "on")
+        if not all((folder / scenario.name / mode / "weir.json").exists() for mode in modes):
             print(f"report: no results of {scenario.name}", file=sys.stderr)
             continue
-        runs = {mode: figures.load(scenario, folder / scenario.name / mode) for mode in ("off", "on")}
+        runs = {mode: figures.load(scenario, folder / scenario.name / mode) for mode in modes}
         table += rows(scenario, runs)
         (docs / "scenarios" / f"{scenario.name}.svg").write_text(plot.svg(scenario, runs), encoding="utf-8")
     page = docs / "scenarios.md"

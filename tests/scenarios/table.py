@@ -6,6 +6,7 @@ with room to spare: the time that a request takes is waited for, not computed. R
 adaptation was designed with: the calm load is 0.6 of the capacity, the objective six times the mean service time.
 """
 
+import os
 from dataclasses import dataclass
 
 
@@ -31,6 +32,7 @@ class Scenario:
     keep: float = 0.3  # share of requests over kept connections
     timeout: float = 2.5
     attack_timeout: float = 0.5  # they do not wait long
+    slow_start: float = 0.0  # seconds, of a backend that its health check has back
     only: str = ""  # of the controllers: compare this one on with it off, the others on
     alone: bool = False  # on only: there is nothing to compare with
 
@@ -101,8 +103,11 @@ SCENARIOS = [
              ((0, 0.6),), crowd=((10, 4.4), (24, 0.0)), daemon=((14, "kill"), (28, "start"))),
     Scenario("brownout", "all backends 1.5 times slower", 32, (10, 22), ((0, 0.75),),
              changes=((10, 0, 9, "slow=1.5"), (22, 0, 9, "slow=1"))),
-    Scenario("ramp", "four times the load in 15 seconds, forecast on and off", 34, (8, 30),
-             ((0, 0.2), (8, 0.8, 15.0), (30, 0.2)), only="forecast"),
+    Scenario("ramp", "four times the load in 15 seconds, forecast on and off", 46, (20, 42),
+             ((0, 0.2), (20, 0.8, 15.0), (42, 0.2)), only="forecast"),
+    Scenario("ramp-back", "the same while four backends come back, with a slow start of a minute", 50, (20, 46),
+             ((0, 0.2), (20, 0.8, 15.0), (46, 0.2)), changes=((2, 6, 9, "dead"), (24, 6, 9, "alive")),
+             slow_start=60, only="forecast"),
 ]
 
 # For the test suite: seconds, and judged with wide bounds.
@@ -110,7 +115,9 @@ BRIEF = Scenario("brief", "one backend ten times slower, then a crowd", 12, (4, 
                  crowd=((8, 2.4), (11, 0.0)), changes=((4, 3, 3, "slow=10"),))
 
 # By name only: too long for all the others to wait for.
-STEADY_LONG = Scenario("steady-long", "steady load for ten minutes", 603, (3, 603), ((0, 0.6),), alone=True)
+LONG = float(os.environ.get("SCENARIO_SECONDS", "603"))
+STEADY_LONG = Scenario("steady-long", f"steady load for {(LONG - 3) / 60:.3g} minutes", LONG, (3, LONG), ((0, 0.6),),
+                       alone=True)
 
 BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF, STEADY_LONG)}
 CONTROLLERS = ("weights", "shed", "sources", "forecast")

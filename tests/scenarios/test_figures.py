@@ -76,6 +76,19 @@ case("the furthest weight counts", abs(figures.weight_deviation(weights, 4, 9) -
 never = run_of([], [sample(0, 1), sample(5, 0.2), sample(10, 0.5)], one)
 case("weights that have not come back are never equal", figures.weights_equal_at(never, 6) is None)
 
+capped = [sample(t, 1) for t in range(6)]
+for look, cap in zip(capped, [None, 10, 20, 18, 8, 16]):
+    look["backends"][0]["cap"] = cap
+    look["limits"] = {"per_source": {"connections": {"in_force": 100 if cap else None}}}
+case("a limit turns where its cap moves by a quarter the other way, and without one there is none",
+     figures.limit_reversals(run_of([], capped, one), 0, 6) == 20, figures.limit_reversals(run_of([], capped, one), 0, 6))
+case("a pool without caps has no reversals of limits", figures.limit_reversals(run_of([], [sample(0, 1)], one), 0, 6) == 0)
+
+back = next(s for s in BY_NAME.values() if s.name == "ramp-back")
+ramps = [run_of([request(30, "refused")] * n + [request(30)] * 1000, [sample(0, 1)], one) for n in (10, 5, 6)]
+held = [figures.judge_ramp(back, ramps[0], on)[0].held for on in ramps[1:]]
+case("the forecast has to halve what is refused", held == [True, False], held)
+
 flows = run_of([], [sample(0, 1, 10), sample(3, 1, 20), sample(3.3, 1, 21), sample(5, 1, 21)], one)
 case("new flows are counted between two looks", figures.new_flows(flows, 0, 2.9, 5) == 1, figures.new_flows(flows, 0, 2.9, 5))
 case("reasons without packets are no drops", figures.dropped(flows) == {"shed": 3}, figures.dropped(flows))

@@ -2,6 +2,7 @@
 
 #include "tests/unit/adapt/loop.h"
 
+#include "control/health/slow_start.h"
 #include "dataplane/api/histogram.h"
 
 #include <math.h>
@@ -14,6 +15,7 @@
 #define CONNECT_S   0.0005
 #define HIST_EVERY  5
 #define HEAP_ROOM   64
+#define WEIGHT	    100
 
 static double uniform(struct loop *l)
 {
@@ -190,6 +192,16 @@ static void decide(void *ctx, const struct adapt_decision *d)
 		l->decisions[l->decision_count++] = *d;
 }
 
+/* What health's slow start leaves of the weight. */
+static uint16_t weight_now(const struct loop *l, const struct loop_backend *b)
+{
+	uint64_t back_ns = (uint64_t)(b->back_at * 1e9);
+	uint64_t ramp_ns = (uint64_t)(l->slow_start * 1e9);
+	uint16_t slow = slow_start_weight(WEIGHT, back_ns, ramp_ns, (uint64_t)(l->now * 1e9));
+	uint16_t lifted = slow_start_lifted(WEIGHT, b->share);
+	return slow > lifted ? slow : lifted;
+}
+
 static void signals_fill(struct loop *l)
 {
 	bool reads = l->ticks % HIST_EVERY == 0;
@@ -202,6 +214,8 @@ static void signals_fill(struct loop *l)
 		backend_answers(l, b);
 		b->tick.in_flight = (double)b->count;
 		b->tick.usable = !b->down;
+		b->tick.weight = weight_now(l, b);
+		b->tick.whole = WEIGHT;
 		b->tick.probed = l->probed;
 		b->tick.probes_good = b->probes_good;
 		l->shown[i] = b->tick;
@@ -254,6 +268,7 @@ static void directive_take(struct loop *l, const struct adapt_directive *d)
 		return;
 	for (size_t i = 0; i < l->count; i++) {
 		l->in_force[i] = d->backends[i];
+		l->backends[i].share = d->backends[i].share;
 		if (l->backends[i].down)
 			l->in_force[i].weight = 0;
 		else if (!d->backends[i].ejected) {
@@ -320,11 +335,11 @@ struct loop *loop_create(size_t count, double rate)
 		struct loop_backend *b = &l->backends[i];
 		b->slow = 1;
 		b->tick.port = 80;
-		b->tick.weight = 100;
+		b->tick.weight = WEIGHT;
 		memcpy(b->tick.address,
 			(uint8_t[16]){ [10] = 255, 255, 10, 0, 0, (uint8_t)(i + 1) }, 16);
 		l->in_force[i] = (struct adapt_backend_directive){
-			.weight = 100, .cap = ADAPT_NO_CAP, .cap_calm = ADAPT_NO_CAP
+			.weight = WEIGHT, .cap = ADAPT_NO_CAP, .cap_calm = ADAPT_NO_CAP
 		};
 	}
 	return l;

@@ -26,6 +26,8 @@ struct loop_backend {
 	double slow; /* factor on its service times */
 	bool dead;
 	bool down; /* health says so */
+	double share; /* that slow start leaves it at least, as the directive says */
+	double back_at; /* seconds: health's slow start began then; 0: it has none */
 	uint64_t probes_good;
 	double free_at[LOOP_SERVERS];
 	double *ends; /* a heap of what is in flight: when each is answered; owned */
@@ -41,6 +43,7 @@ struct loop {
 	bool one_source; /* all legitimate requests come from it */
 	bool probed; /* there are health checks */
 	bool adapt; /* false: as configured, nothing is told */
+	double slow_start; /* seconds of health's */
 	struct loop_backend backends[LOOP_BACKENDS];
 	size_t count;
 	double now; /* seconds */

@@ -295,51 +295,110 @@ static void many_sources(void)
 	free(v);
 }
 
+/* The forecast alone, in ticks at a rate. */
+struct foresight {
+	struct forecast_state f;
+	struct forecast_backend of[BACKENDS];
+	struct adapt_backend_directive told[BACKENDS];
+	struct adapt_directive to;
+};
+
+static void foresee(struct foresight *v, uint64_t offered)
+{
+	signals.now_ns += ADAPT_TICK_NS;
+	signals.offered = offered;
+	memset(v->told, 0, sizeof(v->told));
+	v->to = (struct adapt_directive){ .headroom = 1, .room = 1, .backends = v->told };
+	forecast_step(&v->f, v->of, &signals, &settings, &v->to, &log_all);
+}
+
 static void a_rise_is_foreseen(void)
 {
-	struct forecast_state f = { 0 };
-	struct adapt_directive to = { .headroom = 1 };
+	struct foresight v = { 0 };
 	begin();
-	for (int i = 0; i < 300; i++) {
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = 100;
-		forecast_step(&f, &signals, &settings, &to, &log_all);
-	}
-	CU_ASSERT_DOUBLE_EQUAL(f.h.ahead, 1000, 20);
-	CU_ASSERT_EQUAL(to.headroom, 1);
+	for (int i = 0; i < 300; i++)
+		foresee(&v, 100);
+	CU_ASSERT_DOUBLE_EQUAL(v.f.h.ahead, 1000, 20);
+	CU_ASSERT_EQUAL(v.to.headroom, 1);
 	CU_ASSERT_EQUAL(decided, 0);
 	double most = 1;
 	for (int i = 0; i < 150; i++) {
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = (uint64_t)(100 + 2 * i);
-		forecast_step(&f, &signals, &settings, &to, &log_all);
-		most = fmax(most, to.headroom);
+		foresee(&v, (uint64_t)(100 + 2 * i));
+		most = fmax(most, v.to.headroom);
+		/* That no rise was foreseen before it began is nothing against it. */
+		CU_ASSERT(i < 40 || v.to.headroom > 1.2);
+		CU_ASSERT_DOUBLE_EQUAL(v.to.room, fmax(1, v.to.headroom / 1.6), 1e-9);
 	}
 	CU_ASSERT(most > 1.3 && most <= 4);
-	CU_ASSERT(f.h.ahead > 4200 && f.h.ahead < 7000);
+	CU_ASSERT(v.f.h.ahead > 4200 && v.f.h.ahead < 7000);
+	for (int i = 0; i < 100; i++)
+		foresee(&v, 400);
+	CU_ASSERT_EQUAL(v.to.headroom, 1);
+}
+
+/* Up and down again, each time before the rise that was promised had come. */
+static void rises_that_do_not_come_are_not_believed(void)
+{
+	struct foresight v = { 0 };
+	size_t early = 0, late = 0;
+	begin();
+	for (int i = 0; i < 3000; i++) {
+		int phase = i % 100;
+		foresee(&v, (uint64_t)(100 + 2 * (phase < 50 ? phase : 100 - phase)));
+		early += i < 600 && v.to.headroom > 1;
+		late += i >= 1200 && v.to.headroom > 1;
+	}
+	CU_ASSERT(early > 0);
+	CU_ASSERT_EQUAL(late, 0);
+}
+
+static void a_rise_shortens_a_slow_start(void)
+{
+	struct foresight v = { 0 };
+	begin();
+	for (size_t i = 0; i < BACKENDS; i++)
+		backends[i].whole = 100;
+	backends[1].usable = false;
+	for (int i = 0; i < 300; i++)
+		foresee(&v, 100);
+	backends[0].weight = 10;
+	foresee(&v, 100);
+	CU_ASSERT_EQUAL(v.told[0].share, 0);
+	for (int i = 0; i < 60; i++)
+		foresee(&v, (uint64_t)(100 + 2 * i));
+	CU_ASSERT(v.told[0].share > 0.3 && v.told[0].share < 0.7);
+	CU_ASSERT_STRING_EQUAL(last.action, "lift");
+	CU_ASSERT_EQUAL(v.told[1].share, 0);
+	CU_ASSERT_EQUAL(v.told[2].share, 0);
+	/* What it has it keeps when the rise is over, and it is whole ten seconds after it began to be lifted. */
+	double had = v.told[0].share;
+	for (int i = 0; i < 40; i++)
+		foresee(&v, 220);
+	CU_ASSERT(v.told[0].share >= had);
+	for (int i = 0; i < 70; i++)
+		foresee(&v, (uint64_t)(220 + 5 * i));
+	CU_ASSERT_EQUAL(v.told[0].share, 1);
+	/* Away and back again: another slow start. */
+	backends[0].usable = false;
+	foresee(&v, 500);
+	CU_ASSERT_EQUAL(v.told[0].share, 0);
 }
 
 static void a_bad_forecast_switches_itself_off(void)
 {
-	struct forecast_state f = { 0 };
-	struct adapt_directive to = { .headroom = 1 };
+	struct foresight v = { 0 };
 	bool was_off = false;
 	begin();
 	for (int i = 0; i < 1200; i++) {
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = i / 40 % 2 ? 1000 : 10;
-		forecast_step(&f, &signals, &settings, &to, &log_all);
-		was_off |= f.h.off;
-		if (f.h.off)
-			CU_ASSERT_EQUAL(to.headroom, 1);
+		foresee(&v, i / 40 % 2 ? 1000 : 10);
+		was_off |= v.f.h.off;
+		if (v.f.h.off)
+			CU_ASSERT_EQUAL(v.to.headroom, 1);
 	}
 	CU_ASSERT_TRUE(was_off);
-	for (int i = 0; i < 600; i++) {
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = 1000;
-		forecast_step(&f, &signals, &settings, &to, &log_all);
-	}
-	CU_ASSERT_FALSE(f.h.off);
+	for (int i = 0; i < 600; i++)
+		foresee(&v, 1000);
+	CU_ASSERT_FALSE(v.f.h.off);
 }
 
 static void gains_have_ranges(void)
@@ -412,6 +471,10 @@ static const struct tap_case cases[] = {
 	{ "fair rates are found by water filling", water_is_filled },
 	{ "more sources than places", many_sources },
 	{ "a rise is foreseen", a_rise_is_foreseen },
+	{ "rises that are promised and do not come are not believed",
+		rises_that_do_not_come_are_not_believed },
+	{ "a rise that is foreseen shortens a slow start, and never takes anything back",
+		a_rise_shortens_a_slow_start },
 	{ "a bad forecast switches itself off and on again", a_bad_forecast_switches_itself_off },
 	{ "constants have ranges", gains_have_ranges },
 	{ "quantiles of coarse histograms", quantiles_are_near },

@@ -29,20 +29,23 @@ static void ten_calm_minutes(void)
 	CU_ASSERT_EQUAL(loop_decided(l, "shed"), 0);
 	CU_ASSERT_EQUAL(loop_decided(l, "eject"), 0);
 	CU_ASSERT_EQUAL(loop_decided(l, "police"), 0);
+	CU_ASSERT_EQUAL(loop_decided(l, "headroom"), 0);
 	CU_ASSERT(l->least_factor > 0.98);
 	CU_ASSERT(l->most_factor < 1.02);
 	loop_destroy(l);
 }
 
-/* Six requests a second and backend, and half of one. */
+/* Six requests a second and backend, and half of one; and between, where rises by chance are largest. */
 static void ten_calm_minutes_of_little(void)
 {
-	for (int i = 0; i < 2; i++) {
-		struct loop *l = i == 0 ? loop_create(3, 18) : loop_create(10, 5);
+	const double rates[] = { 18, 5, 60 };
+	for (int i = 0; i < 3; i++) {
+		struct loop *l = loop_create(i == 1 ? 10 : 3, rates[i]);
 		loop_run(l, 600);
 		CU_ASSERT_EQUAL(l->refused, 0);
 		CU_ASSERT_EQUAL(loop_decided(l, "weight"), 0);
 		CU_ASSERT_EQUAL(loop_decided(l, "shed"), 0);
+		CU_ASSERT_EQUAL(loop_decided(l, "headroom"), 0);
 		CU_ASSERT(l->least_factor > 0.98);
 		CU_ASSERT(l->most_factor < 1.02);
 		loop_destroy(l);
@@ -342,6 +345,37 @@ static void ramp(void)
 	CU_ASSERT(refused[1] <= refused[0] + 50);
 }
 
+/* In the middle of it four come back, and start slowly: the others are full before they may help. */
+static void ramp_with_returns(void)
+{
+	uint64_t refused[2], late[2];
+	for (int forecast = 0; forecast < 2; forecast++) {
+		struct loop *l = loop_create(10, 800);
+		l->settings.mode[ADAPT_FORECAST] = forecast ? ADAPT_ON : ADAPT_OFF;
+		l->slow_start = 60;
+		for (size_t i = 6; i < 10; i++)
+			l->backends[i].down = true;
+		loop_run(l, 30);
+		loop_forget(l);
+		for (int i = 1; i <= 50; i++) {
+			l->rate = 800 * (1 + fmin(3, 3 * i / 30.0));
+			loop_run(l, 0.5);
+			for (size_t k = 6; i == 12 && k < 10; k++) {
+				l->backends[k].down = false;
+				l->backends[k].back_at = l->now;
+			}
+		}
+		refused[forecast] = l->refused;
+		late[forecast] = l->late;
+		CU_ASSERT_EQUAL(loop_decided(l, "lift"), forecast ? 4 : 0);
+		CU_ASSERT_EQUAL(l->in_force[9].weight, forecast ? 100 : 40);
+		loop_destroy(l);
+	}
+	CU_ASSERT(refused[0] > 300);
+	CU_ASSERT(4 * refused[1] <= refused[0]);
+	CU_ASSERT(late[1] <= late[0]);
+}
+
 /* Decides and says so, and nothing else happens. */
 static void observes(void)
 {
@@ -385,6 +419,8 @@ static const struct tap_case cases[] = {
 	{ "a source that is the only one is neither policed nor boxed", one_source },
 	{ "all backends 1.5 times slower: shed, within the objective", brownout },
 	{ "a ramp of four times in 15 s: the forecast prepares for it", ramp },
+	{ "backends that come back in the middle of a ramp: their slow start is shortened",
+		ramp_with_returns },
 	{ "controllers that observe change nothing", observes },
 };
 

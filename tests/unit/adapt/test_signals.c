@@ -247,7 +247,8 @@ static void recordings_read_back(void)
 	struct adapt_histogram tail = { .count = 5, .bucket = { [3] = 2, [400] = 3 } };
 	struct adapt_backend_signals backend = { .address = { 1, 2 },
 		.port = 80,
-		.weight = 100,
+		.weight = 30,
+		.whole = 100,
 		.usable = true,
 		.requests = 7,
 		.in_flight = 2.5,
@@ -284,6 +285,8 @@ static void recordings_read_back(void)
 	CU_ASSERT_EQUAL(back.cores_short, 1);
 	CU_ASSERT_DOUBLE_EQUAL(back.cores_busy, 0.75, 0);
 	CU_ASSERT_EQUAL(back.backends[0].requests, 7);
+	CU_ASSERT_EQUAL(back.backends[0].weight, 30);
+	CU_ASSERT_EQUAL(back.backends[0].whole, 100);
 	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].in_flight, 2.5, 0);
 	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
 	CU_ASSERT_EQUAL(back.backends[0].tail->bucket[400], 3);

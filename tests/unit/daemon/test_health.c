@@ -126,6 +126,17 @@ static void test_ramp(void)
 	CU_ASSERT_EQUAL(slow_start_weight(65535, back, 3600 * 1000 * MS, back), 6554);
 }
 
+static void test_ramp_is_lifted(void)
+{
+	CU_ASSERT_EQUAL(slow_start_lifted(100, 0), 0);
+	CU_ASSERT_EQUAL(slow_start_lifted(100, 0.05), 0);
+	CU_ASSERT_EQUAL(slow_start_lifted(100, 0.39), 30);
+	CU_ASSERT_EQUAL(slow_start_lifted(1, 0.1), 1);
+	CU_ASSERT_EQUAL(slow_start_lifted(0, 1), 0);
+	CU_ASSERT_EQUAL(slow_start_lifted(65535, 1), 65535);
+	CU_ASSERT_EQUAL(slow_start_lifted(100, 7), 100);
+}
+
 /* It only grows, from a small share to all, whatever the weight, the ramp and the steps of the clock. */
 static void test_ramp_grows(void)
 {
@@ -438,6 +449,7 @@ static const struct tap_case cases[] = {
 	{ "checks start an interval apart or a little less", test_schedule },
 	{ "checks that were late together part again", test_late_together },
 	{ "a backend that comes back gets its weight in ten steps", test_ramp },
+	{ "a slow start that is lifted has so many tenths at least", test_ramp_is_lifted },
 	{ "a slow start only grows, and goes on where it was found", test_ramp_grows },
 	{ "a closed port is refused", test_refused },
 	{ "tcp is good when it connects", test_tcp },

@@ -288,6 +288,8 @@ static void backends_show_state_and_weight_in_force(void)
 	struct region *r = start();
 	r->web_backend[0].weight_in_force = 70 * WEIR_WEIGHT_UNIT;
 	r->web_backend[0].weight = 70; /* 203.0.113.11, up */
+	r->web_backend[0].cap = 16;
+	r->web_backend[1].cap = WEIR_NO_CAP;
 	r->web_backend_cell[0][0].new_flows = 8;
 	r->web_backend_cell[1][0].closed_flows = 3;
 	r->web_backend_cell[1][0].packets = 99;
@@ -307,6 +309,9 @@ static void backends_show_state_and_weight_in_force(void)
 	CU_ASSERT_STRING_EQUAL(string_at(list, "1.state"), "up");
 	CU_ASSERT_EQUAL(integer_at(list, "1.weight"), 50);
 	CU_ASSERT_EQUAL(integer_at(list, "1.weight_in_force"), 70);
+	CU_ASSERT_EQUAL(integer_at(list, "1.cap"), 16);
+	CU_ASSERT(json_is_null(at(list, "0.cap")));
+	CU_ASSERT(json_is_null(at(list, "2.cap")));
 	CU_ASSERT_EQUAL(integer_at(list, "1.flows"), 5);
 	CU_ASSERT_EQUAL(integer_at(list, "1.new_flows"), 8);
 	CU_ASSERT_EQUAL(integer_at(list, "1.packets"), 99);
