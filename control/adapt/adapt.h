@@ -32,6 +32,12 @@ struct adapt_histogram {
 /* The duration in seconds that `share` of all do not exceed; NAN when there are none. */
 double adapt_histogram_quantile(const struct adapt_histogram *h, double share);
 
+/* The same times by what the request found in flight at the backend when it began: found.h. */
+struct adapt_found {
+	double count[WEIR_FOUND_CLASSES];
+	double sum_s[WEIR_FOUND_CLASSES];
+};
+
 /* One backend in one tick. Counts are of the tick, in_flight is of its end. */
 struct adapt_backend_signals {
 	uint8_t address[16];
@@ -51,6 +57,7 @@ struct adapt_backend_signals {
 	uint64_t syn_sent;
 	uint64_t syn_answered;
 	const struct adapt_histogram *tail; /* since it was read before; NULL: not read this time */
+	const struct adapt_found *found; /* likewise */
 };
 
 /* A source that asks for much, as the data plane's tables of heavy hitters have it. */
@@ -88,6 +95,7 @@ struct adapt_signals {
 	struct adapt_backend_signals *backends;
 	size_t backend_count;
 	struct adapt_histogram *tails; /* the memory of their tails, owned; NULL: not read */
+	struct adapt_found *founds; /* likewise */
 	uint64_t
 		sources_ns; /* since the tables of heavy sources were read before; 0: not this time */
 	struct adapt_source_signals *sources;
@@ -127,6 +135,7 @@ struct adapt_settings {
 	bool is_tcp;
 	unsigned int cores_min; /* the range that cores move in; max = min: they do not */
 	unsigned int cores_max;
+	bool sticks; /* by affinity: a flow has no other choice than its first */
 	struct adapt_gains gains;
 };
 

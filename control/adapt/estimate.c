@@ -73,6 +73,11 @@ void estimate_backend_init(struct estimate_backend *b)
 	*b = (struct estimate_backend){ .latency = NAN, .wait = NAN, .slow = NAN, .ratio = NAN };
 }
 
+bool estimate_is_alike(const struct estimate_backend *b)
+{
+	return b->ratio < NORMAL && b->ratio * NORMAL > 1;
+}
+
 void estimate_service_init(struct estimate_service *e)
 {
 	*e = (struct estimate_service){ .pool = NAN, .p99 = NAN, .mean = NAN };
@@ -214,6 +219,19 @@ static bool window_step(struct estimate_service *e, const struct estimate_backen
 	return true;
 }
 
+static void curves_step(struct estimate_service *e, struct estimate_backend *of,
+	const struct adapt_signals *s, double ticks)
+{
+	double seconds = ticks * (double)ADAPT_TICK_NS / 1e9;
+	for (size_t i = 0; i < s->backend_count; i++)
+		if (s->backends[i].found != NULL)
+			curve_step(&of[i].curve, s->backends[i].found, seconds);
+	e->alike = (struct curve){ 0 };
+	for (size_t i = 0; i < s->backend_count; i++)
+		if (s->backends[i].usable && !of[i].out && estimate_is_alike(&of[i]))
+			curve_add(&e->alike, &of[i].curve);
+}
+
 static void tail_step(struct estimate_service *e, const struct adapt_signals *s,
 	const struct adapt_settings *settings, double ticks)
 {
@@ -280,8 +298,10 @@ void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 	if (target > 0 && e->spread == 0)
 		e->spread = 0.4 * target;
 	e->tail_ticks += ticks;
-	if (window_step(e, of, s)) {
+	e->read = window_step(e, of, s);
+	if (e->read) {
 		tail_step(e, s, settings, e->tail_ticks);
+		curves_step(e, of, s, e->tail_ticks);
 		e->tail_ticks = 0;
 	}
 	e->over = (double)s->shed > 0.01 * fmax(1, (double)s->offered) ||

@@ -9,6 +9,7 @@
 #define WEIR_ADAPT_ESTIMATE_H
 
 #include "control/adapt/adapt.h"
+#include "control/adapt/curve.h"
 
 struct estimate_backend {
 	double latency; /* smoothed first byte, seconds; NAN before the first answer */
@@ -26,6 +27,7 @@ struct estimate_backend {
 	bool out; /* ejected: its figures are old, and no measure for others */
 	double low_count; /* answers in a row of ticks that were twice as fast as `latency` */
 	double low_sum_s;
+	struct curve curve;
 };
 
 #define ESTIMATE_WINDOW 3
@@ -46,6 +48,8 @@ struct estimate_service {
 	struct estimate_slice slices[ESTIMATE_WINDOW];
 	unsigned int next;
 	double tail_ticks; /* since the last slice */
+	struct curve alike; /* of all that take about as long as their pool */
+	bool read; /* histograms and curves came with this tick */
 };
 
 /*
@@ -55,6 +59,8 @@ struct estimate_service {
  */
 void estimate_step(struct estimate_service *e, struct estimate_backend *of,
 	const struct adapt_signals *s, const struct adapt_settings *settings);
+/* It takes about as long as its pool: what is known of the others holds for it. */
+bool estimate_is_alike(const struct estimate_backend *b);
 void estimate_backend_init(struct estimate_backend *b);
 void estimate_service_init(struct estimate_service *e);
 

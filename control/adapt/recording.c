@@ -143,6 +143,35 @@ static bool tail_read(const json_t *from, struct adapt_histogram *h)
 	return json_is_array(from) && count % 2 == 0;
 }
 
+/* Class, count and sum of seconds, of those that are not empty. Recordings of earlier times have none. */
+static json_t *found_write(const struct adapt_found *f)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < WEIR_FOUND_CLASSES; i++) {
+		if (f->count[i] <= 0)
+			continue;
+		json_array_append_new(list, json_integer(i));
+		json_array_append_new(list, json_real(f->count[i]));
+		json_array_append_new(list, json_real(f->sum_s[i]));
+	}
+	return list;
+}
+
+static bool found_read(const json_t *from, struct adapt_found *f)
+{
+	size_t count = json_array_size(from);
+	for (size_t i = 0; i + 2 < count; i += 3) {
+		json_int_t found = json_integer_value(json_array_get(from, i));
+		double n = json_number_value(json_array_get(from, i + 1));
+		double sum_s = json_number_value(json_array_get(from, i + 2));
+		if (found < 0 || found >= WEIR_FOUND_CLASSES || n < 0 || sum_s < 0)
+			return false;
+		f->count[found] = n;
+		f->sum_s[found] = sum_s;
+	}
+	return json_is_array(from) && count % 3 == 0;
+}
+
 static char *line_of(json_t *document)
 {
 	char *line = document ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
@@ -156,10 +185,11 @@ char *recording_header(const char *service, const struct adapt_settings *setting
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		json_object_set_new(modes, adapt_controller_name((enum adapt_controller)i),
 			json_string(adapt_mode_name(settings->mode[i])));
-	return line_of(json_pack("{s:i, s:s, s:f, s:b, s:b, s:b, s:i, s:i, s:o}", "weir_recording",
-		RECORDING_VERSION, "service", service, "objective", settings->objective_s, "probed",
-		(int)settings->probed, "sees_replies", (int)settings->sees_replies, "tcp",
-		(int)settings->is_tcp, "cores_min", (int)settings->cores_min, "cores_max",
+	return line_of(json_pack("{s:i, s:s, s:f, s:b, s:b, s:b, s:b, s:i, s:i, s:o}",
+		"weir_recording", RECORDING_VERSION, "service", service, "objective",
+		settings->objective_s, "probed", (int)settings->probed, "sees_replies",
+		(int)settings->sees_replies, "tcp", (int)settings->is_tcp, "sticks",
+		(int)settings->sticks, "cores_min", (int)settings->cores_min, "cores_max",
 		(int)settings->cores_max, "modes", modes));
 }
 
@@ -178,6 +208,8 @@ char *recording_tick(const struct adapt_signals *s)
 		fields_write(o, backend_fields, COUNT(backend_fields), b);
 		if (b->tail != NULL)
 			json_object_set_new(o, "tail", tail_write(b->tail));
+		if (b->found != NULL)
+			json_object_set_new(o, "found", found_write(b->found));
 		json_array_append_new(backends, o);
 	}
 	for (size_t i = 0; i < s->source_count; i++)
@@ -232,6 +264,7 @@ static const char *header_read(
 	ret->sees_replies = json_is_true(json_object_get(from, "sees_replies"));
 	ret->probed = json_is_true(json_object_get(from, "probed"));
 	ret->is_tcp = json_is_true(json_object_get(from, "tcp"));
+	ret->sticks = json_is_true(json_object_get(from, "sticks"));
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
 		const json_t *mode = json_object_get(json_object_get(from, "modes"),
 			adapt_controller_name((enum adapt_controller)i));
@@ -268,13 +301,14 @@ int recording_read_header(const char *line, size_t length, char ret_service[WEIR
 	return 0;
 }
 
-static const char *backend_read(
-	const json_t *from, struct adapt_backend_signals *b, struct adapt_histogram *tail)
+static const char *backend_read(const json_t *from, struct adapt_backend_signals *b,
+	struct adapt_histogram *tail, struct adapt_found *found)
 {
 	json_int_t port = json_integer_value(json_object_get(from, "port"));
 	json_int_t weight = json_integer_value(json_object_get(from, "weight"));
 	json_int_t whole = json_integer_value(json_object_get(from, "whole"));
 	const json_t *tails = json_object_get(from, "tail");
+	const json_t *founds = json_object_get(from, "found");
 	if (!address_read(json_object_get(from, "address"), b->address))
 		return "has a backend without an address";
 	if (port < 0 || port > UINT16_MAX || weight < 0 || weight > UINT16_MAX || whole < 0 ||
@@ -288,10 +322,11 @@ static const char *backend_read(
 	b->blind = json_is_true(json_object_get(from, "blind"));
 	if (!fields_read(from, backend_fields, COUNT(backend_fields), b))
 		return "has a backend that lacks a number";
-	if (tails == NULL)
-		return NULL;
-	b->tail = tail;
-	return tail_read(tails, tail) ? NULL : "has a bad histogram";
+	b->found = founds != NULL ? found : NULL;
+	if (founds != NULL && !found_read(founds, found))
+		return "has a bad list of what requests found";
+	b->tail = tails != NULL ? tail : NULL;
+	return tails == NULL || tail_read(tails, tail) ? NULL : "has a bad histogram";
 }
 
 static const char *tick_read(const json_t *from, struct adapt_signals *s)
@@ -306,12 +341,14 @@ static const char *tick_read(const json_t *from, struct adapt_signals *s)
 		return "has too many backends or sources";
 	s->backends = calloc(backend_count + 1, sizeof(*s->backends));
 	s->tails = calloc(backend_count + 1, sizeof(*s->tails));
+	s->founds = calloc(backend_count + 1, sizeof(*s->founds));
 	s->sources = calloc(source_count + 1, sizeof(*s->sources));
-	if (s->backends == NULL || s->tails == NULL || s->sources == NULL)
+	if (s->backends == NULL || s->tails == NULL || s->founds == NULL || s->sources == NULL)
 		return "does not fit into memory";
 	for (; s->backend_count < backend_count; s->backend_count++) {
 		const char *wrong = backend_read(json_array_get(backends, s->backend_count),
-			&s->backends[s->backend_count], &s->tails[s->backend_count]);
+			&s->backends[s->backend_count], &s->tails[s->backend_count],
+			&s->founds[s->backend_count]);
 		if (wrong != NULL)
 			return wrong;
 	}

@@ -19,10 +19,21 @@
  *   prediction < 0.92 T,
  *   and the cap is used     cap grows by 5 %
  *
- * Before the first cut, and again 30 s after the last, nothing is known of what the backend can do, and a cap must not refuse what could
- * have been served: it is the largest of 10, 1.6 times the peak that was served well, and Little's law;
- * it grows by 25 % while used, more when the forecast says that more is coming. In calm weather it only
- * bounds what a sudden crowd can pile up within one tick.
+ * Before the first cut, and again 30 s after the last, a cap must not refuse what could have been served,
+ * and bounds what a sudden crowd can pile up before a tick has seen it:
+ *
+ *   nothing is known of what   the largest of 10, 1.6 times the peak that was served well, and Little's
+ *   the backend can do         law; it grows by 25 % while used
+ *   its curve says from where  what that has room for within T - spread (curve.c), since ten may be late
+ *   on requests wait           already; at least its share of the pool's peak that was served well and
+ *                              three standard deviations, since a pool in calm weather must refuse nobody;
+ *                              it grows by 5 % while the whole pool's caps are used and answers keep pace
+ *                              with what is in flight: those that come now began when there was less of
+ *                              it, and alone are no proof
+ *
+ * More of the first when the forecast says that more is coming, which makes no backend faster. The data
+ * plane refuses nobody before it has asked several backends, so it takes more than one of them that is full.
+ * Where a flow has no other choice than its first (affinity, a pool of one) the first rule holds.
  *
  * The prediction is checked against the measured p99 of the last second: while caps bind, a trim factor
  * on the budget moves by a few per cent each half second towards the objective.
@@ -44,6 +55,9 @@
 #define KNOWN	      8 /* answers: fewer may be chance */
 #define CAP_LEAST     2.0
 #define PEAK_S	      60.0 /* in which a peak is forgotten */
+#define ROOM_S	      2.0 /* in which a cap comes down to what the curve has room for */
+#define NOISE	      2.33 /* standard deviations from the mean to p99 */
+#define CHANCE	      3 /* standard deviations of what is in flight in a pool */
 #define TRIM_NS	      UINT64_C(500000000)
 #define TRIM_LEAST    0.5
 #define TRIM_MOST     1.5
@@ -62,6 +76,9 @@ struct tick {
 	double target;
 	double budget; /* what is left of it for the mean */
 	double headroom;
+	double share; /* of the pool that is to have room, for each unit of weight */
+	bool full; /* the caps of the whole pool are used */
+	bool one_choice; /* a flow has no other backend than its first */
 };
 
 static double predicted(const struct estimate_service *e, const struct estimate_backend *b)
@@ -69,7 +86,17 @@ static double predicted(const struct estimate_service *e, const struct estimate_
 	return (isnan(b->slow) ? 0 : b->slow) + e->spread;
 }
 
-/* The cap while nothing is known but what went well. */
+/* NAN: nothing is known of it. */
+static double room_of(
+	const struct tick *t, const struct estimate_service *e, const struct estimate_backend *b)
+{
+	if (t->one_choice)
+		return NAN;
+	return curve_room(
+		&b->curve, estimate_is_alike(b) ? &e->alike : NULL, t->budget, e->spread / NOISE);
+}
+
+/* The cap before overload has been seen. */
 static void start_up(const struct tick *t, struct shed_backend *c, const struct estimate_backend *b,
 	const struct adapt_backend_signals *s, double p)
 {
@@ -77,9 +104,20 @@ static void start_up(const struct tick *t, struct shed_backend *c, const struct 
 	bool served = s->in_flight_peak < USED * c->cap && p < CALM * t->target;
 	double well = served ? s->in_flight_peak : 0;
 	c->peak = fmax(well, c->peak * (1 - t->tick_s / PEAK_S));
-	double least = fmax(g->shed_start, g->shed_head * c->peak);
+	bool known = !isnan(c->room);
+	double least = known ? fmax(floor(c->room), t->share * s->weight) :
+			       fmax(g->shed_start, g->shed_head * c->peak);
 	least = fmax(least, b->best_rate * t->budget);
-	c->cap = fmax(least * t->headroom, c->cap * (1 - t->tick_s / PEAK_S));
+	double left = 1 - fmin(1, t->tick_s / (known ? ROOM_S : PEAK_S));
+	c->cap = fmax(known ? least : least * t->headroom, c->cap * left);
+}
+
+/* Growth before overload has been seen; where room is known it takes answers that keep pace. */
+static bool may_start_up(const struct tick *t, const struct shed_backend *c,
+	const struct estimate_backend *b, const struct adapt_backend_signals *s)
+{
+	double answers = fmax(b->rate, (double)s->answered / t->tick_s);
+	return isnan(c->room) || (t->full && s->in_flight <= answers * t->budget);
 }
 
 static void cap_tell(const struct tick *t, struct shed_backend *c, const struct estimate_service *e,
@@ -107,6 +145,7 @@ static void cap_tell(const struct tick *t, struct shed_backend *c, const struct 
 	decision_figure(&d, "in_flight", s->in_flight);
 	decision_figure(&d, "in_flight_peak", s->in_flight_peak);
 	decision_figure(&d, "shed", (double)t->s->shed);
+	decision_figure(&d, "learned_room", c->room);
 	decision_tell(&d, t->settings, t->log);
 	c->told = c->cap;
 }
@@ -134,8 +173,12 @@ static void cap_step(const struct tick *t, struct shed_service *v, struct shed_b
 	const struct adapt_backend_signals *s)
 {
 	const struct adapt_gains *g = &t->settings->gains;
-	if (c->cap == 0)
+	if (c->cap == 0) {
 		c->cap = g->shed_start;
+		c->room = NAN;
+	}
+	if (e->read)
+		c->room = room_of(t, e, b);
 	if (c->cut && t->s->now_ns - c->cut_ns > FORGET_NS)
 		c->cut = false;
 	double p = predicted(e, b);
@@ -152,8 +195,9 @@ static void cap_step(const struct tick *t, struct shed_service *v, struct shed_b
 		if (c->cap < USED * before && !(b->ratio > 1.5))
 			v->cut_ns = t->s->now_ns;
 		cap_tell(t, c, e, b, s, before);
-	} else if (s->in_flight_peak >= USED * c->cap && p < CALM * t->target) {
-		double up = c->cut ? g->shed_up : g->shed_up_start;
+	} else if (s->in_flight_peak >= USED * c->cap && p < CALM * t->target &&
+		(c->cut || may_start_up(t, c, b, s))) {
+		double up = c->cut || !isnan(c->room) ? g->shed_up : g->shed_up_start;
 		double growth = pow(1 + up, t->ticks) - 1;
 		c->cap = fmin(CAP_MOST, c->cap + fmax(0.5 * t->ticks, growth * c->cap));
 		if (c->cut)
@@ -214,6 +258,30 @@ static void rates_step(
 	}
 }
 
+/* What the pool as a whole has in flight, against its caps, and what it must have room for. */
+static void pool_step(struct tick *t, struct shed_service *v, const struct shed_backend *of,
+	const struct estimate_service *e, const struct estimate_backend *b)
+{
+	double flying = 0, most = 0, caps = 0, weights = 0;
+	size_t count = 0;
+	for (size_t i = 0; i < t->s->backend_count; i++) {
+		const struct adapt_backend_signals *s = &t->s->backends[i];
+		if (!s->usable || b[i].out)
+			continue;
+		flying += s->in_flight;
+		most = fmax(most, s->in_flight_peak);
+		caps += of[i].cap;
+		weights += s->weight;
+		count++;
+	}
+	flying = fmax(flying, most);
+	t->one_choice = t->settings->sticks || count < 2;
+	t->full = t->s->shed > 0 || flying >= USED * caps;
+	bool served = !t->full && e->pool + e->spread < CALM * t->target;
+	v->peak = fmax(served ? flying : 0, v->peak * (1 - t->tick_s / PEAK_S));
+	t->share = weights > 0 ? (v->peak + CHANCE * sqrt(v->peak)) / weights : 0;
+}
+
 static uint32_t whole(double cap)
 {
 	return cap < 1 ? 1 : cap >= CAP_MOST ? ADAPT_NO_CAP : (uint32_t)llround(cap);
@@ -237,6 +305,7 @@ void shed_step(struct shed_service *v, struct shed_backend *of, struct estimate_
 	t.budget = fmax(t.target - e->spread, 0.15 * t.target);
 	trim_step(&t, v, e);
 	rates_step(&t, v, e);
+	pool_step(&t, v, of, e, b);
 	for (size_t i = 0; i < s->backend_count; i++) {
 		/* Nothing was ever answered: there is nothing to go by. */
 		if (!s->backends[i].usable || b[i].out || isnan(b[i].latency))

@@ -10,6 +10,7 @@
 struct shed_backend {
 	double cap; /* 0: not yet begun */
 	double peak; /* most in flight that was served well, fading over a minute */
+	double room; /* what its curve has room for; NAN: unknown */
 	bool cut; /* it has been cut lately: the end of its start-up */
 	uint64_t cut_ns; /* when it was cut last */
 	double over_ticks; /* in a row with a prediction above the target */
@@ -18,6 +19,7 @@ struct shed_backend {
 };
 
 struct shed_service {
+	double peak; /* most in flight in the whole pool that was served well, fading likewise */
 	double trim; /* measured tail against prediction, 0.5..1.5; 0: not yet begun */
 	uint64_t trim_ns; /* when it may move again */
 	uint64_t cut_ns; /* until then no figure is of the new caps */

@@ -19,6 +19,7 @@ void signals_past_clear(struct signals_past *p)
 void signals_free(struct adapt_signals *s)
 {
 	free(s->tails);
+	free(s->founds);
 	free(s->backends);
 	free(s->sources);
 	*s = (struct adapt_signals){ 0 };
@@ -89,21 +90,38 @@ static void tail_fill(struct adapt_histogram *to, const struct reading_tail *now
 	to->count = count;
 }
 
+static void found_fill(
+	struct adapt_found *to, const struct reading_tail *now, const struct reading_tail *before)
+{
+	*to = (struct adapt_found){ 0 };
+	if (before == NULL)
+		return;
+	for (size_t i = 0; i < WEIR_FOUND_CLASSES; i++) {
+		to->count[i] = (double)since(now->found[i].count, before->found[i].count);
+		to->sum_s[i] = (double)since(now->found[i].sum_ns, before->found[i].sum_ns) / 1e9;
+	}
+}
+
 /* Differences of the tails; what is there now is taken over for the next time. */
 static int tails_fill(
 	struct reading_service *s, struct signals_past *past, struct adapt_signals *to)
 {
 	struct adapt_histogram *made = malloc((s->backend_count + 1) * sizeof(*made));
+	struct adapt_found *founds = malloc((s->backend_count + 1) * sizeof(*founds));
 	struct past_backend *whose = calloc(s->backend_count + 1, sizeof(*whose));
-	if (made == NULL || whose == NULL) {
+	if (made == NULL || founds == NULL || whose == NULL) {
 		free(made);
+		free(founds);
 		free(whose);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < s->backend_count; i++) {
 		whose[i] = (struct past_backend){ s->backends[i].slot, s->backends[i].entry.epoch };
-		tail_fill(&made[i], &s->tails[i], tail_before(past, &s->backends[i], i));
+		const struct reading_tail *before = tail_before(past, &s->backends[i], i);
+		tail_fill(&made[i], &s->tails[i], before);
+		found_fill(&founds[i], &s->tails[i], before);
 		to->backends[i].tail = &made[i];
+		to->backends[i].found = &founds[i];
 	}
 	free(past->tails);
 	free(past->whose);
@@ -112,6 +130,7 @@ static int tails_fill(
 	past->tail_count = s->backend_count;
 	s->tails = NULL;
 	to->tails = made;
+	to->founds = founds;
 	return 0;
 }
 

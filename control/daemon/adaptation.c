@@ -103,6 +103,7 @@ static void settings_fill(struct adapted *a, const struct model_service *s)
 	a->settings.is_tcp = s->protocol == MODEL_TCP;
 	a->settings.cores_min = s->cores.min;
 	a->settings.cores_max = s->cores.max;
+	a->settings.sticks = s->affinity.type != MODEL_AFFINITY_NONE;
 	a->settings.gains = adapt_gains_preset;
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
 		a->settings.mode[i] = a->set[i] == KEPT_MODE_NOT_SET ? mode_of(modes[i]) :

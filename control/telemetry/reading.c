@@ -54,11 +54,16 @@ static int take_cores(const struct region *region, struct reading *r, uint32_t *
 	return 0;
 }
 
-static void add_tail(struct reading_tail *to, const struct weir_histogram *from)
+static void add_tail(struct reading_tail *to, const struct weir_backend_cell *cell)
 {
+	const struct weir_histogram *from = &cell->first_byte;
 	uint64_t count = load64(&from->count);
 	if (count == 0)
 		return;
+	for (uint32_t i = 0; i < WEIR_FOUND_CLASSES; i++) {
+		to->found[i].count += load64(&cell->found[i].count);
+		to->found[i].sum_ns += load64(&cell->found[i].sum_ns);
+	}
 	to->count += count;
 	for (uint32_t i = 0; i < WEIR_HIST_BUCKETS / 2; i++)
 		to->bucket[i] +=
@@ -94,7 +99,7 @@ static int take_backend_cells(const struct region *region, uint32_t core_count,
 		for (size_t i = 0; i < s->backend_count; i++) {
 			add_cell(&s->backends[i], &cells[s->backends[i].slot]);
 			if (s->tails != NULL)
-				add_tail(&s->tails[i], &cells[s->backends[i].slot].first_byte);
+				add_tail(&s->tails[i], &cells[s->backends[i].slot]);
 		}
 	}
 	return 0;

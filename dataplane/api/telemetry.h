@@ -17,6 +17,7 @@
 #define WEIR_API_TELEMETRY_H
 
 #include "drop_reasons.h"
+#include "found.h"
 #include "histogram_shape.h"
 
 #include <assert.h>
@@ -119,6 +120,11 @@ struct weir_backend_cell {
 	uint64_t resets; /* nat + tcp: flows that the backend reset */
 	struct weir_histogram connect; /* nat + tcp: SYN to SYN-ACK */
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
+	/* nat: the same times, by what the request found in flight at the backend when it began */
+	struct weir_found {
+		uint64_t count;
+		uint64_t sum_ns;
+	} found[WEIR_FOUND_CLASSES];
 };
 
 #define WEIR_UDP_PATIENCE_NS UINT64_C(2000000000)

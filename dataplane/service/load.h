@@ -127,6 +127,16 @@ static inline uint16_t flow_counts(
 	return flags | FLOW_F_IN_FLIGHT;
 }
 
+/* A request that counts already begins: note among how many others. Returns the flow's flags. */
+static inline uint16_t flow_finds(const struct service_worker *w, uint32_t slot, uint16_t flags)
+{
+	const uint32_t others = service_in_flight(w->service, slot) - 1;
+	const uint32_t found = weir_found_class((int32_t)others > 0 ? others : 0);
+
+	return (flags & (uint16_t)~FLOW_F_FOUND) | (uint16_t)(found << FLOW_FOUND_SHIFT);
+}
+static_assert(WEIR_FOUND_CLASSES == 32, "a class fits into FLOW_F_FOUND");
+
 /* A flow counts no more. Returns its flags. */
 static inline uint16_t flow_counts_not(
 	struct service_worker *w, const struct flow *f, uint16_t flags)

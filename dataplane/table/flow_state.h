@@ -57,7 +57,10 @@ enum flow_flag {
 	FLOW_F_PROXY_ACKED = 1u << 6, /* and the backend has it */
 	FLOW_F_IN_FLIGHT = 1u << 7, /* counts as in flight at its backend: service/load.h */
 	FLOW_F_PROBED = 1u << 8, /* its backend was asked where it stands: stage/flow/idle.h */
+	FLOW_F_FOUND = 31u << 11, /* nat: what its request found in flight, weir_found_class() */
 };
+
+#define FLOW_FOUND_SHIFT 11
 
 enum flow_tcp_flag {
 	FLOW_TCP_FIN = 0x01,

@@ -287,6 +287,8 @@ static __rte_always_inline struct flow *flow_open(const struct work *w, struct p
 	flow_stamp_set(f, w->now_ns);
 	if (p->payload_length) {
 		f->flags |= FLOW_F_REQUEST;
+		if (nat)
+			f->flags = flow_finds(w->worker, to->backend, f->flags);
 		cell_add(&w->worker->backend_cell[to->backend].requests, nat);
 	}
 	flow_settles(w, f, !nat || tcp || p->payload_length);

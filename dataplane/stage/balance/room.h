@@ -11,7 +11,7 @@
 /*
  * The backend that a new flow gets is its first choice, as long as that has room and is not far above its
  * fair share of what is in flight; else the least loaded of three choices from the same table that has
- * room. A source that has its backend by affinity has no other choice.
+ * room, or the first of five more. A source that has its backend by affinity has no other choice.
  *
  * table    that the first choice is from
  * backend  the first choice; replaced

@@ -7,22 +7,27 @@
 #include "dataplane/stage/policy/policy_stage.h"
 #include "dataplane/table/maglev.h"
 
-/* How many backends are asked, and by what the hash is varied for those after the first. */
-#define CHOICES 3u
-static const uint64_t keys[CHOICES] = { 0, UINT64_C(0xa0761d6478bd642f),
-	UINT64_C(0xe7037ed1a0b428db) };
+/*
+ * How many backends are asked before one is taken, and before nobody is said to have room: choices of a
+ * small pool coincide, and a single full backend must not make a refusal. Each mixes the hash once more.
+ */
+#define CHOICES	     3u
+#define CHOICES_MOST 8u
+#define KEY	     UINT64_C(0xa0761d6478bd642f)
 
 __rte_noinline bool room_find(const struct work *w, const struct packet *p,
 	const struct service_allowance *allowance, const uint16_t *table, uint16_t *backend)
 {
 	const struct service_settings *s = w->settings;
-	const uint32_t choices = s->affinity && !p->pool ? 1 : CHOICES;
+	const uint32_t choices = s->affinity && !p->pool ? 1 : CHOICES_MOST;
 	const bool yellow = p->flags & PACKET_F_YELLOW;
+	uint64_t hash = p->hash;
 	uint16_t best = *backend;
 	uint32_t least = UINT32_MAX;
 
-	for (uint32_t i = 0; i < choices; i++) {
-		const uint16_t at = i ? maglev_slot(table, hash_mix(p->hash, keys[i])) : *backend;
+	for (uint32_t i = 0; i < choices && (i < CHOICES || least == UINT32_MAX); i++) {
+		hash = i ? hash_mix(hash, KEY) : hash;
+		const uint16_t at = i ? maglev_slot(table, hash) : *backend;
 		const struct service_allowance *a = &allowance[at];
 		const uint32_t n = service_in_flight(w->worker->service, at);
 

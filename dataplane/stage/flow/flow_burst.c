@@ -15,6 +15,7 @@ __rte_noinline uint16_t flow_request(const struct work *w, struct flow *f, uint1
 		return flags | FLOW_F_REQUEST;
 	cell_add(&cell->requests, 1);
 	load_add(w->worker, f->backend_slot, w->now_ns);
+	flags = flow_finds(w->worker, f->backend_slot, flags);
 	return flow_counts(w->worker, f, flags, w->now_ns) | FLOW_F_REQUEST;
 }
 
@@ -31,8 +32,14 @@ __rte_noinline uint16_t flow_response(const struct work *w, struct flow *f, uint
 {
 	struct weir_backend_cell *cell = flow_backend_cell(w, f);
 
-	if (cell)
-		histogram_add_ns(&cell->first_byte, flow_stamp_age(f, w->now_ns), 1);
+	if (cell) {
+		struct weir_found *found = &cell->found[flags >> FLOW_FOUND_SHIFT];
+		uint64_t age_ns = flow_stamp_age(f, w->now_ns);
+
+		histogram_add_ns(&cell->first_byte, age_ns, 1);
+		cell_add(&found->count, 1);
+		cell_add(&found->sum_ns, age_ns);
+	}
 	if (unlikely(w->settings->source_table))
 		limit_source_proved(w, f);
 	return flow_counts_not(w->worker, f, flags) & (uint16_t)~FLOW_F_REQUEST;

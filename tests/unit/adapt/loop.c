@@ -32,11 +32,12 @@ static double service_time(struct loop *l)
 
 static void heap_swap(struct loop_backend *b, size_t i, size_t j)
 {
-	double end = b->ends[i], begin = b->begins[i];
-	b->ends[i] = b->ends[j];
-	b->begins[i] = b->begins[j];
-	b->ends[j] = end;
-	b->begins[j] = begin;
+	double *const of[] = { b->ends, b->begins, b->founds };
+	for (size_t k = 0; k < sizeof(of) / sizeof(of[0]); k++) {
+		double kept = of[k][i];
+		of[k][i] = of[k][j];
+		of[k][j] = kept;
+	}
 }
 
 static void heap_add(struct loop_backend *b, double begin, double end)
@@ -45,10 +46,12 @@ static void heap_add(struct loop_backend *b, double begin, double end)
 		b->room = b->room ? 2 * b->room : HEAP_ROOM;
 		b->ends = realloc(b->ends, b->room * sizeof(double));
 		b->begins = realloc(b->begins, b->room * sizeof(double));
+		b->founds = realloc(b->founds, b->room * sizeof(double));
 	}
 	size_t i = b->count++;
 	b->ends[i] = end;
 	b->begins[i] = begin;
+	b->founds[i] = (double)i;
 	for (; i > 0 && b->ends[(i - 1) / 2] > b->ends[i]; i = (i - 1) / 2)
 		heap_swap(b, i, (i - 1) / 2);
 }
@@ -81,6 +84,9 @@ static void backend_answers(struct loop *l, struct loop_backend *b)
 		b->tick.answered_s += took;
 		b->tail.count++;
 		b->tail.bucket[bucket(took)]++;
+		uint32_t found = weir_found_class((uint32_t)b->founds[0]);
+		b->found.count[found]++;
+		b->found.sum_s[found] += took;
 		heap_remove(b);
 	}
 }
@@ -170,7 +176,7 @@ static void request(struct loop *l, size_t source, bool legitimate)
 		l->refused += legitimate;
 		return;
 	}
-	for (int tries = 0; tries < 3; tries++) {
+	for (int tries = 0; tries < 8; tries++) {
 		size_t i = choose(l);
 		backend_answers(l, &l->backends[i]);
 		if (!has_room(l, i, is == 1))
@@ -220,6 +226,7 @@ static void signals_fill(struct loop *l)
 		b->tick.probes_good = b->probes_good;
 		l->shown[i] = b->tick;
 		l->shown[i].tail = reads ? &b->tail : NULL;
+		l->shown[i].found = reads ? &b->found : NULL;
 	}
 	l->tick.sources = l->sources;
 	l->tick.sources_ns = reads ? HIST_EVERY * ADAPT_TICK_NS : 0;
@@ -248,8 +255,10 @@ static void signals_clear(struct loop *l)
 		memcpy(next.address, t->address, sizeof(next.address));
 		next.in_flight_peak = (double)l->backends[i].count;
 		*t = next;
-		if (reads)
-			memset(&l->backends[i].tail, 0, sizeof(l->backends[i].tail));
+		if (!reads)
+			continue;
+		memset(&l->backends[i].tail, 0, sizeof(l->backends[i].tail));
+		memset(&l->backends[i].found, 0, sizeof(l->backends[i].found));
 	}
 }
 
@@ -350,6 +359,7 @@ void loop_destroy(struct loop *l)
 	for (size_t i = 0; i < l->count; i++) {
 		free(l->backends[i].ends);
 		free(l->backends[i].begins);
+		free(l->backends[i].founds);
 	}
 	adapt_service_destroy(l->service);
 	free(l);

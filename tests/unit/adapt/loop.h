@@ -32,9 +32,11 @@ struct loop_backend {
 	double free_at[LOOP_SERVERS];
 	double *ends; /* a heap of what is in flight: when each is answered; owned */
 	double *begins; /* of the same, in the heap's order */
+	double *founds; /* likewise: how many were in flight when it began */
 	size_t count, room;
 	struct adapt_backend_signals tick;
 	struct adapt_histogram tail;
+	struct adapt_found found;
 };
 
 struct loop {

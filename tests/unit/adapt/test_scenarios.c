@@ -229,8 +229,7 @@ static void flash_crowd(void)
 	loop_forget(l);
 	l->rate = 12000;
 	loop_run(l, 1);
-	/* What comes before the first tick has seen it waits under the caps of calm weather. */
-	CU_ASSERT(loop_p99(l) <= 0.075);
+	CU_ASSERT(loop_p99(l) <= 0.06);
 	loop_run(l, 9);
 	CU_ASSERT((double)l->good / 10 > 0.85 * CAPACITY);
 	CU_ASSERT(loop_p99(l) <= 0.06);

@@ -70,10 +70,17 @@ static void differences(void)
 	signals_free(&s);
 	/* The tails: only what came since they were read. */
 	region_measure(&r->web_backend_cell[1][0].first_byte, 40000000, 9);
+	for (int i = 0; i < 2; i++) {
+		r->web_backend_cell[i][0].found[3].count += 2;
+		r->web_backend_cell[i][0].found[3].sum_ns += 80000000;
+	}
 	struct reading *later = read_at(r, 12 * TICK);
 	CU_ASSERT_EQUAL_FATAL(between(now, later, &past, &s), 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s.backends[0].tail);
 	CU_ASSERT_EQUAL(s.backends[0].tail->count, 9);
+	CU_ASSERT_EQUAL(s.backends[0].found->count[3], 4);
+	CU_ASSERT_DOUBLE_EQUAL(s.backends[0].found->sum_s[3], 0.16, 1e-9);
+	CU_ASSERT_EQUAL(s.backends[0].found->count[2], 0);
 	CU_ASSERT_DOUBLE_EQUAL(adapt_histogram_quantile(s.backends[0].tail, 0.5), 0.04, 0.002);
 	signals_free(&s);
 	signals_past_clear(&past);
@@ -242,9 +249,11 @@ static void recordings_read_back(void)
 		.mode = { ADAPT_ON, ADAPT_OBSERVE, ADAPT_OFF, ADAPT_ON, ADAPT_ON },
 		.cores_min = 1,
 		.cores_max = 4,
-		.sees_replies = true };
+		.sees_replies = true,
+		.sticks = true };
 	struct adapt_settings settings_back;
 	struct adapt_histogram tail = { .count = 5, .bucket = { [3] = 2, [400] = 3 } };
+	struct adapt_found found = { .count = { [31] = 4 }, .sum_s = { [31] = 0.25 } };
 	struct adapt_backend_signals backend = { .address = { 1, 2 },
 		.port = 80,
 		.weight = 30,
@@ -253,7 +262,8 @@ static void recordings_read_back(void)
 		.requests = 7,
 		.in_flight = 2.5,
 		.answered_s = 0.125,
-		.tail = &tail };
+		.tail = &tail,
+		.found = &found };
 	struct adapt_source_signals source = { .prefix = { 9 }, .rate = { 1.5, 20 } };
 	struct adapt_signals back,
 		s = { .now_ns = UINT64_C(123456789012345678),
@@ -275,6 +285,7 @@ static void recordings_read_back(void)
 		0);
 	CU_ASSERT_STRING_EQUAL(name, "web");
 	CU_ASSERT_EQUAL(settings_back.mode[ADAPT_SHED], ADAPT_OBSERVE);
+	CU_ASSERT_TRUE(settings_back.sticks);
 	CU_ASSERT_DOUBLE_EQUAL(settings_back.objective_s, 0.02, 1e-12);
 	CU_ASSERT_EQUAL_FATAL(recording_read_tick(tick, strlen(tick), &back, err, sizeof(err)), 0);
 	CU_ASSERT_EQUAL(settings_back.mode[ADAPT_CORES], ADAPT_ON);
@@ -290,8 +301,18 @@ static void recordings_read_back(void)
 	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].in_flight, 2.5, 0);
 	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
 	CU_ASSERT_EQUAL(back.backends[0].tail->bucket[400], 3);
+	CU_ASSERT_EQUAL(back.backends[0].found->count[31], 4);
+	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].found->sum_s[31], 0.25, 0);
 	CU_ASSERT_DOUBLE_EQUAL(back.sources[0].rate[ADAPT_PACKETS], 20, 0);
 	signals_free(&back);
+	/* Of earlier times: it says nothing of what requests found. */
+	backend.found = NULL;
+	char *old = recording_tick(&s);
+	CU_ASSERT_EQUAL_FATAL(recording_read_tick(old, strlen(old), &back, err, sizeof(err)), 0);
+	CU_ASSERT_PTR_NULL(back.backends[0].found);
+	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
+	signals_free(&back);
+	free(old);
 	static const char *const bad[] = { "", "[]", "{}", "{\"now_ns\": 1}",
 		"{\"weir_recording\": 2, \"service\": \"web\"}" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
