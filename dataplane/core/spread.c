@@ -2,6 +2,8 @@
 
 #include "dataplane/core/spread.h"
 
+#include "dataplane/core/core_plan.h"
+
 #include <rte_common.h>
 
 /* Cores with buckets: how many, which has fewest, which most. */
@@ -36,7 +38,7 @@ static uint32_t idlest(const uint16_t *buckets, const uint32_t *load, uint32_t f
 	uint32_t best = UINT32_MAX;
 
 	for (uint32_t i = first; i < core_count; i++)
-		if (i != but && (buckets[i] != 0) == with_buckets &&
+		if (i != but && (buckets[i] != 0) == with_buckets && load[i] != CORE_PLAN_UNFIT &&
 			(best == UINT32_MAX || load[i] < load[best]))
 			best = i;
 	return best;
@@ -53,6 +55,8 @@ bool spread_next(const uint16_t *buckets, const uint32_t *load, uint32_t first, 
 		return false;
 	if (s.cores > wanted) {
 		to = idlest(buckets, load, first, core_count, true, s.least);
+		if (to == UINT32_MAX)
+			return false;
 		*ret_step = (struct spread_step){
 			.from = (uint8_t)s.least, .to = (uint8_t)to, .count = buckets[s.least]
 		};
@@ -60,6 +64,8 @@ bool spread_next(const uint16_t *buckets, const uint32_t *load, uint32_t first, 
 	}
 	if (s.cores < wanted) {
 		to = idlest(buckets, load, first, core_count, false, UINT32_MAX);
+		if (to == UINT32_MAX)
+			return false;
 		*ret_step = (struct spread_step){ .from = (uint8_t)s.most,
 			.to = (uint8_t)to,
 			.count = (uint16_t)RTE_MIN(s.total / wanted, buckets[s.most] / 2u) };
