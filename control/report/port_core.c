@@ -240,7 +240,7 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 	static const char *const states[] = { "answers", "stuck", "away" };
 	double busy = (double)c.busy_cycles;
 	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i}",
 		"cpu", (int)core->entry.cpu, "state",
 		core->entry.state < sizeof(states) / sizeof(states[0]) ? states[core->entry.state] :
 									 "unknown",
@@ -253,7 +253,8 @@ static json_t *core_entry(const struct snapshot *now, size_t index, const struct
 		report_number(report_share((double)c.packets, (double)c.bursts)),
 		"cycles_per_packet", report_number(report_share(busy, (double)c.packets)), "stages",
 		stage_prices(&c), "gaps", report_gaps(now, &core->cell.gaps), "wakeup",
-		report_percentiles(&core->cell.wakeup, b != NULL ? &b->wakeup : NULL, true));
+		report_percentiles(&core->cell.wakeup, b != NULL ? &b->wakeup : NULL, true),
+		"taken_over", core->entry.taken_over != 0, "held", (int)core->entry.held);
 }
 
 static const struct weir_core_cell *core_base(

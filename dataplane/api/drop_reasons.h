@@ -46,7 +46,9 @@
 		"the service's worker is behind; dropped before it was parsed")                    \
 	X(OVER_SHARE, "over_share",                                                                \
 		"the receiving core is behind, and this is over its service's share of it")        \
-	X(NO_HEADROOM, "no_headroom", "no room in front of it for the headers of a tunnel")
+	X(NO_HEADROOM, "no_headroom", "no room in front of it for the headers of a tunnel")        \
+	X(CORE_TAKEN_OVER, "core_taken_over",                                                      \
+		"held by a core that was stuck, while others took its work over")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

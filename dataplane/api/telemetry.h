@@ -301,6 +301,9 @@ struct weir_core_entry {
 	uint32_t roles;
 	uint32_t state; /* enum weir_core_state; relaxed atomic, outside of directory_seq */
 	uint64_t cell_offset; /* struct weir_core_cell */
+	/* The same as state. Its buckets are others' until it answers; packets that it holds till then. */
+	uint32_t taken_over;
+	uint32_t held;
 };
 
 enum weir_port_kind {
@@ -464,7 +467,7 @@ static_assert(sizeof(struct weir_histogram) == 16 + 8 * WEIR_HIST_BUCKETS, "hist
 static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_gaps) == 24 + 24 * (WEIR_GAPS_LONGEST + WEIR_GAPS_RECENT),
 	"core gaps layout");
-static_assert(sizeof(struct weir_core_entry) == 24, "core entry layout");
+static_assert(sizeof(struct weir_core_entry) == 32, "core entry layout");
 static_assert(sizeof(struct weir_port_entry) == 720, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");

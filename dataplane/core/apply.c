@@ -11,8 +11,10 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
 #include "dataplane/core/cores.h"
+#include "dataplane/core/fence.h"
 #include "dataplane/core/move.h"
 #include "dataplane/core/policies.h"
+#include "dataplane/core/takeover.h"
 #include "dataplane/service/police.h"
 #include "dataplane/table/fragment_table.h"
 
@@ -71,8 +73,9 @@ static void ring_drain(struct stage_core *c, struct rte_ring *ring)
  * cores, which may still be sending its last packets, so these drops are counted beside them. Cells and
  * slot stay until the sums say that nothing of it waits anywhere.
  */
-static void service_retire(struct fastpath *fp, struct service *s)
+static void service_end(struct fastpath *fp, void *what)
 {
+	struct service *s = what;
 	struct weir_service_cell *beside = calloc(1, sizeof(*beside));
 	struct stage_core *c = calloc(1, sizeof(*c));
 
@@ -81,15 +84,21 @@ static void service_retire(struct fastpath *fp, struct service *s)
 		for (uint32_t i = 0; i <= SERVICE_HOLD; i++)
 			ring_drain(c, s->worker[i] ? s->worker[i]->ring : NULL);
 	}
-	fp->flow_bytes_used -= s->flow_bytes + s->source_bytes;
-	fp->retired[s->slot] = s->cells;
+	fp->flow_bytes_used -= s->flow_bytes + s->source_bytes + s->lost_bytes;
 	if (beside)
 		fp->retired[s->slot].abandoned = beside->dropped[WEIR_DROP_SHUTDOWN];
-	fp->service[s->slot] = NULL;
 	journal_close(fp, s);
 	service_destroy(s);
 	free(beside);
 	free(c);
+}
+
+/* Now, or when no fenced core may be at work for it any more. */
+static void service_retire(struct fastpath *fp, struct service *s)
+{
+	fp->retired[s->slot] = s->cells;
+	fp->service[s->slot] = NULL;
+	fence_keep(fp, fence_holders_of_service(fp, s), service_end, s);
 }
 
 static void sums_keep(struct fastpath *fp, const struct service_cells *cells)
@@ -110,6 +119,8 @@ static void sums_keep(struct fastpath *fp, const struct service_cells *cells)
 /* Let go of the cells of removed services of which nothing is queued any more. */
 static void retired_reap(struct fastpath *fp)
 {
+	if (fence_is_up(fp))
+		return; /* who is behind the fence may count in them */
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
 		struct service_cells *cells = &fp->retired[slot];
 
@@ -151,6 +162,7 @@ void fastpath_drain(struct fastpath *fp)
 
 void apply_nothing(struct fastpath *fp)
 {
+	fence_end(fp);
 	generation_destroy(fp->generation);
 	fp->generation = NULL;
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
@@ -161,9 +173,17 @@ void apply_nothing(struct fastpath *fp)
 	}
 	move_free(fp->move);
 	fp->move = NULL;
+	takeover_free(fp->takeover);
+	fp->takeover = NULL;
 }
 
 /* coming */
+
+/* Of the budget; what has to be taken over may use more than there is. */
+static uint64_t memory_left(const struct fastpath *fp, uint64_t used)
+{
+	return fp->params.memory_bytes > used ? fp->params.memory_bytes - used : 0;
+}
 
 /*
  * Bytes for the flow table of the next of `fresh` new services: equal shares of what is left, and one is left
@@ -171,10 +191,7 @@ void apply_nothing(struct fastpath *fp)
  */
 static uint64_t flow_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
 {
-	uint64_t budget = fp->params.memory_bytes;
-	uint64_t left = budget > a->flow_bytes_used ? budget - a->flow_bytes_used : 0;
-
-	return left / (fresh + 1);
+	return memory_left(fp, a->flow_bytes_used) / (fresh + 1);
 }
 
 static int slot_find(const struct fastpath *fp, const struct applying *a)
@@ -219,7 +236,7 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		say(a,
 			"service %s: no memory for its flows: %" PRIu64 " KiB left of %" PRIu64
 			" KiB; give the data plane more memory",
-			config->name, (fp->params.memory_bytes - a->flow_bytes_used) >> 10,
+			config->name, memory_left(fp, a->flow_bytes_used) >> 10,
 			fp->params.memory_bytes >> 10);
 		return -ENOMEM;
 	}
@@ -296,8 +313,7 @@ static int settings_make(struct fastpath *fp, struct applying *a)
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
 		const struct weir_config_service *config = &a->view.services[i];
 		uint16_t slot = a->of[i]->slot;
-		uint64_t budget = fp->params.memory_bytes;
-		uint64_t left = budget > a->flow_bytes_used ? budget - a->flow_bytes_used : 0;
+		uint64_t left = memory_left(fp, a->flow_bytes_used);
 		const struct service_settings *old =
 			fp->service[slot] ? fp->generation->settings[slot] : NULL;
 		int ret = service_settings_create(a->of[i], old, config,
@@ -426,22 +442,26 @@ static int apply(struct fastpath *fp, struct applying *a, struct port *const *po
 	old = generation_publish(fp, g);
 	directory_write(fp, g);
 	/* Not before: nobody reads of a policy's counters there any more. */
-	generation_destroy(old);
+	generation_let_go(fp, old);
 	services_leave(fp, g);
-	if (!fp->move)
-		move_free(move);
+	if (!fp->move && move)
+		fence_keep(fp, fence_holders(fp), move_kept_free, move);
 	return 0;
 }
 
 void services_load(const struct fastpath *fp, uint32_t *load)
 {
+	for (uint32_t i = 0; i < fp->core_count; i++)
+		if (!fence_is_fit(fp->core[i]))
+			load[i] = CORE_PLAN_UNFIT;
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		for (uint32_t i = 0; fp->service[slot] && i < fp->service[slot]->worker_count;
 			i++) {
 			const struct service_worker *w = fp->service[slot]->worker[i];
 
-			load[w->core] += service_worker_buckets(w) ||
-				(fp->move && (fp->move->to == w || fp->move->from == w));
+			if (load[w->core] != CORE_PLAN_UNFIT)
+				load[w->core] += service_worker_buckets(w) ||
+					(fp->move && (fp->move->to == w || fp->move->from == w));
 		}
 }
 
@@ -453,6 +473,11 @@ int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t
 
 	if (!a)
 		return -ENOMEM;
+	if (fp->takeover) {
+		snprintf(err, err_size, "a core is being taken over: try again in a moment");
+		free(a);
+		return -EBUSY;
+	}
 	a->err = err;
 	a->err_size = err_size;
 	a->flow_bytes_used = fp->flow_bytes_used;
@@ -514,7 +539,7 @@ int apply_settings(
 		return ret;
 	}
 	memset(changed, 0, WEIR_MAX_SERVICES * sizeof(changed[0]));
-	generation_destroy(generation_publish(fp, g));
+	generation_let_go(fp, generation_publish(fp, g));
 	directory_write(fp, g);
 	return 0;
 }

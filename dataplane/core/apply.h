@@ -27,7 +27,7 @@ void fastpath_drain(struct fastpath *fp);
 int apply_settings(
 	struct fastpath *fp, struct service_settings **changed, char *err, size_t err_size);
 
-/* Add how many services have buckets on each core, or get some; load is [WEIR_MAX_CORES]. */
+/* Add how many services have buckets on each core, or get some; or CORE_PLAN_UNFIT. load is [WEIR_MAX_CORES]. */
 void services_load(const struct fastpath *fp, uint32_t *load);
 
 /* A generation like the one in force, for what it has of struct fastpath: the move. */

@@ -3,6 +3,7 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/fastpath_check.h"
 #include "dataplane/core/move.h"
+#include "dataplane/core/takeover.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>
@@ -71,6 +72,8 @@ static void count_queued(struct fastpath *fp, uint64_t queued[UINT16_MAX + 1])
 			ring_count(fp->service[slot]->worker[i]->ring, queued);
 	if (fp->move)
 		ring_count(fp->move->hold.ring, queued);
+	for (uint32_t i = 0; fp->takeover && i < fp->takeover->count; i++)
+		ring_count(fp->takeover->taken[i].hold.ring, queued);
 }
 
 static int service_check(const struct service *s, uint64_t queued, char *err, size_t err_size)
@@ -102,9 +105,9 @@ static int service_check(const struct service *s, uint64_t queued, char *err, si
 			backend_flows += s->cells.backend_cell[i][b].new_flows -
 				s->cells.backend_cell[i][b].closed_flows;
 	}
-	if (flows != flow_table_count(s->flows))
+	if (flows != service_flow_count(s))
 		return unbalanced(err, err_size, "%s: %" PRIu64 " flows counted, %u in the table",
-			s->identity.name, flows, flow_table_count(s->flows));
+			s->identity.name, flows, service_flow_count(s));
 	if (backend_flows > flows)
 		return unbalanced(err, err_size,
 			"%s: %" PRIu64 " flows of backends, %" PRIu64 " flows", s->identity.name,

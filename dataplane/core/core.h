@@ -28,9 +28,11 @@
 #include <stdint.h>
 #include <time.h>
 
+struct kept;
 struct move;
 struct rte_rcu_qsbr;
 struct service_table;
+struct takeover;
 struct trace;
 
 #define CORE_SAMPLE_MASK  63u /* one round in 64 is timed stage by stage */
@@ -75,6 +77,7 @@ struct generation {
 	struct port *port[WEIR_MAX_PORTS]; /* borrowed; by index, NULL where there is none */
 	uint32_t completes_checksums; /* bit i: port i does */
 	struct move *move; /* borrowed; NULL: no buckets move */
+	struct takeover *takeover; /* the same; NULL: no core is taken over */
 	uint32_t collect_count;
 	struct receive_queue *receive; /* owned; by core */
 	struct collect_ring *collect; /* owned; emptied by core 0 */
@@ -93,6 +96,17 @@ struct generation_shared {
 	uint8_t port_index[WEIR_MAX_PORTS]; /* by the configuration's order; UINT8_MAX: not open */
 };
 
+/* A core that does not answer is fenced: fence.h. Main thread's. */
+struct fenced {
+	uint64_t generation; /* the newest that it may be in */
+	uint64_t since_ns; /* when it was last seen going round */
+	uint64_t shunned_ns; /* it gets no buckets before */
+	uint32_t times; /* in a row, without a quiet time between */
+	bool shunned;
+	bool taken; /* what could be taken over was */
+	bool told; /* that nobody can take over */
+};
+
 struct core {
 	struct stage_core stage;
 	struct transmit transmit;
@@ -106,6 +120,7 @@ struct core {
 	bool age_behind; /* there was more to age than the budget allowed */
 	uint32_t found; /* packets, by the round before */
 	uint8_t at; /* enum weir_stage, atomic: where it is or was last */
+	uint8_t fence; /* enum core_fence, atomic: fence.h */
 	bool timed; /* this round, or the next one with packets, is timed stage by stage */
 	struct service_worker *charged; /* whose packets were worked on last in this round; NULL: nobody's */
 	uint64_t charged_from; /* and since when */
@@ -117,13 +132,19 @@ struct core {
 	struct rte_ring *stray;
 	bool runs; /* atomic: it has a thread, with this clock */
 	clockid_t cpu_clock;
-	struct pulse pulse; /* main thread's */
+	struct pulse pulse; /* main thread's, as are the next two */
+	struct fenced fenced;
 	struct {
 		uint64_t busy_cycles; /* at the last look: cores.c */
 		uint64_t idle_cycles;
 		uint16_t thousandths; /* between the last two */
-	} busy; /* the same */
+	} busy;
 } __rte_cache_aligned;
+
+static inline bool core_is_fenced(const struct core *c)
+{
+	return __atomic_load_n(&c->fence, __ATOMIC_ACQUIRE) != 0;
+}
 
 struct fastpath {
 	/* read by every core in every round */
@@ -145,6 +166,8 @@ struct fastpath {
 	struct service_cells
 		retired[WEIR_MAX_SERVICES]; /* of removed ones, by slot, until drained */
 	struct move *move; /* owned; that of the generation in force */
+	struct takeover *takeover; /* the same; NULL: no core is taken over */
+	struct kept *kept; /* owned; fence.c */
 	uint64_t flow_bytes_used;
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
@@ -201,6 +224,8 @@ int generation_create(
 void generation_destroy(struct generation *g); /* NULL is fine */
 /* Publish g, wait until no core is in the one before, and return that. */
 struct generation *generation_publish(struct fastpath *fp, struct generation *g);
+/* fence.c: destroy what was returned, as soon as no fenced core may be in it. */
+void generation_let_go(struct fastpath *fp, struct generation *g);
 /* Until no core is in the round that it is in now; one that does not end its round is told of meanwhile. */
 void grace_wait(struct fastpath *fp);
 int generation_shared_create(const struct fastpath *fp, const struct weir_config_service *services,

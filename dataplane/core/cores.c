@@ -22,7 +22,9 @@ void cores_rank(const struct cores_view *v, bool beyond, uint32_t *ret_rank)
 		const bool away = !(v->answer >> i & 1) || (v->near && !(v->near >> i & 1));
 		const bool taken = crowded ? v->busy[i] >= BUSY_HALF : v->services[i] != 0;
 
-		if (beyond && (away || taken))
+		if (v->services[i] == CORE_PLAN_UNFIT)
+			ret_rank[i] = SPREAD_UNFIT;
+		else if (beyond && (away || taken))
 			ret_rank[i] = SPREAD_NOT_FREE;
 		else if (beyond && crowded)
 			ret_rank[i] = v->busy[i];

@@ -27,12 +27,13 @@ struct cores_view {
 	uint32_t service_count;
 	uint64_t near; /* bit i: on the node of a port; 0: no port's node is known */
 	uint64_t answer; /* bit i: it goes round */
-	const uint32_t *services; /* that have buckets there, or get some */
+	const uint32_t *services; /* that have buckets there, or get some; or CORE_PLAN_UNFIT */
 	const uint16_t *busy; /* thousandths of its time, of late */
 };
 
 /*
- * The order in which a service takes cores, the least first; SPREAD_NOT_FREE for those that it may not take.
+ * The order in which a service takes cores, the least first; SPREAD_NOT_FREE for those that it may not take,
+ * SPREAD_UNFIT for those that do not answer.
  * Pure.
  *
  * beyond    it has as many as its configuration asks for

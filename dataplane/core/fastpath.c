@@ -172,5 +172,5 @@ void fastpath_age(struct fastpath *fp, uint64_t now_tsc)
 
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		for (uint32_t i = 0; fp->service[slot] && i < FLOW_PARTITIONS; i++)
-			flow_partition_age(&fp->service[slot]->flows->part[i], now_ms, UINT32_MAX);
+			flow_partition_age(fp->service[slot]->part[i], now_ms, UINT32_MAX);
 }

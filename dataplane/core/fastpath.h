@@ -49,6 +49,8 @@ struct fastpath_journal {
 	void (*adopted)(void *ctx, const char *name, uint32_t flows, uint32_t refused);
 };
 
+#define FASTPATH_GIVE_UP_NS UINT64_C(10000000000)
+
 struct fastpath_params {
 	struct arena *arena; /* borrowed until fastpath_destroy() */
 	/*
@@ -68,6 +70,12 @@ struct fastpath_params {
 	 */
 	bool single_threaded;
 	struct fastpath_journal journal; /* open NULL: no flow outlives the process */
+	/*
+	 * A core that nobody can take over has not gone round for FASTPATH_GIVE_UP_NS: only a new process helps. NULL:
+	 * nothing happens. Main thread, also while it waits for that core.
+	 */
+	void (*give_up)(void *ctx, uint32_t cpu);
+	void *give_up_ctx;
 };
 
 int fastpath_create(const struct fastpath_params *params, struct fastpath **ret_fp);
@@ -221,6 +229,16 @@ void fastpath_arrivals(
  * event  called with "CPU 2", and what happened: the stage it was in, and the services that wait for it
  */
 void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx);
+
+/*
+ * Often, behind fastpath_pulse_tick(): let others do the work of cores that do not answer (core/takeover.h), and let
+ * these in again when they do. The same clock. Main thread.
+ *
+ * Returns true when workers have changed that devices may steer to.
+ */
+bool fastpath_takeover_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx);
+/* A core that does not answer may be at work with any port: none must be closed. */
+bool fastpath_ports_are_held(const struct fastpath *fp);
 
 /* Run core `index` until fastpath_stop(). Packet core's thread. */
 void fastpath_core_run(struct fastpath *fp, uint32_t index);

@@ -53,7 +53,7 @@ int fastpath_flow_list(struct fastpath *fp, const struct weir_flow_query *query,
 		return -ENOENT;
 	}
 	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++) {
-		const struct flow_partition *part = &s->flows->part[i];
+		const struct flow_partition *part = s->part[i];
 		uint32_t extent = flow_partition_extent(part);
 
 		for (uint32_t record = 0; record < extent && count < query->limit; record++) {
@@ -158,8 +158,7 @@ int fastpath_flow_find(struct fastpath *fp, const struct weir_flow_query *query,
 			g->service[slot]->identity.name, query->service);
 		return -EINVAL;
 	}
-	if (flow_peek(&g->service[slot]->flows->part[hash_bucket(t.hash)], t.hash, t.addrs, t.ports,
-		    &view))
+	if (flow_peek(g->service[slot]->part[hash_bucket(t.hash)], t.hash, t.addrs, t.ports, &view))
 		record_fill(fp, g->service[slot], &view, ret_record);
 	else
 		record_foretell(fp, g->settings[slot], query, &t, ret_record);

@@ -259,6 +259,7 @@ int generation_create(
 	g->neighbours = in->neighbours;
 	g->outside = in->outside;
 	g->move = fp->move;
+	g->takeover = fp->takeover;
 	g->number = ++fp->generation_count;
 	*ret_generation = g;
 	return 0;

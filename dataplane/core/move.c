@@ -41,6 +41,7 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_plan.h"
 #include "dataplane/core/cores.h"
+#include "dataplane/core/fence.h"
 #include "dataplane/core/spread.h"
 #include "dataplane/service/load.h"
 
@@ -124,6 +125,9 @@ static bool hold_empty(struct core *c, struct move *m, const struct service_work
 static void dispatch_to(
 	struct core *c, struct move *m, const struct service_worker *to, enum move_state end)
 {
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
+		if (has(m, i))
+			m->service->part[i]->release_ctx = m->service->worker[to->number];
 	buckets_set(m, m->service->bucket_owner, to->number);
 	if (!hold_empty(c, m, to))
 		return;
@@ -183,12 +187,29 @@ __rte_noinline void move_release(struct core *c, struct move *m)
 		return;
 	if (!state_change(m, MOVE_DRAINING, MOVE_RELEASING))
 		return;
-	buckets_set(m, m->service->bucket_owner, SERVICE_NOBODY);
 	load_moved(m->from);
-	state_set(m, MOVE_RELEASED);
+	/* Unless it was taken over in between. */
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++) {
+		uint8_t mine = m->from->number;
+
+		if (has(m, i))
+			__atomic_compare_exchange_n(&m->service->bucket_owner[i], &mine,
+				SERVICE_NOBODY, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+	state_change(m, MOVE_RELEASING, MOVE_RELEASED);
 }
 
 /* ---- main thread ---- */
+
+void move_hurry(struct fastpath *fp)
+{
+	struct move *m = fp->move;
+
+	__atomic_store_n(&m->patience_ended, true, __ATOMIC_RELAXED);
+	/* Who was fenced while it gave its buckets up has not given them up. */
+	if (core_is_fenced(fp->core[m->from->core]))
+		state_change(m, MOVE_RELEASING, MOVE_TAKEN_BACK);
+}
 
 static const struct weir_core_entry *entry_of(
 	const struct fastpath *fp, const struct service_worker *w)
@@ -232,10 +253,9 @@ static int buckets_choose(
 	return -EINVAL;
 }
 
-static int target_find(
-	struct fastpath *fp, struct move *m, uint32_t core, char *err, size_t err_size)
+int move_worker_find(struct fastpath *fp, struct service *s, uint32_t core,
+	struct service_worker **ret_worker, char *err, size_t err_size)
 {
-	struct service *s = m->service;
 	int ret = 0;
 
 	if (!s->on_core[core]) {
@@ -247,7 +267,7 @@ static int target_find(
 				s->identity.name, fp->params.core[core].cpu);
 	}
 	fp->core[core]->stage.service_cell[s->slot] = s->cells.cell[core];
-	m->to = s->on_core[core];
+	*ret_worker = s->on_core[core];
 	return ret;
 }
 
@@ -265,6 +285,11 @@ static int move_create(struct fastpath *fp, const struct weir_core_move *wanted,
 	}
 	if (from < 0 || to < 0)
 		return from < 0 ? from : to;
+	if (core_is_fenced(fp->core[from]) || core_is_fenced(fp->core[to])) {
+		snprintf(err, err_size, "CPU %u does not answer: `weirctl core list`",
+			core_is_fenced(fp->core[from]) ? wanted->from_cpu : wanted->to_cpu);
+		return -EBUSY;
+	}
 	if (from == to) {
 		snprintf(err, err_size, "from CPU %u to CPU %u is no way: name two",
 			wanted->from_cpu, wanted->to_cpu);
@@ -282,7 +307,7 @@ static int move_create(struct fastpath *fp, const struct weir_core_move *wanted,
 		snprintf(err, err_size, "no memory for packets to wait in");
 		return -ENOMEM;
 	}
-	return target_find(fp, m, (uint32_t)to, err, err_size);
+	return move_worker_find(fp, m->service, (uint32_t)to, &m->to, err, err_size);
 }
 
 void move_free(struct move *m)
@@ -305,6 +330,10 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 			fp->move->service->identity.name);
 		return -EBUSY;
 	}
+	if (fp->takeover) {
+		snprintf(err, err_size, "a core is being taken over: try again in a moment");
+		return -EBUSY;
+	}
 	m = rte_zmalloc("move of buckets", sizeof(*m), RTE_CACHE_LINE_SIZE);
 	if (!m)
 		return -ENOMEM;
@@ -317,6 +346,9 @@ int fastpath_move(struct fastpath *fp, const struct weir_core_move *wanted, uint
 	*ret_count = m->count;
 	m->service->worker[SERVICE_HOLD] = &m->hold;
 	m->service->moved = true;
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
+		if (has(m, i))
+			m->service->bucket_home[i] = SERVICE_NOBODY;
 	m->service->spreading =
 		false; /* where they are now is what somebody wants; spread() knows better */
 	m->service->cores_short = 0;
@@ -403,6 +435,12 @@ static void move_tell(
 	event(ctx, m->service->identity.name, text);
 }
 
+void move_kept_free(struct fastpath *fp, void *what)
+{
+	RTE_SET_USED(fp);
+	move_free(what);
+}
+
 bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx)
 {
 	struct move *m = fp->move;
@@ -410,7 +448,7 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 
 	cores_look(fp, now_ns);
 	if (!m)
-		return spread(fp, now_ns, event, ctx);
+		return !fp->takeover && spread(fp, now_ns, event, ctx);
 	if (now_ns - m->began_ns > MOVE_PATIENCE_NS)
 		__atomic_store_n(&m->patience_ended, true, __ATOMIC_RELAXED);
 	if (state_of(m) != MOVE_DONE && state_of(m) != MOVE_REFUSED)
@@ -423,6 +461,6 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 	m->service->worker[SERVICE_HOLD] = NULL;
 	m->service->spreading &= state_of(m) == MOVE_DONE;
 	move_tell(fp, m, now_ns, event, ctx);
-	move_free(m);
+	fence_keep(fp, fence_holders(fp), move_kept_free, m);
 	return false;
 }

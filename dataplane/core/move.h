@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct core;
+struct fastpath;
 
 enum move_state {
 	MOVE_WANTED,
@@ -47,7 +48,16 @@ void move_dispatch(struct core *c, struct move *m);
 /* The old worker's core: when all packets of a round are on their way. */
 void move_release(struct core *c, struct move *m);
 
+/* Main thread: a core has to be taken over; the move that is on ends at once, or as soon as core 0 can end it. */
+void move_hurry(struct fastpath *fp);
+
+/* Main thread: a service's worker on a core, made when there is none. Returns 0, or -ENOMEM with the reason. */
+int move_worker_find(struct fastpath *fp, struct service *s, uint32_t core,
+	struct service_worker **ret_worker, char *err, size_t err_size);
+
 /* Main thread: no core sees the move any more, and what was held is gone. */
 void move_free(struct move *m);
+/* The same, for fence_keep(). */
+void move_kept_free(struct fastpath *fp, void *what);
 
 #endif

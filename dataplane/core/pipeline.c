@@ -8,6 +8,7 @@
 
 #include "dataplane/core/core.h"
 #include "dataplane/core/move.h"
+#include "dataplane/core/takeover.h"
 #include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/dispatch/dispatch.h"
@@ -424,6 +425,8 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 			early_round(c->stage.early);
 		if (unlikely(g->move != NULL))
 			move_dispatch(c, g->move);
+		if (unlikely(g->takeover != NULL))
+			takeover_dispatch(c, g->takeover);
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
 		judged_side(c, g);
@@ -432,15 +435,18 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 				found += stray_side(fp, c, g, g->core[i].stray);
 	}
 	/* What core 0 handed over came before what a device, that was told to, sends here by itself. */
-	for (uint32_t i = 0; i < mine->worker_count; i++)
+	for (uint32_t i = 0; i < mine->worker_count && !core_is_fenced(c); i++)
 		if (mine->worker[i].worker->ring)
 			found += ring_side(c, g, mine->worker[i].worker);
-	for (uint32_t i = 0; i < mine->receive_count; i++)
+	for (uint32_t i = 0; i < mine->receive_count && !core_is_fenced(c); i++)
 		found += receive_side(fp, c, g, &mine->receive[i]);
 	if (c->index == 0)
 		for (uint32_t i = 0; i < g->collect_count; i++)
 			found += transmit_collect(
 				&c->transmit, g->collect[i].port, g->collect[i].ring);
+	/* It was away for too long: what it still holds has been overtaken. */
+	if (unlikely(core_is_fenced(c)))
+		return found;
 	enter(c, WEIR_STAGE_TRANSMIT);
 	transmit_side(c);
 	stage_drops_free(&c->stage);

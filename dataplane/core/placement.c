@@ -20,8 +20,8 @@ static void worker_show(const struct fastpath *fp, const struct service *s,
 	for (uint32_t i = 0; i < FLOW_PARTITIONS && shown < PARTITIONS_SHOWN; i++) {
 		if (!service_worker_has(w, i))
 			continue;
-		see(ctx, name, "flow table", node, s->flows->part[i].lines);
-		see(ctx, name, "flow table", node, s->flows->part[i].records);
+		see(ctx, name, "flow table", node, s->part[i]->lines);
+		see(ctx, name, "flow table", node, s->part[i]->records);
 		shown++;
 	}
 }

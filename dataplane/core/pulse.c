@@ -3,6 +3,7 @@
 #include "dataplane/core/pulse.h"
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/fence.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -24,16 +25,29 @@ bool pulse_look(
 
 	*ret_silent_ns = now_ns - p->now_ns;
 	if (!p->begun || loops != p->loops) {
-		*p = (struct pulse){
-			.begun = true, .loops = loops, .now_ns = now_ns, .cpu_ns = cpu_ns
-		};
+		*p = (struct pulse){ .begun = true,
+			.loops = loops,
+			.now_ns = now_ns,
+			.cpu_ns = cpu_ns,
+			.looked_ns = now_ns };
 		return before != PULSE_BEATS;
 	}
+	p->watched_ns += RTE_MIN(now_ns - p->looked_ns, PULSE_WATCH_NS);
+	p->looked_ns = now_ns;
+	p->looks += p->state != PULSE_BEATS;
 	if (cpu_ns - p->cpu_ns >= PULSE_STUCK_NS)
 		p->state = PULSE_STUCK;
 	else if (now_ns - p->now_ns >= PULSE_AWAY_NS && p->state == PULSE_BEATS)
 		p->state = PULSE_AWAY;
 	return p->state != before;
+}
+
+bool pulse_is_gone(const struct pulse *p)
+{
+	if (p->looks == 0)
+		return false;
+	return p->state == PULSE_STUCK ||
+		(p->state == PULSE_AWAY && p->watched_ns >= PULSE_AWAY_NS);
 }
 
 /* Names of those that wait for the core, as far as there is room. */
@@ -95,15 +109,17 @@ void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event ev
 		uint64_t silent_ns, cpu_ns;
 
 		/* It has not begun to run, or its thread has ended. */
-		if (!__atomic_load_n(&c->runs, __ATOMIC_ACQUIRE) ||
+		if (core_is_fenced(c) || !__atomic_load_n(&c->runs, __ATOMIC_ACQUIRE) ||
 			clock_gettime(c->cpu_clock, &t) != 0)
 			continue;
 		cpu_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-		if (!pulse_look(&c->pulse, cell_read(&c->stage.cell->loops), now_ns, cpu_ns,
-			    &silent_ns))
-			continue;
-		__atomic_store_n(&fp->telemetry->core[i].state, c->pulse.state, __ATOMIC_RELAXED);
-		state_tell(fp, c, silent_ns, cpu_ns - cpu_before, event, ctx);
+		if (pulse_look(&c->pulse, cell_read(&c->stage.cell->loops), now_ns, cpu_ns,
+			    &silent_ns)) {
+			__atomic_store_n(
+				&fp->telemetry->core[i].state, c->pulse.state, __ATOMIC_RELAXED);
+			state_tell(fp, c, silent_ns, cpu_ns - cpu_before, event, ctx);
+		}
+		fence_look(fp, c, now_ns, event, ctx);
 	}
 }
 

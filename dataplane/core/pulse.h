@@ -19,6 +19,9 @@
 /* Time without a round for a thread that does not run: others have its CPU now and then. */
 #define PULSE_AWAY_NS  UINT64_C(200000000)
 
+/* What passes between two looks counts as watched up to this. */
+#define PULSE_WATCH_NS UINT64_C(20000000)
+
 /* While the main thread waits for cores, it looks so often. */
 #define PULSE_WAIT_NS UINT64_C(5000000)
 
@@ -34,6 +37,10 @@ struct pulse {
 	uint64_t loops; /* of the core, when it was seen going round last */
 	uint64_t now_ns; /* when that was */
 	uint64_t cpu_ns; /* what its thread had used by then */
+	uint64_t looked_ns; /* the last look */
+	uint64_t
+		watched_ns; /* for so long this thread has seen it silent: it may have been kept itself */
+	uint32_t looks; /* that have found it so, after the one that found it stuck or away */
 };
 
 /*
@@ -47,5 +54,11 @@ struct pulse {
  */
 bool pulse_look(
 	struct pulse *p, uint64_t loops, uint64_t now_ns, uint64_t cpu_ns, uint64_t *ret_silent_ns);
+
+/*
+ * Is it time that others do its work? Looked at once more, and not only because nobody ran for a while: the
+ * whole machine may have stood still.
+ */
+bool pulse_is_gone(const struct pulse *p);
 
 #endif

@@ -37,7 +37,7 @@ static uint32_t idlest(const uint16_t *buckets, const uint32_t *load, uint32_t f
 	uint32_t best = UINT32_MAX;
 
 	for (uint32_t i = first; i < core_count; i++)
-		if (i != but && (buckets[i] != 0) == with_buckets &&
+		if (i != but && (buckets[i] != 0) == with_buckets && load[i] != SPREAD_UNFIT &&
 			(with_buckets || load[i] != SPREAD_NOT_FREE) &&
 			(best == UINT32_MAX || load[i] < load[best]))
 			best = i;
@@ -55,6 +55,8 @@ bool spread_next(const uint16_t *buckets, const uint32_t *load, uint32_t first, 
 		return false;
 	if (s.cores > wanted) {
 		to = idlest(buckets, load, first, core_count, true, s.least);
+		if (to == UINT32_MAX)
+			return false;
 		*ret_step = (struct spread_step){
 			.from = (uint8_t)s.least, .to = (uint8_t)to, .count = buckets[s.least]
 		};
@@ -68,6 +70,8 @@ bool spread_next(const uint16_t *buckets, const uint32_t *load, uint32_t first, 
 			.count = (uint16_t)RTE_MIN(s.total / wanted, buckets[s.most] / 2u) };
 		return ret_step->count != 0;
 	}
+	if (load[s.least] == SPREAD_UNFIT)
+		return false;
 	*ret_step = (struct spread_step){ .from = (uint8_t)s.most,
 		.to = (uint8_t)s.least,
 		.count = (uint16_t)((buckets[s.most] - buckets[s.least]) / 2) };

@@ -8,13 +8,14 @@
 #ifndef WEIR_CORE_SPREAD_H
 #define WEIR_CORE_SPREAD_H
 
-#include "dataplane/api/telemetry.h"
+#include "dataplane/core/core_plan.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* In `load`: a core that the service may not take. */
-#define SPREAD_NOT_FREE UINT32_MAX
+/* In `load`: a core that the service may not take, but may have; one that is not to get anything. */
+#define SPREAD_NOT_FREE (UINT32_MAX - 1)
+#define SPREAD_UNFIT	CORE_PLAN_UNFIT
 
 struct spread_step {
 	uint8_t from; /* index of a core */
@@ -24,7 +25,7 @@ struct spread_step {
 
 /*
  * buckets  of the service, on each core, [core_count]
- * load     the order in which cores are taken, the least first; SPREAD_NOT_FREE: not; [core_count]
+ * load     the order in which cores are taken, the least first, or SPREAD_NOT_FREE or _UNFIT; [core_count]
  * first    the first core that works
  * wanted   cores for the service, 1..; no more than work, and are free, are used
  *

@@ -7,6 +7,7 @@
 #include "dataplane/stage/trace/trace.h"
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/fence.h"
 #include "dataplane/net/filter.h"
 
 #include <errno.h>
@@ -18,8 +19,9 @@
 static void cores_tell(struct fastpath *fp, struct trace *t)
 {
 	for (uint32_t i = 0; i < fp->core_count; i++)
-		__atomic_store_n(&fp->core[i]->stage.trace, t ? trace_core_of(t, i) : NULL,
-			__ATOMIC_RELEASE);
+		if (!t || !core_is_fenced(fp->core[i]))
+			__atomic_store_n(&fp->core[i]->stage.trace, t ? trace_core_of(t, i) : NULL,
+				__ATOMIC_RELEASE);
 	if (!fp->single_threaded)
 		grace_wait(fp);
 }
@@ -114,13 +116,19 @@ int fastpath_trace_start(struct fastpath *fp, const struct weir_trace_start *sta
 	return 0;
 }
 
+static void trace_kept_free(struct fastpath *fp, void *what)
+{
+	RTE_SET_USED(fp);
+	trace_destroy(what);
+}
+
 static void trace_end(struct fastpath *fp)
 {
 	struct trace *t = fp->traced.trace;
 
 	fp->traced.trace = NULL;
 	cores_tell(fp, NULL);
-	trace_destroy(t);
+	fence_keep(fp, fence_holders(fp), trace_kept_free, t);
 }
 
 static int session_check(

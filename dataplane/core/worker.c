@@ -7,6 +7,7 @@
 
 #include "dataplane/api/histogram.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/fence.h"
 #include "dataplane/core/gaps.h"
 #include "dataplane/stage/early/early.h"
 #include "dataplane/stage/service/service_stage.h"
@@ -134,6 +135,11 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 
 	c->stage.now = now_tsc;
 	count_time(fp, c, now_tsc);
+	/* After g was read: what is published behind a fence is not for who is in front of it. */
+	if (unlikely(core_is_fenced(c))) {
+		fence_wait(fp, c);
+		return 0;
+	}
 	if (g) {
 		charge_round(c, g, now_tsc);
 		if (unlikely(c->seen != g->number))
@@ -195,7 +201,8 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 bool fastpath_is_alive(struct fastpath *fp)
 {
 	for (uint32_t i = 0; i < fp->core_count; i++)
-		if (cell_read(&fp->core[i]->stage.cell->loops) == fp->loops_seen[i])
+		if (cell_read(&fp->core[i]->stage.cell->loops) == fp->loops_seen[i] &&
+			!fp->core[i]->fenced.taken)
 			return false;
 	for (uint32_t i = 0; i < fp->core_count; i++)
 		fp->loops_seen[i] = cell_read(&fp->core[i]->stage.cell->loops);

@@ -60,6 +60,28 @@ static int hello(struct process *p, const void *body, size_t length, struct requ
 	return 0;
 }
 
+/* A core that does not answer may be at work with a port that is no more wanted. */
+static int ports_may_close(
+	const struct process *p, struct port *const *ports, char *err, size_t err_size)
+{
+	if (!fastpath_ports_are_held(p->fastpath))
+		return 0;
+	for (uint32_t i = 0; i < p->port_count; i++) {
+		bool stays = !p->port[i];
+
+		for (uint32_t k = 0; k < WEIR_MAX_PORTS; k++)
+			stays |= ports[k] == p->port[i];
+		if (stays)
+			continue;
+		snprintf(err, err_size,
+			"port %s cannot be closed while a CPU does not answer, which may be using it: "
+			"`weirctl core list`",
+			p->telemetry->port[p->port[i]->index].name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
 static int config_apply(
 	struct process *p, const void *body, size_t length, char *err, size_t err_size)
 {
@@ -70,7 +92,9 @@ static int config_apply(
 	int rc = port_registry_prepare(p->ports, &view, ports, err, err_size);
 	if (rc < 0)
 		return rc;
-	rc = fastpath_apply(p->fastpath, body, length, ports, err, err_size);
+	rc = ports_may_close(p, ports, err, err_size);
+	if (rc == 0)
+		rc = fastpath_apply(p->fastpath, body, length, ports, err, err_size);
 	if (rc < 0) {
 		port_registry_rollback(p->ports);
 		return rc;
@@ -111,7 +135,9 @@ void requests_revive_ports(struct process *p)
 {
 	char err[256] = "";
 
-	if (!p->config || !port_registry_has_returned(p->ports))
+	/* Not while a core may be using what the port was before. */
+	if (!p->config || fastpath_ports_are_held(p->fastpath) ||
+		!port_registry_has_returned(p->ports))
 		return;
 	if (config_apply(p, p->config, p->config_length, err, sizeof(err)) < 0)
 		process_event(p, WEIR_EVENT_WARNING, "ports", err);

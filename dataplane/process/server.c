@@ -253,6 +253,8 @@ static void tick(struct server *s)
 	/* In a replay a core's only round may be long. */
 	if (!p->arguments.replay)
 		fastpath_pulse_tick(p->fastpath, now, core_told, p);
+	if (!p->arguments.replay && fastpath_takeover_tick(p->fastpath, now, core_told, p))
+		steering_set(p);
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
 	requests_policy_tick(p);

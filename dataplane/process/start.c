@@ -272,6 +272,20 @@ static int telemetry_prepare(struct process *p, char *err, size_t err_size)
 	return 0;
 }
 
+/*
+ * As if killed: packet cores cannot be stopped in order, and what is left on the host is what a successor looks for. It
+ * lets the flows go on.
+ */
+static void give_up(void *ctx, uint32_t cpu)
+{
+	RTE_SET_USED(ctx);
+	log_error(
+		"packet CPU %u does not go round, and nobody can take over what it does: giving up, to "
+		"be started anew",
+		cpu);
+	_exit(EXIT_FAILURE);
+}
+
 static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 {
 	struct fastpath_params params = {
@@ -283,6 +297,8 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 		.seed = p->arguments.seed,
 		.tsc_hz = p->telemetry->tsc_hz,
 		.single_threaded = p->arguments.replay,
+		.give_up = give_up,
+		.give_up_ctx = p,
 	};
 
 	if (p->instance)

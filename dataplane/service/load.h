@@ -58,13 +58,24 @@ struct service_load {
 	int32_t begun[LOAD_SLICES]; /* UDP: not answered, by the slice they began in */
 };
 
+static inline bool load_expires(const struct service_settings *s)
+{
+	return s->nat && s->protocol == IPPROTO_UDP;
+}
+
 /* In flight at a backend, over all workers; any thread. */
 static inline uint32_t service_in_flight(const struct service *s, uint32_t slot)
 {
 	int32_t sum = 0;
 
-	for (uint32_t i = 0; i < s->worker_count; i++)
-		sum += __atomic_load_n(&s->worker[i]->load[slot].now, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		const struct service_worker *w = s->worker[i];
+
+		/* UDP: who was taken over forgets nothing while it does not answer. */
+		if (likely(!__atomic_load_n(&w->lost, __ATOMIC_RELAXED) ||
+			    !load_expires(w->settings)))
+			sum += __atomic_load_n(&w->load[slot].now, __ATOMIC_RELAXED);
+	}
 	return sum > 0 ? (uint32_t)sum : 0;
 }
 
@@ -110,11 +121,6 @@ static inline void load_drop(struct service_worker *w, uint32_t slot)
 void load_forget(struct service_worker *w, uint64_t now_ns);
 /* Buckets of this worker have gone to another: what was their peak here is none any more. */
 void load_moved(struct service_worker *w);
-
-static inline bool load_expires(const struct service_settings *s)
-{
-	return s->nat && s->protocol == IPPROTO_UDP;
-}
 
 /* A flow counts from now on, and load_add() was done for its backend. UDP: its stamp is set to now. */
 static inline uint16_t flow_counts(

@@ -5,6 +5,7 @@
 #include "dataplane/service/cell.h"
 #include "dataplane/service/directive.h"
 #include "dataplane/service/load.h"
+#include "dataplane/service/rescue.h"
 
 #include <rte_log.h>
 #include <rte_malloc.h>
@@ -74,11 +75,10 @@ uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wante
 	return low >= SERVICE_MIN_FLOWS ? low : 0;
 }
 
-/* A flow ends: its port is free again. Runs on the core that owns the bucket. */
+/* A flow ends: its port is free again. Runs on the core of the worker that the partition is of. */
 static void flow_released(void *ctx, struct flow_partition *part, const struct flow *f)
 {
-	struct service *s = ctx;
-	struct service_worker *w = s->worker[s->bucket_owner[part->bucket]];
+	struct service_worker *w = ctx;
 	const struct service_settings *settings = w->settings;
 
 	if (settings->nat)
@@ -106,6 +106,7 @@ static void worker_destroy(struct service_worker *w)
 	if (!w)
 		return;
 	rte_free(w->ring);
+	rte_free(w->part);
 	rte_free(w->cell_epoch);
 	rte_free(w->load);
 	rte_free(w);
@@ -121,13 +122,14 @@ static struct service_worker *worker_create(
 		return NULL;
 	w->cell_epoch = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->cell_epoch[0]), node);
 	w->load = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->load[0]), node);
+	w->part = memory.alloc(memory.ctx, sizeof(s->part), node);
 	if (ring)
 		w->ring = service_ring_create(node);
-	if (!w->cell_epoch || !w->load || (ring && !w->ring)) {
+	if (!w->cell_epoch || !w->load || !w->part || (ring && !w->ring)) {
 		worker_destroy(w);
 		return NULL;
 	}
-	w->part = s->flows->part;
+	memcpy(w->part, s->part, sizeof(s->part));
 	w->cell = s->cells.cell[core];
 	w->backend_cell = s->cells.backend_cell[core];
 	w->heavy = s->cells.heavy[core];
@@ -153,6 +155,15 @@ static int worker_attach(struct service *s, struct service_worker *w)
 int service_worker_add(struct service *s, uint8_t core, int node)
 {
 	return worker_attach(s, worker_create(s, core, node, s->worker_count, true));
+}
+
+uint32_t service_flow_count(const struct service *s)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
+		count += __atomic_load_n(&s->part[i]->count, __ATOMIC_RELAXED);
+	return count;
 }
 
 uint32_t service_worker_buckets(const struct service_worker *w)
@@ -189,7 +200,6 @@ static int flows_create(struct service *s, const struct service_params *params)
 		.timeouts = flow_timeouts_default,
 		.memory = service_memory("flow table"),
 		.release = flow_released,
-		.release_ctx = s,
 	};
 	int ret;
 
@@ -197,9 +207,12 @@ static int flows_create(struct service *s, const struct service_params *params)
 		s->bucket_worker[i] = (uint8_t)(i % params->worker_count);
 		s->bucket_owner[i] = s->bucket_worker[i];
 		s->bucket_direct[i] = params->core[s->bucket_worker[i]];
+		s->bucket_home[i] = SERVICE_NOBODY;
 		bucket_node[i] = params->core_node[s->bucket_direct[i]];
 	}
 	ret = flow_table_create(&table, &s->flows);
+	for (uint32_t i = 0; ret == 0 && i < FLOW_PARTITIONS; i++)
+		s->part[i] = &s->flows->part[i];
 	if (ret || !nat)
 		return ret;
 	table.memory = service_memory("translated ports");
@@ -233,6 +246,8 @@ int service_create(const struct service_params *params, struct service **ret_ser
 	}
 	if (ret)
 		goto fail;
+	for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
+		s->part[i]->release_ctx = s->worker[s->bucket_owner[i]];
 	*ret_service = s;
 	return 0;
 fail:
@@ -248,6 +263,7 @@ void service_destroy(struct service *s)
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		worker_destroy(s->worker[i]);
 	service_directives_destroy(s->directives);
+	rescue_end(s);
 	flow_table_destroy(s->flows);
 	if (s->ports)
 		nat_ports_destroy(s->ports);
@@ -282,7 +298,7 @@ bool service_worker_age(struct service_worker *w, uint64_t now_ns, uint32_t now_
 	if (load_expires(w->settings))
 		load_forget(w, now_ns);
 	if (service_worker_has(w, w->age_bucket) &&
-		flow_partition_age(&w->part[w->age_bucket], now_ms, budget) >= budget)
+		flow_partition_age(w->part[w->age_bucket], now_ms, budget) >= budget)
 		return true;
 	w->age_bucket = service_worker_next(w, w->age_bucket);
 	return false;

@@ -35,6 +35,7 @@ struct rte_ring;
 struct service_allowance;
 struct service_directives;
 struct service_load;
+struct service_lost;
 struct service_police;
 
 #define SERVICE_RING   1024u /* packets that wait for a worker, at most */
@@ -161,7 +162,8 @@ static_assert(offsetof(struct service_settings, packets) == RTE_CACHE_LINE_SIZE,
 struct service_worker {
 	/* line 0: the worker core's, set when it takes over a generation */
 	const struct service_settings *settings; /* borrowed: of the generation the core is in */
-	struct flow_partition *part; /* [256] of the service's table */
+	struct flow_partition *
+		*part; /* owned; [256]: where flows lie, as this worker is to know it */
 	struct weir_service_cell *cell;
 	struct weir_backend_cell *backend_cell; /* by slot */
 	struct service *service;
@@ -182,6 +184,8 @@ struct service_worker {
 	uint32_t close_record;
 	uint32_t close_serial;
 	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
+	/* Main thread's, relaxed atomic: its buckets were taken over, and it may not know yet. */
+	bool lost;
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
 	bool behind; /* its ring is nearly full: stage/early */
@@ -215,6 +219,13 @@ struct service {
 	 */
 	uint8_t bucket_worker[FLOW_PARTITIONS];
 	uint8_t bucket_direct[FLOW_PARTITIONS];
+	/*
+	 * Where its flows lie: in `flows`, or in a spare partition since it was taken over. Main thread's; workers
+	 * have copies.
+	 */
+	struct flow_partition *part[FLOW_PARTITIONS];
+	/* Index of the core that it is to go back to, or NOBODY. Main thread's. */
+	uint8_t bucket_home[FLOW_PARTITIONS];
 	/* Which worker reads and writes what belongs to it; NOBODY on the way from one to another. */
 	uint8_t bucket_owner[FLOW_PARTITIONS];
 	uint8_t worker_count; /* grows only */
@@ -234,6 +245,7 @@ struct service {
 	alignas(RTE_CACHE_LINE_SIZE) struct flow_table *flows; /* owned */
 	struct nat_ports *ports; /* owned; NULL in dsr */
 	size_t flow_bytes; /* taken from the budget */
+	size_t lost_bytes; /* the same, for partitions of workers that do not answer */
 	void *journal; /* handle of struct fastpath_journal; NULL: its flows end with the process */
 	size_t source_bytes; /* the same, for both tables of sources of the generation in force */
 	uint32_t flow_capacity;
@@ -243,6 +255,8 @@ struct service {
 	uint16_t cores_min;
 	uint16_t cores_max;
 	uint16_t cores_short; /* of those wanted it does not get, as none is free: core/cores.h */
+	bool away; /* some bucket has a home elsewhere */
+	struct service_lost *lost; /* owned; rescue.h */
 	struct service_directives *directives; /* owned */
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
 	struct service_cells cells;
@@ -289,6 +303,9 @@ static inline bool service_worker_has(const struct service_worker *w, uint32_t b
 {
 	return __atomic_load_n(&w->service->bucket_owner[bucket], __ATOMIC_ACQUIRE) == w->number;
 }
+
+/* Flows in use, over all buckets; any thread, approximately. */
+uint32_t service_flow_count(const struct service *s);
 
 /* How many it has. */
 uint32_t service_worker_buckets(const struct service_worker *w);
@@ -383,6 +400,13 @@ void service_tunnel_release(struct service_tunnel *t); /* NULL is fine */
 
 /* Memory of the asked node, else of any with a word about it; what: for that word, a constant. */
 struct table_memory service_memory(const char *what);
+
+/*
+ * A copy in which some buckets have other translated ports, all of them free: nat_ports_shift(). NULL in
+ * dsr. Returns 0, -ENOMEM or -EBUSY.
+ */
+int service_settings_shift(const struct service_settings *old, const bool *shifted,
+	const struct hash_seed *seed, uint8_t *ret_lane, struct service_settings **ret_settings);
 
 /* Slot of a backend in use, or -1. */
 int service_backend_find(

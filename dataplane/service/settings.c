@@ -374,6 +374,35 @@ int service_settings_update(const struct service_settings *old,
 	return 0;
 }
 
+int service_settings_shift(const struct service_settings *old, const bool *shifted,
+	const struct hash_seed *seed, uint8_t *ret_lane, struct service_settings **ret_settings)
+{
+	struct service_sources *shared;
+	struct service_settings *n;
+	int ret = -ENOMEM;
+
+	*ret_settings = NULL;
+	if (!old->nat)
+		return 0;
+	shared = calloc(1, sizeof(*shared));
+	n = shared ? settings_copy(old) : NULL;
+	if (n)
+		ret = service_pools_attach(n, old, old->pool_count, seed);
+	if (ret == 0)
+		ret = nat_ports_shift(old->service->ports, shifted, ret_lane, &shared->view);
+	if (ret) {
+		service_settings_release(n);
+		free(shared);
+		return ret;
+	}
+	sources_release(n);
+	shared->references = 1;
+	n->sources = shared;
+	n->nat = shared->view;
+	*ret_settings = n;
+	return 0;
+}
+
 static bool limits_differ(const struct service_settings *s)
 {
 	const struct weir_directives *told = &s->service->directives->header;

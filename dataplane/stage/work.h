@@ -56,7 +56,7 @@ static inline bool work_opens(const struct work *w, const struct packet *p)
 
 static inline struct flow_partition *work_partition(const struct work *w, const struct packet *p)
 {
-	return &w->worker->part[p->bucket];
+	return w->worker->part[p->bucket];
 }
 
 /* Close the gaps that dropped packets left (NULL) in a burst. */

@@ -14,6 +14,12 @@
 
 static_assert(FLOW_WHEEL_SLOTS <= LIST_QUEUE, "wheel slots and queues share a number space");
 
+/* Bytes of a partition's index and records. */
+size_t flow_partition_bytes(uint32_t records, bool ipv6, bool nat);
+/* Make a zeroed partition empty, with a 256th of the capacity. Returns 0 or -ENOMEM. */
+int flow_partition_init(
+	struct flow_partition *p, const struct flow_table_params *params, uint32_t bucket);
+
 /* Hang a flow that is not transient on the wheel slot of its deadline. record: flow_index() of it. */
 void flow_wheel_hang(struct flow_partition *p, struct flow *f, uint16_t record);
 

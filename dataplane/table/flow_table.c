@@ -34,7 +34,7 @@ static uint32_t partition_lines(uint32_t records, bool nat)
 	return lines < 2 ? 2 : lines;
 }
 
-static size_t partition_bytes(uint32_t records, bool ipv6, bool nat)
+size_t flow_partition_bytes(uint32_t records, bool ipv6, bool nat)
 {
 	return (size_t)partition_lines(records, nat) * sizeof(struct flow_line) +
 		((size_t)records << (ipv6 ? 7 : 6)) + RECORD_ALIGN;
@@ -43,10 +43,10 @@ static size_t partition_bytes(uint32_t records, bool ipv6, bool nat)
 size_t flow_table_bytes(uint32_t capacity, bool ipv6, bool nat)
 {
 	return sizeof(struct flow_table) +
-		FLOW_PARTITIONS * partition_bytes(partition_capacity(capacity), ipv6, nat);
+		FLOW_PARTITIONS * flow_partition_bytes(partition_capacity(capacity), ipv6, nat);
 }
 
-static int partition_init(
+int flow_partition_init(
 	struct flow_partition *p, const struct flow_table_params *params, uint32_t bucket)
 {
 	int node = params->bucket_node != NULL ? params->bucket_node[bucket] : params->node;
@@ -66,8 +66,8 @@ static int partition_init(
 	p->timeouts = params->timeouts;
 	p->release = params->release;
 	p->release_ctx = params->release_ctx;
-	p->lines = params->memory.alloc(
-		params->memory.ctx, partition_bytes(p->capacity, params->ipv6, params->nat), node);
+	p->lines = params->memory.alloc(params->memory.ctx,
+		flow_partition_bytes(p->capacity, params->ipv6, params->nat), node);
 	if (p->lines == NULL)
 		return -ENOMEM;
 	p->records = RTE_PTR_ALIGN_CEIL((uint8_t *)(p->lines + p->line_count), RECORD_ALIGN);
@@ -88,7 +88,7 @@ int flow_table_create(const struct flow_table_params *params, struct flow_table 
 		return -ENOMEM;
 	t->memory = params->memory;
 	for (uint32_t b = 0; b < FLOW_PARTITIONS; b++) {
-		int rc = partition_init(&t->part[b], params, b);
+		int rc = flow_partition_init(&t->part[b], params, b);
 
 		if (rc != 0) {
 			flow_table_destroy(t);

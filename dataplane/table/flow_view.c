@@ -2,6 +2,7 @@
 
 /* What other threads see of a flow table while its workers go on. */
 
+#include "dataplane/table/flow_spare.h"
 #include "dataplane/table/flow_table.h"
 
 #include <arpa/inet.h>
@@ -28,14 +29,7 @@ uint32_t flow_partition_extent(const struct flow_partition *part)
 	return __atomic_load_n(&part->fresh, __ATOMIC_ACQUIRE);
 }
 
-/* A private copy of a record, IPv6 or not. */
-struct record_copy {
-	struct flow head;
-	struct flow_tail tail;
-};
-
-static bool record_copy(
-	const struct flow_partition *part, uint32_t record, struct record_copy *ret_copy)
+bool flow_copy_take(const struct flow_partition *part, uint32_t record, struct flow_copy *ret_copy)
 {
 	const struct flow *f = flow_at(part, record);
 	const uint64_t *from = (const uint64_t *)(const void *)f;
@@ -65,7 +59,7 @@ static void map_ipv4(uint8_t address[16], uint32_t addr_be)
 }
 
 static void view_fill(
-	const struct flow_partition *part, const struct record_copy *copy, struct flow_view *view)
+	const struct flow_partition *part, const struct flow_copy *copy, struct flow_view *view)
 {
 	const struct flow_tuple *client = &copy->head.tuple[FLOW_SIDE_CLIENT];
 	const struct flow_tuple *backend = &copy->head.tuple[FLOW_SIDE_BACKEND];
@@ -97,9 +91,9 @@ static void view_fill(
 
 bool flow_read(const struct flow_partition *part, uint32_t record, struct flow_view *ret_view)
 {
-	struct record_copy copy = { .head = { .state = FLOW_FREE } };
+	struct flow_copy copy = { .head = { .state = FLOW_FREE } };
 
-	if (!record_copy(part, record, &copy) || copy.head.state == FLOW_FREE)
+	if (!flow_copy_take(part, record, &copy) || copy.head.state == FLOW_FREE)
 		return false;
 	view_fill(part, &copy, ret_view);
 	return true;
@@ -111,14 +105,14 @@ static bool line_peek(const struct flow_partition *part, uint32_t line_index, ui
 {
 	const struct flow_line *line = &part->lines[line_index];
 	uint16_t used = __atomic_load_n(&line->used, __ATOMIC_ACQUIRE);
-	struct record_copy copy = { .head = { .state = FLOW_FREE } };
+	struct flow_copy copy = { .head = { .state = FLOW_FREE } };
 
 	for (uint32_t i = 0; i < FLOW_LINE_ENTRIES; i++) {
 		if (!(used >> i & 1) || __atomic_load_n(&line->tag[i], __ATOMIC_RELAXED) != tag)
 			continue;
 		uint32_t record = __atomic_load_n(&line->record[i], __ATOMIC_RELAXED);
 
-		if (record >= part->capacity || !record_copy(part, record, &copy) ||
+		if (record >= part->capacity || !flow_copy_take(part, record, &copy) ||
 			copy.head.state == FLOW_FREE)
 			continue;
 		if (flow_equals(

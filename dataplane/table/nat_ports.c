@@ -13,7 +13,11 @@ struct nat_ports {
 	struct nat_source source[NAT_MAX_SOURCES];
 	uint32_t backend_slots; /* rows of the matrix */
 	uint32_t source_slots; /* columns of the matrix */
-	struct nat_chunk **chunk; /* owned; [backend slot * source_slots + source slot] */
+	struct nat_chunk *
+		*chunk[NAT_LANES]; /* owned; [backend slot * source_slots + source slot] */
+	uint32_t lanes; /* in use; at least 1 */
+	uint8_t lane[HASH_BUCKET_COUNT]; /* of each bucket */
+	uint8_t left[HASH_BUCKET_COUNT]; /* bit i: somebody may still write its sets of lane i */
 	struct nat_turns **turns; /* owned; [backend slot] */
 };
 
@@ -27,6 +31,7 @@ int nat_ports_create(
 	np->memory = *memory;
 	np->node = node;
 	np->start = start;
+	np->lanes = 1;
 	*ret_ports = np;
 	return 0;
 }
@@ -35,11 +40,13 @@ void nat_ports_destroy(struct nat_ports *np)
 {
 	if (np == NULL)
 		return;
-	for (uint32_t i = 0; i < np->backend_slots * np->source_slots; i++)
-		np->memory.free(np->memory.ctx, np->chunk[i]);
+	for (uint32_t l = 0; l < NAT_LANES; l++) {
+		for (uint32_t i = 0; np->chunk[l] && i < np->backend_slots * np->source_slots; i++)
+			np->memory.free(np->memory.ctx, np->chunk[l][i]);
+		np->memory.free(np->memory.ctx, np->chunk[l]);
+	}
 	for (uint32_t b = 0; b < np->backend_slots; b++)
 		np->memory.free(np->memory.ctx, np->turns[b]);
-	np->memory.free(np->memory.ctx, np->chunk);
 	np->memory.free(np->memory.ctx, np->turns);
 	np->memory.free(np->memory.ctx, np);
 }
@@ -49,12 +56,14 @@ static bool is_usable(const struct nat_source *s)
 	return (s->usable[0] | s->usable[1] | s->usable[2] | s->usable[3]) != 0;
 }
 
-static uint32_t chunk_taken(const struct nat_chunk *chunk)
+/* By buckets that are on this lane. */
+static uint32_t chunk_taken(
+	const struct nat_chunk *chunk, const uint8_t lane_of[HASH_BUCKET_COUNT], uint32_t lane)
 {
 	uint32_t taken = 0;
 
 	for (uint32_t b = 0; b < HASH_BUCKET_COUNT; b++)
-		for (uint32_t w = 0; w < 4; w++)
+		for (uint32_t w = 0; lane_of[b] == lane && w < 4; w++)
 			taken += (uint32_t)__builtin_popcountll(
 				__atomic_load_n(&chunk->bucket[b].taken[w], __ATOMIC_RELAXED));
 	return taken;
@@ -65,10 +74,11 @@ static bool slot_is_idle(const struct nat_ports *np, uint32_t slot)
 {
 	if (is_usable(&np->source[slot]))
 		return false;
-	for (uint32_t b = 0; slot < np->source_slots && b < np->backend_slots; b++) {
-		const struct nat_chunk *chunk = np->chunk[b * np->source_slots + slot];
+	for (uint32_t i = 0; slot < np->source_slots && i < np->lanes * np->backend_slots; i++) {
+		const uint32_t l = i / np->backend_slots, b = i % np->backend_slots;
+		const struct nat_chunk *chunk = np->chunk[l][b * np->source_slots + slot];
 
-		if (chunk != NULL && chunk_taken(chunk) != 0)
+		if (chunk != NULL && chunk_taken(chunk, np->lane, l) != 0)
 			return false;
 	}
 	return true;
@@ -120,24 +130,33 @@ static int matrix_grow(struct nat_ports *np, uint32_t backend_slots, uint32_t so
 		backend_slots = np->backend_slots;
 	if (source_slots < np->source_slots)
 		source_slots = np->source_slots;
-	struct nat_chunk **grown = np->memory.alloc(np->memory.ctx,
-		((size_t)backend_slots * source_slots + 1) * sizeof(*grown), np->node);
+	struct nat_chunk **grown[NAT_LANES] = { NULL };
 	struct nat_turns **turns = np->memory.alloc(
 		np->memory.ctx, ((size_t)backend_slots + 1) * sizeof(*turns), np->node);
+	bool ok = turns != NULL;
 
-	if (grown == NULL || turns == NULL) {
-		np->memory.free(np->memory.ctx, grown);
+	for (uint32_t l = 0; ok && l < np->lanes; l++) {
+		grown[l] = np->memory.alloc(np->memory.ctx,
+			((size_t)backend_slots * source_slots + 1) * sizeof(*grown[l]), np->node);
+		ok = grown[l] != NULL;
+	}
+	if (!ok) {
+		for (uint32_t l = 0; l < np->lanes; l++)
+			np->memory.free(np->memory.ctx, grown[l]);
 		np->memory.free(np->memory.ctx, turns);
 		return -ENOMEM;
 	}
-	for (uint32_t b = 0; b < np->backend_slots; b++) {
-		turns[b] = np->turns[b];
-		for (uint32_t s = 0; s < np->source_slots; s++)
-			grown[b * source_slots + s] = np->chunk[b * np->source_slots + s];
+	for (uint32_t l = 0; l < np->lanes; l++) {
+		for (uint32_t b = 0; b < np->backend_slots; b++)
+			for (uint32_t s = 0; s < np->source_slots; s++)
+				grown[l][b * source_slots + s] =
+					np->chunk[l][b * np->source_slots + s];
+		np->memory.free(np->memory.ctx, np->chunk[l]);
+		np->chunk[l] = grown[l];
 	}
-	np->memory.free(np->memory.ctx, np->chunk);
+	for (uint32_t b = 0; b < np->backend_slots; b++)
+		turns[b] = np->turns[b];
 	np->memory.free(np->memory.ctx, np->turns);
-	np->chunk = grown;
 	np->turns = turns;
 	np->backend_slots = backend_slots;
 	np->source_slots = source_slots;
@@ -165,9 +184,11 @@ static uint8_t last_initial(const struct nat_ports *np, const struct nat_source 
 static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t backend_slots,
 	const struct nat_source *source, uint32_t source_count)
 {
-	for (uint32_t b = 0; b < backend_slots; b++) {
+	for (uint32_t i = 0; i < np->lanes * backend_slots; i++) {
+		const uint32_t l = i / backend_slots, b = i % backend_slots;
+
 		for (uint32_t s = 0; s < source_count; s++) {
-			struct nat_chunk **chunk = &np->chunk[b * np->source_slots + s];
+			struct nat_chunk **chunk = &np->chunk[l][b * np->source_slots + s];
 
 			if (!backend_used[b] || !is_usable(&source[s]) || *chunk != NULL)
 				continue;
@@ -176,8 +197,8 @@ static int chunks_alloc(struct nat_ports *np, const bool *backend_used, uint32_t
 				return -ENOMEM;
 			uint8_t last = last_initial(np, &source[s]);
 
-			for (uint32_t i = 0; i < HASH_BUCKET_COUNT; i++)
-				(*chunk)->bucket[i].last = last;
+			for (uint32_t k = 0; k < HASH_BUCKET_COUNT; k++)
+				(*chunk)->bucket[k].last = last;
 		}
 	}
 	return 0;
@@ -201,9 +222,9 @@ static int turns_alloc(struct nat_ports *np, const bool *backend_used, uint32_t 
 
 /* A view of all slots there are, with room for its arrays behind it. */
 static int view_create(const struct nat_ports *np, const struct nat_source *source,
-	uint32_t source_count, struct nat_view **ret_view)
+	uint32_t source_count, const uint8_t lane[HASH_BUCKET_COUNT], struct nat_view **ret_view)
 {
-	size_t cells = (size_t)np->backend_slots * source_count;
+	size_t cells = (size_t)np->lanes * np->backend_slots * source_count;
 	size_t bytes = sizeof(struct nat_view) + source_count * sizeof(*source) +
 		cells * sizeof(struct nat_chunk *) + np->backend_slots * sizeof(struct nat_turns *);
 	struct nat_view *v = np->memory.alloc(np->memory.ctx, bytes, np->node);
@@ -212,14 +233,19 @@ static int view_create(const struct nat_ports *np, const struct nat_source *sour
 		return -ENOMEM;
 	v->source_count = source_count;
 	v->backend_slots = np->backend_slots;
+	v->lanes = np->lanes;
 	v->source = (struct nat_source *)(v + 1);
 	v->chunk = (struct nat_chunk **)(v->source + source_count);
 	v->turns = (struct nat_turns **)(v->chunk + cells);
 	memcpy(v->source, source, source_count * sizeof(*source));
-	for (uint32_t b = 0; b < np->backend_slots; b++) {
+	memcpy(v->lane, lane, sizeof(v->lane));
+	for (uint32_t b = 0; b < np->backend_slots; b++)
 		v->turns[b] = np->turns[b];
+	for (uint32_t i = 0; i < np->lanes * np->backend_slots; i++) {
+		const uint32_t l = i / np->backend_slots, b = i % np->backend_slots;
+
 		for (uint32_t s = 0; s < source_count; s++)
-			v->chunk[b * source_count + s] = np->chunk[b * np->source_slots + s];
+			v->chunk[i * source_count + s] = np->chunk[l][b * np->source_slots + s];
 	}
 	*ret_view = v;
 	return 0;
@@ -240,7 +266,7 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 	if (rc == 0)
 		rc = turns_alloc(np, backend_used, backend_slots, count);
 	if (rc == 0)
-		rc = view_create(np, source, count, ret_view);
+		rc = view_create(np, source, count, np->lane, ret_view);
 	if (rc != 0)
 		return rc;
 	memcpy(np->source, source, count * sizeof(*source));
@@ -251,6 +277,87 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 void nat_view_destroy(struct nat_ports *np, struct nat_view *view)
 {
 	np->memory.free(np->memory.ctx, view);
+}
+
+/* ---- buckets that are taken over ---- */
+
+static int lane_add(struct nat_ports *np)
+{
+	const size_t cells = (size_t)np->backend_slots * np->source_slots + 1;
+	struct nat_chunk **chunk =
+		np->memory.alloc(np->memory.ctx, cells * sizeof(chunk[0]), np->node);
+
+	if (chunk == NULL)
+		return -ENOMEM;
+	np->chunk[np->lanes++] = chunk;
+	return 0;
+}
+
+/* A lane that nobody uses for a bucket; NAT_LANES: none. */
+static uint32_t lane_choose(const struct nat_ports *np, uint32_t bucket)
+{
+	uint32_t l = 0;
+
+	while (l < NAT_LANES && (l == np->lane[bucket] || (np->left[bucket] >> l & 1)))
+		l++;
+	return l;
+}
+
+/* All ports free; taken in the order in which they would have been. */
+static int sets_clear(struct nat_ports *np, uint32_t bucket, uint32_t lane)
+{
+	for (uint32_t i = 0; i < np->backend_slots * np->source_slots; i++) {
+		const struct nat_chunk *old = np->chunk[np->lane[bucket]][i];
+		struct nat_chunk **chunk = &np->chunk[lane][i];
+
+		if (old == NULL)
+			continue;
+		if (*chunk == NULL)
+			*chunk = np->memory.alloc(np->memory.ctx, sizeof(**chunk), np->node);
+		if (*chunk == NULL)
+			return -ENOMEM;
+		(*chunk)->bucket[bucket] = (struct nat_set){ .last = old->bucket[bucket].last };
+	}
+	return 0;
+}
+
+int nat_ports_shift(
+	struct nat_ports *np, const bool *shifted, uint8_t *ret_lane, struct nat_view **ret_view)
+{
+	/* Lanes and chunks that are there without being in use change nothing for anybody. */
+	for (uint32_t b = 0; b < HASH_BUCKET_COUNT; b++) {
+		uint32_t lane = shifted[b] ? lane_choose(np, b) : np->lane[b];
+		int rc = 0;
+
+		ret_lane[b] = (uint8_t)lane;
+		if (!shifted[b])
+			continue;
+		if (lane == NAT_LANES)
+			return -EBUSY;
+		while (rc == 0 && lane >= np->lanes)
+			rc = lane_add(np);
+		if (rc == 0)
+			rc = sets_clear(np, b, lane);
+		if (rc != 0)
+			return rc;
+	}
+	return view_create(np, np->source, np->source_count, ret_lane, ret_view);
+}
+
+void nat_ports_shifted(struct nat_ports *np, const uint8_t *lane, uint8_t *ret_left)
+{
+	for (uint32_t b = 0; b < HASH_BUCKET_COUNT; b++) {
+		ret_left[b] = np->lane[b];
+		if (lane[b] == np->lane[b])
+			continue;
+		np->left[b] |= (uint8_t)(1u << np->lane[b]);
+		np->lane[b] = lane[b];
+	}
+}
+
+void nat_ports_left(struct nat_ports *np, uint8_t bucket, uint8_t lane)
+{
+	np->left[bucket] &= (uint8_t) ~(1u << lane);
 }
 
 /* The next free port behind the one taken last; -1: there is none further on. */
@@ -310,10 +417,11 @@ bool nat_ports_claim(
 
 uint32_t nat_ports_taken(const struct nat_view *view)
 {
+	const uint32_t cells = view->backend_slots * view->source_count;
 	uint32_t taken = 0;
 
-	for (uint32_t i = 0; i < view->backend_slots * view->source_count; i++)
+	for (uint32_t i = 0; i < view->lanes * cells; i++)
 		if (view->chunk[i] != NULL)
-			taken += chunk_taken(view->chunk[i]);
+			taken += chunk_taken(view->chunk[i], view->lane, i / cells);
 	return taken;
 }

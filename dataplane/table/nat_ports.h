@@ -15,6 +15,11 @@
  * that has the bucket. Memory: 16 KiB for each pair of backend and source slot, 256 bytes for each backend.
  *
  * Source slots are stable: an address keeps its slot as long as flows may use it.
+ *
+ * A worker that has stopped answering may write to its buckets' sets at any moment. Who takes the buckets over
+ * counts in other sets, those of another lane: nat_ports_shift(). The lane that a bucket has is part of
+ * the view, so that who woke up with an older one writes where nobody reads. Which source has its turn is
+ * one byte that both may write, and any value of it will do.
  */
 
 #ifndef WEIR_TABLE_NAT_PORTS_H
@@ -32,6 +37,7 @@
 #include <stdint.h>
 
 #define NAT_MAX_SOURCES 256 /* slots of one service */
+#define NAT_LANES	4 /* so many workers, less one, may have stopped answering at a time */
 
 struct nat_ports;
 
@@ -63,10 +69,12 @@ struct nat_source {
 struct nat_view {
 	uint32_t source_count; /* slots */
 	uint32_t backend_slots;
+	uint32_t lanes;
 	struct nat_source *source;
-	struct nat_chunk *
-		*chunk; /* [backend slot * source_count + source slot]; NULL: not in use */
+	/* [(lane * backend_slots + backend slot) * source_count + source slot]; NULL: not in use */
+	struct nat_chunk **chunk;
 	struct nat_turns **turns; /* [backend slot]; NULL: not in use */
+	uint8_t lane[HASH_BUCKET_COUNT];
 };
 
 /*
@@ -99,6 +107,22 @@ int nat_ports_configure(struct nat_ports *np, const bool *backend_used, uint32_t
 	const struct nat_source_config *sources, uint32_t source_count, struct nat_view **ret_view);
 void nat_view_destroy(struct nat_ports *np, struct nat_view *view);
 
+/*
+ * Prepare a view in which some buckets have other sets, with all ports free; those that they have now are left
+ * to who may still write them. Nothing else has changed before nat_ports_shifted() is called.
+ *
+ * shifted   [HASH_BUCKET_COUNT]: which buckets
+ * ret_lane  [HASH_BUCKET_COUNT]: by bucket
+ *
+ * Control thread; allocates. Returns 0, -ENOMEM, or -EBUSY: all lanes of a bucket are left to somebody.
+ */
+int nat_ports_shift(
+	struct nat_ports *np, const bool *shifted, uint8_t *ret_lane, struct nat_view **ret_view);
+/* Views from now on are like that one. ret_left: [HASH_BUCKET_COUNT], the lanes that they had. */
+void nat_ports_shifted(struct nat_ports *np, const uint8_t *lane, uint8_t *ret_left);
+/* Nobody writes a bucket's sets of a lane any more that it once had. */
+void nat_ports_left(struct nat_ports *np, uint8_t bucket, uint8_t lane);
+
 /* Worker: the set of a bucket's ports of one source towards one backend; NULL: none. */
 static inline struct nat_set *nat_ports_set(
 	const struct nat_view *view, uint8_t bucket, uint16_t backend_slot, uint16_t source_slot)
@@ -107,7 +131,9 @@ static inline struct nat_set *nat_ports_set(
 
 	if (unlikely(backend_slot >= view->backend_slots || source_slot >= view->source_count))
 		return NULL;
-	chunk = view->chunk[backend_slot * view->source_count + source_slot];
+	chunk = view->chunk[(view->lane[bucket] * view->backend_slots + backend_slot) *
+			view->source_count +
+		source_slot];
 	return likely(chunk != NULL) ? &chunk->bucket[bucket] : NULL;
 }
 

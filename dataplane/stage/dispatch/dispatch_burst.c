@@ -36,7 +36,7 @@ void dispatch_burst(struct stage_core *c, struct service *const *service, struct
 			ret_touched->worker[touched++] = w;
 		/* On a core that works itself the lookup is near; another one fetches it itself. */
 		if (!w->ring)
-			flow_prefetch(&w->part[p->bucket], p->hash);
+			flow_prefetch(w->part[p->bucket], p->hash);
 		w->stage[w->staged++] = pkts[i];
 	}
 	for (uint32_t i = 0; i < touched; i++) {

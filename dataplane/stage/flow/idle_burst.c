@@ -68,7 +68,7 @@ __rte_noinline void idle_burst(const struct work *w, struct rte_mempool *pool)
 	uint32_t probes = 0;
 
 	for (uint32_t i = 0; i < SWEEP && k->close_left; i++) {
-		const struct flow_partition *part = &k->part[k->close_bucket];
+		const struct flow_partition *part = k->part[k->close_bucket];
 		struct flow *f;
 
 		if (!service_worker_has(k, k->close_bucket) ||

@@ -157,6 +157,7 @@ struct rte_ring *bed_kernel_ring(uint32_t slots)
 /* life of a bed */
 
 struct fastpath_journal bed_journal;
+void (*bed_give_up)(void *ctx, uint32_t cpu);
 
 void bed_start_with(
 	struct bed *b, uint32_t core_count, uint16_t tx_queues, uint64_t memory_bytes, bool threads)
@@ -169,6 +170,7 @@ void bed_start_with(
 		.tsc_hz = threads ? rte_get_tsc_hz() : BED_HZ,
 		.single_threaded = !threads,
 		.journal = bed_journal,
+		.give_up = bed_give_up,
 	};
 
 	eal_start();

@@ -108,6 +108,8 @@ struct bed_packet bed_client(const char *from, uint16_t sport, const char *to, u
 
 /* Where flows of the beds that start from now on outlive them; open NULL (as at first): nowhere. */
 extern struct fastpath_journal bed_journal;
+/* Called with the CPU when it is hopeless; NULL (as at first): nobody. */
+extern void (*bed_give_up)(void *ctx, uint32_t cpu);
 
 /* Start with core_count cores and ports of tx_queues queues each; aborts the test program on failure. */
 void bed_start(struct bed *b, uint32_t core_count, uint16_t tx_queues);

@@ -84,6 +84,7 @@ static void look_until_stuck(struct bed *b, uint64_t deadline)
 	while (!stuck[0] && bed_clock_ns() < deadline) {
 		bed_nap();
 		fastpath_pulse_tick(b->fp, bed_clock_ns(), tell, NULL);
+		fastpath_takeover_tick(b->fp, bed_clock_ns(), tell, NULL);
 	}
 }
 
@@ -92,8 +93,22 @@ static void look_until_again(struct bed *b, uint64_t deadline)
 	while (!again && bed_clock_ns() < deadline) {
 		bed_nap();
 		fastpath_pulse_tick(b->fp, bed_clock_ns(), tell, NULL);
+		fastpath_takeover_tick(b->fp, bed_clock_ns(), tell, NULL);
 	}
 	CU_ASSERT_TRUE(again);
+}
+
+/* What was taken over comes back when it was well for a while. */
+static void look_until_home(struct bed *b, uint64_t deadline)
+{
+	while (b->telemetry->service[0].bucket_count[1] != WEIR_BUCKETS &&
+		bed_clock_ns() < deadline) {
+		bed_nap();
+		fastpath_pulse_tick(b->fp, bed_clock_ns(), tell, NULL);
+		fastpath_takeover_tick(b->fp, bed_clock_ns(), tell, NULL);
+		fastpath_move_tick(b->fp, bed_clock_ns(), tell, NULL);
+	}
+	CU_ASSERT_EQUAL(b->telemetry->service[0].bucket_count[1], WEIR_BUCKETS);
 }
 
 static void send(struct bed *b, uint16_t port, uint32_t count)
@@ -147,6 +162,7 @@ static void a_loop_without_end(void)
 	__atomic_store_n(&jam, false, __ATOMIC_RELEASE);
 	look_until_again(&b, deadline);
 	CU_ASSERT_EQUAL(b.telemetry->core[1].state, WEIR_CORE_ANSWERS);
+	look_until_home(&b, deadline);
 	/* The main thread waits for it with a change, and tells all the same. */
 	stuck[0] = '\0';
 	tell_frees = true;

@@ -306,6 +306,58 @@ static void running_out_of_memory_changes_nothing(void)
 	CU_ASSERT_EQUAL(scarce.held, 0);
 }
 
+/* Who has an older view writes elsewhere, bucket by bucket; as long as it may, that is nobody else's. */
+static void taken_over_buckets_have_ports_of_their_own(void)
+{
+	bool shifted[HASH_BUCKET_COUNT] = { [1] = true };
+	uint8_t lane[NAT_LANES][HASH_BUCKET_COUNT], left[NAT_LANES][HASH_BUCKET_COUNT];
+	struct nat_view *view[NAT_LANES + 1] = { NULL };
+	struct nat_source_config source;
+	struct nat_ports *np;
+	uint16_t s, port, other;
+	uint32_t i;
+
+	source_make(&source, 1);
+	block_add(&source, 9);
+	block_add(&source, 11);
+	CU_ASSERT_EQUAL_FATAL(nat_ports_create(&table_memory_libc, -1, 0, &np), 0);
+	view[0] = configure(np, 1, &source, 1);
+	CU_ASSERT(nat_ports_take(view[0], 1, 0, &s, &port));
+	CU_ASSERT(nat_ports_take(view[0], 2, 0, &s, &other));
+	/* Prepared and not done: nothing has changed. */
+	CU_ASSERT_EQUAL(nat_ports_shift(np, shifted, lane[0], &view[1]), 0);
+	nat_view_destroy(np, view[1]);
+	for (i = 0; i + 1 < NAT_LANES; i++) {
+		CU_ASSERT_EQUAL_FATAL(nat_ports_shift(np, shifted, lane[i], &view[i + 1]), 0);
+		nat_ports_shifted(np, lane[i], left[i]);
+		CU_ASSERT_EQUAL(left[i][1], i);
+		/* All are free there, and the flows that go on take theirs. */
+		CU_ASSERT(nat_ports_claim(view[i + 1], 0, 0, port));
+		CU_ASSERT_FALSE(nat_ports_claim(view[i + 1], 0, 0, port));
+		/* Another bucket's are as they were. */
+		CU_ASSERT_FALSE(nat_ports_claim(view[i + 1], 0, 0, other));
+		/* What is given back by an older view stays taken. */
+		nat_ports_give(view[i], 1, 0, 0, port);
+		CU_ASSERT_FALSE(nat_ports_claim(view[i + 1], 0, 0, port));
+		CU_ASSERT_EQUAL(nat_ports_taken(view[i + 1]), 2);
+	}
+	CU_ASSERT_EQUAL(nat_ports_shift(np, shifted, lane[i], &view[NAT_LANES]), -EBUSY);
+	nat_ports_left(np, 1, left[1][1]);
+	CU_ASSERT_EQUAL(nat_ports_shift(np, shifted, lane[i], &view[NAT_LANES]), 0);
+	CU_ASSERT_EQUAL(lane[i][1], left[1][1]);
+	nat_ports_shifted(np, lane[i], left[i]);
+	CU_ASSERT_EQUAL(nat_ports_taken(view[NAT_LANES]), 1);
+	/* Configurations from now on have it so, also for backends that come later. */
+	nat_view_destroy(np, view[0]);
+	view[0] = configure(np, 2, &source, 1);
+	CU_ASSERT(nat_ports_claim(view[0], 0, 0, port));
+	CU_ASSERT_FALSE(nat_ports_claim(view[NAT_LANES], 0, 0, port));
+	CU_ASSERT(nat_ports_claim(view[0], 1, 0, port));
+	for (i = 0; i <= NAT_LANES; i++)
+		nat_view_destroy(np, view[i]);
+	nat_ports_destroy(np);
+}
+
 static const struct tap_case cases[] = {
 	{ "ports are unique by backend, in the bucket, and found while one is free",
 		does_what_a_table_does },
@@ -317,6 +369,8 @@ static const struct tap_case cases[] = {
 	{ "a configuration that runs out of memory changes nothing",
 		running_out_of_memory_changes_nothing },
 	{ "without source addresses nothing can be taken", nothing_configured_is_exhausted },
+	{ "buckets that are taken over have ports of their own",
+		taken_over_buckets_have_ports_of_their_own },
 };
 
 TAP_MAIN("nat ports", cases)
