@@ -101,6 +101,9 @@ static const struct printer_column budget_table[] = {
 	{ "FLOWS", "flows", PRINT_BYTES },
 	{ "SOURCES", "sources", PRINT_BYTES },
 	{ "POLICING", "policing", PRINT_BYTES },
+	{ "PORTS", "ports", PRINT_BYTES },
+	{ "POOLS", "pools", PRINT_BYTES },
+	{ "WORKERS", "workers", PRINT_BYTES },
 	{ "TOTAL", "total", PRINT_BYTES },
 };
 

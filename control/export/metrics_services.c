@@ -162,10 +162,12 @@ static void services_memory(const struct metrics_input *in, struct evbuffer *out
 		{ "flows", offsetof(struct weir_service_entry, memory_flows) },
 		{ "sources", offsetof(struct weir_service_entry, memory_sources) },
 		{ "policing", offsetof(struct weir_service_entry, memory_police) },
+		{ "ports", offsetof(struct weir_service_entry, memory_ports) },
+		{ "pools", offsetof(struct weir_service_entry, memory_pools) },
+		{ "workers", offsetof(struct weir_service_entry, memory_workers) },
 	};
 
-	metrics_family(
-		out, name, "gauge", "The service's share of the budget of tables, by table.");
+	metrics_family(out, name, "gauge", "The service's share of the budget, by what it is for.");
 	for (size_t i = 0; i < in->now->service_count; i++) {
 		const struct snapshot_service *s = &in->now->services[i];
 

@@ -83,9 +83,13 @@ json_t *report_service_memory(const struct snapshot_service *s)
 {
 	const struct weir_service_entry *e = &s->entry;
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "flows", report_count(e->memory_flows), "sources",
-		report_count(e->memory_sources), "policing", report_count(e->memory_police),
-		"total", report_count(e->memory_flows + e->memory_sources + e->memory_police));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flows",
+		report_count(e->memory_flows), "sources", report_count(e->memory_sources),
+		"policing", report_count(e->memory_police), "ports", report_count(e->memory_ports),
+		"pools", report_count(e->memory_pools), "workers", report_count(e->memory_workers),
+		"total",
+		report_count(e->memory_flows + e->memory_sources + e->memory_police +
+			e->memory_ports + e->memory_pools + e->memory_workers));
 }
 
 /* Packets that were received and neither sent nor dropped yet; cells are read one after the other. */

@@ -403,10 +403,13 @@ struct weir_service_entry {
 	uint16_t class_count;
 	uint16_t pool_count;
 	uint16_t reserved1;
-	/* Bytes of the budget that the service has; the last one is a relaxed atomic, outside of directory_seq. */
+	/* Bytes of the budget that the service has; relaxed atomics, outside of directory_seq. */
 	uint64_t memory_flows; /* its flow table */
 	uint64_t memory_sources; /* limits per source */
 	uint64_t memory_police; /* sources as directives have them */
+	uint64_t memory_ports; /* translated ports */
+	uint64_t memory_pools; /* backends, who gets new flows, settings */
+	uint64_t memory_workers; /* rings, and what else its workers have */
 	uint16_t bucket_count
 		[WEIR_MAX_CORES]; /* by index of the core; less than all while some move */
 	/* Cores: as configured; then, relaxed atomics outside of directory_seq, how many it is to have now, */
@@ -449,7 +452,7 @@ struct weir_telemetry {
 	uint32_t node_count;
 	struct weir_node_memory node[WEIR_MAX_NODES];
 	uint8_t node_distance[WEIR_MAX_NODES][WEIR_MAX_NODES]; /* 10 is near; 0: not known */
-	uint64_t memory_budget; /* bytes for the services' tables */
+	uint64_t memory_budget; /* bytes for the services' tables, pools and rings */
 	uint64_t memory_used; /* relaxed atomic; the sum over the services */
 	/* Relaxed; as the kernel says after each configuration. 0 areas where there is one node. */
 	uint32_t placement_areas; /* memory areas that were looked at */

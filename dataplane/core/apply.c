@@ -42,7 +42,6 @@ struct applying {
 	uint8_t port_index[WEIR_MAX_PORTS];
 	uint32_t load[WEIR_MAX_CORES];
 	struct port *const *ports; /* by the configuration's order */
-	uint64_t flow_bytes_used;
 	char *err;
 	size_t err_size;
 };
@@ -84,7 +83,6 @@ static void service_end(struct fastpath *fp, void *what)
 		for (uint32_t i = 0; i <= SERVICE_HOLD; i++)
 			ring_drain(c, s->worker[i] ? s->worker[i]->ring : NULL);
 	}
-	fp->flow_bytes_used -= s->flow_bytes + s->source_bytes + s->lost_bytes;
 	if (beside)
 		fp->retired[s->slot].abandoned = beside->dropped[WEIR_DROP_SHUTDOWN];
 	journal_close(fp, s);
@@ -179,19 +177,27 @@ void apply_nothing(struct fastpath *fp)
 
 /* coming */
 
-/* Of the budget; what has to be taken over may use more than there is. */
-static uint64_t memory_left(const struct fastpath *fp, uint64_t used)
-{
-	return fp->params.memory_bytes > used ? fp->params.memory_bytes - used : 0;
-}
-
 /*
  * Bytes for the flow table of the next of `fresh` new services: equal shares of what is left, and one is left
  * over for who comes later.
  */
 static uint64_t flow_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
 {
-	return memory_left(fp, a->flow_bytes_used) / (fresh + 1);
+	return budget_left(&fp->budget) / (fresh + 1);
+}
+
+/*
+ * What of a service's share is for its flow table: all but what the rest of it will take; at least half, as that may
+ * also come from what is left over.
+ */
+static uint64_t flow_part(
+	const struct fastpath *fp, const struct weir_config_service *config, uint64_t share)
+{
+	const uint32_t most = fp->core_count > 1 ? fp->core_count - 1 : 1;
+	const uint64_t others = service_other_bytes(config, directory_slots(fp, config),
+		RTE_MIN(config->cores, most), fp->core_count > 1);
+
+	return share - RTE_MIN(others, share / 2);
 }
 
 static int slot_find(const struct fastpath *fp, const struct applying *a)
@@ -207,7 +213,8 @@ static int service_add(struct fastpath *fp, struct applying *a,
 {
 	bool ipv6 = !weir_address_is_v4(config->address);
 	bool nat = config->mode == WEIR_MODE_NAT;
-	uint32_t capacity = service_flow_capacity(share, ipv6, nat, config->flow_capacity);
+	uint32_t capacity = service_flow_capacity(
+		flow_part(fp, config, share), ipv6, nat, config->flow_capacity);
 	int slot = slot_find(fp, a);
 	int node[WEIR_MAX_CORES];
 	uint8_t core[WEIR_MAX_CORES];
@@ -221,6 +228,7 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		.rings = fp->core_count > 1,
 		.flow_capacity = capacity,
 		.flow_bytes = flow_table_bytes(capacity, ipv6, nat),
+		.budget = &fp->budget,
 		.seed = fp->params.seed,
 		/* A service that comes back must not begin where it did before. */
 		.port_start = (uint32_t)(fp->params.port_seed + fp->generation_count * 37),
@@ -233,11 +241,7 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		return slot;
 	}
 	if (capacity == 0) {
-		say(a,
-			"service %s: no memory for its flows: %" PRIu64 " KiB left of %" PRIu64
-			" KiB; give the data plane more memory",
-			config->name, memory_left(fp, a->flow_bytes_used) >> 10,
-			fp->params.memory_bytes >> 10);
+		say(a, "service %s: no memory for its flows", config->name);
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < fp->core_count; i++)
@@ -255,7 +259,6 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		directory_cells_free(fp, &cells);
 		return ret;
 	}
-	a->flow_bytes_used += params.flow_bytes;
 	a->fresh[a->fresh_count++] = (uint16_t)slot;
 	return 0;
 }
@@ -298,34 +301,20 @@ static int services_find(struct fastpath *fp, struct applying *a)
 	return 0;
 }
 
-uint64_t settings_police_bytes(const struct service_settings *s)
-{
-	return s && s->police && s->police->per_source ? s->police->per_source->bytes : 0;
-}
-
-uint64_t settings_source_bytes(const struct service_settings *s)
-{
-	return (s && s->per_source ? s->per_source->bytes : 0) + settings_police_bytes(s);
-}
-
 static int settings_make(struct fastpath *fp, struct applying *a)
 {
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
 		const struct weir_config_service *config = &a->view.services[i];
 		uint16_t slot = a->of[i]->slot;
-		uint64_t left = memory_left(fp, a->flow_bytes_used);
 		const struct service_settings *old =
 			fp->service[slot] ? fp->generation->settings[slot] : NULL;
 		int ret = service_settings_create(a->of[i], old, config,
 			a->view.backends + config->first_backend,
-			a->view.sources + config->first_source, fp->tsc_hz, &fp->seed, left,
+			a->view.sources + config->first_source, fp->tsc_hz, &fp->seed,
 			&a->settings[slot], a->err, a->err_size);
 
 		if (ret)
 			return ret;
-		/* Old and new are there together for a moment only, and the budget has a reserve. */
-		a->flow_bytes_used += settings_source_bytes(a->settings[slot]);
-		a->flow_bytes_used -= settings_source_bytes(old);
 		ret = policies_attach(
 			fp, &a->view, i, a->of[i], old, a->settings[slot], a->err, a->err_size);
 		if (ret)
@@ -383,9 +372,6 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 		for (uint32_t j = 0; j < fp->core_count; j++)
 			fp->core[j]->stage.service_cell[s->slot] = s->cells.cell[j];
 	}
-	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++)
-		if (a->service[i])
-			a->service[i]->source_bytes = settings_source_bytes(a->settings[i]);
 	/* Buckets follow by and by: fastpath_move_tick(). */
 	for (uint32_t i = 0; i < a->view.header->service_count; i++) {
 		a->of[i]->cores_min = a->view.services[i].cores;
@@ -393,7 +379,6 @@ static void applying_commit(struct fastpath *fp, struct applying *a)
 			RTE_MAX(a->view.services[i].cores, a->view.services[i].cores_max);
 		cores_want(fp, a->of[i], a->of[i]->cores_wanted);
 	}
-	fp->flow_bytes_used = a->flow_bytes_used;
 }
 
 static void services_leave(struct fastpath *fp, const struct generation *g)
@@ -402,7 +387,7 @@ static void services_leave(struct fastpath *fp, const struct generation *g)
 		if (fp->service[slot] && !g->service[slot])
 			service_retire(fp, fp->service[slot]);
 	retired_reap(fp);
-	__atomic_store_n(&fp->telemetry->memory_used, fp->flow_bytes_used, __ATOMIC_RELAXED);
+	directory_memory(fp);
 }
 
 static int apply(struct fastpath *fp, struct applying *a, struct port *const *ports)
@@ -465,6 +450,17 @@ void services_load(const struct fastpath *fp, uint32_t *load)
 		}
 }
 
+/* Behind what there is no memory for: before anything of it is given back. */
+static void budget_say(const struct fastpath *fp, struct applying *a)
+{
+	const size_t length = strnlen(a->err, a->err_size);
+
+	snprintf(a->err + length, a->err_size - length,
+		"; %" PRIu64 " KiB of the services' budget of %" PRIu64
+		" KiB (half of dataplane.memory) are left",
+		budget_left(&fp->budget) >> 10, fp->budget.bytes >> 10);
+}
+
 int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t config_length,
 	struct port *const *ports, char *err, size_t err_size)
 {
@@ -480,12 +476,13 @@ int fastpath_apply(struct fastpath *fp, const struct weir_config *config, size_t
 	}
 	a->err = err;
 	a->err_size = err_size;
-	a->flow_bytes_used = fp->flow_bytes_used;
 	services_load(fp, a->load);
 	weir_config_view(config, &a->view);
 	a->ports = ports;
 	retired_reap(fp);
 	ret = apply(fp, a, ports);
+	if (ret == -ENOMEM)
+		budget_say(fp, a);
 	if (ret)
 		applying_undo(fp, a);
 	free(a);
@@ -541,6 +538,7 @@ int apply_settings(
 	memset(changed, 0, WEIR_MAX_SERVICES * sizeof(changed[0]));
 	generation_let_go(fp, generation_publish(fp, g));
 	directory_write(fp, g);
+	directory_memory(fp);
 	return 0;
 }
 

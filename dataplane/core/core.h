@@ -168,7 +168,7 @@ struct fastpath {
 	struct move *move; /* owned; that of the generation in force */
 	struct takeover *takeover; /* the same; NULL: no core is taken over */
 	struct kept *kept; /* owned; fence.c */
-	uint64_t flow_bytes_used;
+	struct budget budget; /* of the services */
 	uint64_t generation_count;
 	uint64_t loops_seen[WEIR_MAX_CORES]; /* for fastpath_is_alive() */
 	uint64_t cores_looked_ns; /* cores.c */
@@ -194,10 +194,6 @@ struct fastpath {
 		uint64_t dropped;
 	} retired_sums;
 };
-
-/* apply.c: bytes of the budget that settings have, for tables of sources; NULL: 0. Main thread. */
-uint64_t settings_police_bytes(const struct service_settings *s);
-uint64_t settings_source_bytes(const struct service_settings *s);
 
 /* fastpath.c: a service by its name, or NULL. Main thread. */
 struct service *fastpath_service(const struct fastpath *fp, const char *name);
@@ -246,8 +242,12 @@ int directory_cells_create(struct fastpath *fp, const struct weir_config_service
 /* The same for one core more. */
 int directory_cells_add(struct fastpath *fp, struct service_cells *cells, uint32_t core);
 void directory_cells_free(struct fastpath *fp, struct service_cells *cells);
+/* Slots for backends that a new service gets. */
+uint32_t directory_slots(const struct fastpath *fp, const struct weir_config_service *config);
 /* Show the services of a generation. */
 void directory_write(struct fastpath *fp, const struct generation *g);
+/* Show what services have of the budget; when nothing is left of the generation before. */
+void directory_memory(struct fastpath *fp);
 /* Show what directives have in force for one. */
 void directory_direct(struct fastpath *fp, const struct service_settings *settings);
 /* Packets received but neither sent nor dropped, by a service's cells. */

@@ -11,6 +11,7 @@
 #include "dataplane/service/directive.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,15 +21,6 @@
 static bool is_directed(const struct service_directives *d)
 {
 	return d->state != WEIR_DIRECTED_NO;
-}
-
-/* A table of policed sources comes and goes with directives: it is the service's share of the budget, too. */
-static void sources_charge(struct fastpath *fp, struct service *s)
-{
-	uint64_t bytes = settings_source_bytes(fp->generation->settings[s->slot]);
-
-	fp->flow_bytes_used += bytes - s->source_bytes;
-	s->source_bytes = bytes;
 }
 
 /* Bring what is in force in line with the directives; a generation is made only where one has to be. */
@@ -41,8 +33,10 @@ static int follow(struct fastpath *fp, struct service *s, char *err, size_t err_
 	int ret = service_settings_direct(fp->generation->settings[s->slot], &fp->seed, now, &n);
 
 	if (ret) {
-		snprintf(err, err_size, "service %s: no memory for its pool and sources",
-			s->identity.name);
+		snprintf(err, err_size,
+			"service %s: no memory for its pool and sources; %" PRIu64
+			" KiB of the services' budget of %" PRIu64 " KiB are left",
+			s->identity.name, budget_left(&fp->budget) >> 10, fp->budget.bytes >> 10);
 		return ret;
 	}
 	if (n) {
@@ -54,7 +48,6 @@ static int follow(struct fastpath *fp, struct service *s, char *err, size_t err_
 			service_settings_release(n);
 		free(changed);
 	}
-	sources_charge(fp, s);
 	service_directives_allow(s->directives, fp->generation->settings[s->slot]);
 	directory_direct(fp, fp->generation->settings[s->slot]);
 	return ret;

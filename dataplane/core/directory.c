@@ -50,15 +50,19 @@ int directory_cells_add(struct fastpath *fp, struct service_cells *cells, uint32
 	return cells->cell[core] && cells->backend_cell[core] && cells->heavy[core] ? 0 : -ENOMEM;
 }
 
+uint32_t directory_slots(const struct fastpath *fp, const struct weir_config_service *config)
+{
+	const uint32_t wanted =
+		RTE_MIN(2 * config->backend_count, (uint32_t)WEIR_MAX_BACKENDS_PER_SERVICE);
+	const uint32_t least = fp->single_threaded ? CELL_SLOTS_MIN_REPLAY : CELL_SLOTS_MIN;
+
+	return rte_align32pow2(RTE_MAX(wanted, least));
+}
+
 int directory_cells_create(struct fastpath *fp, const struct weir_config_service *config,
 	const uint8_t *core, uint32_t count, struct service_cells *ret_cells)
 {
-	uint32_t wanted =
-		RTE_MIN(2 * config->backend_count, (uint32_t)WEIR_MAX_BACKENDS_PER_SERVICE);
-	uint32_t least = fp->single_threaded ? CELL_SLOTS_MIN_REPLAY : CELL_SLOTS_MIN;
-	struct service_cells cells = {
-		.slots = rte_align32pow2(RTE_MAX(wanted, least)),
-	};
+	struct service_cells cells = { .slots = directory_slots(fp, config) };
 	bool ok;
 
 	cells.entry = arena_alloc(fp->arena, cells.slots * sizeof(cells.entry[0]));
@@ -116,8 +120,6 @@ void directory_direct(struct fastpath *fp, const struct service_settings *settin
 
 	SHOW(&e->directed, d->state);
 	SHOW(&e->directive_flags, d->header.flags);
-	SHOW(&e->memory_police, settings_police_bytes(settings));
-	SHOW(&fp->telemetry->memory_used, fp->flow_bytes_used);
 	SHOW(&e->limit_packets, settings->in_force.packets);
 	SHOW(&e->limit_bits, settings->in_force.bits);
 	SHOW(&e->limit_connections, settings->in_force.connections);
@@ -126,6 +128,25 @@ void directory_direct(struct fastpath *fp, const struct service_settings *settin
 		SHOW(&s->cells.entry[i].cap,
 			__atomic_load_n(&d->allowance[i].cap, __ATOMIC_RELAXED));
 	}
+}
+
+void directory_memory(struct fastpath *fp)
+{
+	for (uint32_t i = 0; i < WEIR_MAX_SERVICES; i++) {
+		struct weir_service_entry *e = &fp->telemetry->service[i];
+		const struct account_line *line;
+
+		if (!fp->service[i])
+			continue;
+		line = fp->service[i]->account.line;
+		SHOW(&e->memory_flows, line[ACCOUNT_FLOWS].bytes);
+		SHOW(&e->memory_sources, line[ACCOUNT_SOURCES].bytes);
+		SHOW(&e->memory_police, line[ACCOUNT_POLICING].bytes);
+		SHOW(&e->memory_ports, line[ACCOUNT_PORTS].bytes);
+		SHOW(&e->memory_pools, line[ACCOUNT_POOLS].bytes);
+		SHOW(&e->memory_workers, line[ACCOUNT_WORKERS].bytes);
+	}
+	SHOW(&fp->telemetry->memory_used, fp->budget.used);
 }
 
 static void service_write(
@@ -162,8 +183,6 @@ static void service_write(
 	e->backend_offset = arena_offset(fp->arena, s->cells.entry);
 	e->backend_count = settings->backend_slots;
 	e->flow_capacity = s->flow_capacity;
-	e->memory_flows = s->flow_bytes;
-	e->memory_sources = settings->per_source ? settings->per_source->bytes : 0;
 	e->source_entries =
 		settings->source_table ? source_table_entries(settings->source_table) : 0;
 	e->pool_count = (uint16_t)settings->pool_count;
@@ -191,8 +210,7 @@ void directory_write(struct fastpath *fp, const struct generation *g)
 		}
 	}
 	t->service_count = used;
-	t->memory_budget = fp->params.memory_bytes;
-	SHOW(&t->memory_used, fp->flow_bytes_used);
+	t->memory_budget = fp->budget.bytes;
 	/* Core 0 always receives, others by queues that devices steer to. */
 	for (uint32_t i = 1; i < fp->core_count; i++) {
 		if (g->core[i].receive_count)

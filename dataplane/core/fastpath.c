@@ -102,6 +102,7 @@ int fastpath_create(const struct fastpath_params *params, struct fastpath **ret_
 	fp->single_threaded = params->single_threaded;
 	fp->tsc_hz = params->tsc_hz;
 	fp->seed = hash_seed_make(params->seed);
+	fp->budget.bytes = params->memory_bytes;
 	ret = qsbr_create(fp);
 	for (uint32_t i = 0; ret == 0 && i < fp->core_count; i++)
 		ret = core_create(fp, i);

@@ -60,7 +60,7 @@ struct fastpath_params {
 	struct fastpath_core_params core[WEIR_MAX_CORES];
 	uint32_t core_count;
 	enum weir_idle idle;
-	uint64_t memory_bytes; /* budget for flow tables */
+	uint64_t memory_bytes; /* budget of the services: tables, pools, rings */
 	uint64_t seed; /* of all hashes; a given seed gives the same choices */
 	/* Where the rotation of translated ports begins; should differ from one start to the next. */
 	uint64_t port_seed;

@@ -271,11 +271,10 @@ static void lost_settle(struct fastpath *fp, const struct core *c)
 			next = l->next;
 			if (l->worker->core != c->index)
 				continue;
-			fp->flow_bytes_used -= l->bytes;
 			rescue_settle(s, l);
 		}
 	}
-	__atomic_store_n(&fp->telemetry->memory_used, fp->flow_bytes_used, __ATOMIC_RELAXED);
+	directory_memory(fp);
 }
 
 static void let_in(

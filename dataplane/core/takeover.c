@@ -192,7 +192,7 @@ static uint32_t targets_choose(const struct fastpath *fp, const struct service *
 
 /* Everything that can fail for one service, and changes nothing yet that anybody sees. Returns 0 or -errno. */
 static int taken_make(struct fastpath *fp, struct taken *t, struct service *s, uint32_t core,
-	uint32_t *load, uint64_t *budget, struct service_settings **changed)
+	uint32_t *load, struct service_settings **changed)
 {
 	bool shifted[FLOW_PARTITIONS];
 	uint8_t target[WEIR_MAX_CORES];
@@ -218,7 +218,7 @@ static int taken_make(struct fastpath *fp, struct taken *t, struct service *s, u
 			continue;
 		ret = move_worker_find(fp, s, to, &w, err, sizeof(err));
 		if (ret == 0)
-			ret = rescue_prepare(t->lost, s, (uint8_t)i, w, fp->core[to]->node, budget);
+			ret = rescue_prepare(t->lost, s, (uint8_t)i, w, fp->core[to]->node);
 		if (ret)
 			continue;
 		t->target[i] = w->number;
@@ -299,17 +299,12 @@ static void taken_commit(struct fastpath *fp, struct taken *t)
 	if (s->ports)
 		nat_ports_shifted(s->ports, t->lane, t->lost->lane);
 	__atomic_store_n(&t->lost->worker->lost, true, __ATOMIC_RELAXED);
-	s->lost_bytes += t->lost->bytes;
-	fp->flow_bytes_used += t->lost->bytes;
 }
 
 static struct takeover *takeover_make(struct fastpath *fp, uint32_t core,
 	struct service_settings **changed, fastpath_event event, void *ctx)
 {
 	uint32_t load[WEIR_MAX_CORES] = { 0 }, count = 0;
-	uint64_t budget = fp->params.memory_bytes > fp->flow_bytes_used ?
-		fp->params.memory_bytes - fp->flow_bytes_used :
-		0;
 	struct takeover *t;
 
 	services_load(fp, load);
@@ -325,7 +320,7 @@ static struct takeover *takeover_make(struct fastpath *fp, uint32_t core,
 
 		if (!s || !bucket_count(s, core))
 			continue;
-		ret = taken_make(fp, &t->taken[t->count], s, core, load, &budget, changed);
+		ret = taken_make(fp, &t->taken[t->count], s, core, load, changed);
 		if (ret == 0) {
 			t->count++;
 			continue;

@@ -29,6 +29,7 @@ int service_affinity_attach(struct service_settings *s, const struct service_set
 	const struct weir_config_service *config, const struct hash_seed *seed)
 {
 	struct service_affinity *of_old = old ? old->affinity : NULL;
+	struct table_memory memory = account_memory(&s->service->account, ACCOUNT_POOLS);
 	struct service_affinity *a;
 
 	if (config->affinity_places == 0)
@@ -43,7 +44,7 @@ int service_affinity_attach(struct service_settings *s, const struct service_set
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	if (affinity_create(config->affinity_places, &table_memory_eal, -1, &a->table)) {
+	if (affinity_create(config->affinity_places, &memory, -1, &a->table)) {
 		free(a);
 		return -ENOMEM;
 	}

@@ -5,8 +5,6 @@
 #include "dataplane/service/load.h"
 #include "dataplane/table/maglev.h"
 
-#include <rte_malloc.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +16,17 @@
 
 #define ABOUT_SOURCES (WEIR_DIRECTIVE_F_WATCH | WEIR_DIRECTIVE_F_POLICE)
 
-int service_directives_create(uint32_t slots, struct service_directives **ret_directives)
+int service_directives_create(
+	uint32_t slots, struct account *account, struct service_directives **ret_directives)
 {
 	struct service_directives *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return -ENOMEM;
 	d->slots = slots;
+	d->account = account;
 	d->backend = calloc(slots + 1, sizeof(d->backend[0]));
-	d->allowance = rte_zmalloc("caps of backends", (slots + 1) * sizeof(d->allowance[0]), 64);
+	d->allowance = account_alloc(account, ACCOUNT_POOLS, (slots + 1) * sizeof(d->allowance[0]));
 	if (!d->backend || !d->allowance) {
 		service_directives_destroy(d);
 		return -ENOMEM;
@@ -40,7 +40,7 @@ void service_directives_destroy(struct service_directives *d)
 {
 	if (!d)
 		return;
-	rte_free(d->allowance);
+	account_free(d->account, ACCOUNT_POOLS, d->allowance);
 	free(d->source);
 	free(d->backend);
 	free(d);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct account;
 struct service;
 struct service_settings;
 
@@ -50,9 +51,11 @@ struct service_directives {
 	uint32_t slots;
 	struct service_told *backend; /* owned; [slots] */
 	struct service_allowance *allowance; /* owned; [slots] */
+	struct account *account; /* of the service */
 };
 
-int service_directives_create(uint32_t slots, struct service_directives **ret_directives);
+int service_directives_create(
+	uint32_t slots, struct account *account, struct service_directives **ret_directives);
 void service_directives_destroy(struct service_directives *d); /* NULL is fine */
 
 /*

@@ -53,7 +53,7 @@ static int per_source_create(struct service *s, const struct weir_config_service
 		.by_time = config->mode != WEIR_MODE_NAT || config->protocol != IPPROTO_TCP,
 		.seed = *seed,
 		.node = SOCKET_ID_ANY,
-		.memory = service_memory("table of sources"),
+		.memory = account_memory(&s->account, ACCOUNT_SOURCES),
 	};
 	struct service_per_source *p = calloc(1, sizeof(*p));
 	int ret = p ? source_table_create(&params, &p->table) : -ENOMEM;
@@ -66,19 +66,18 @@ static int per_source_create(struct service *s, const struct weir_config_service
 	p->epoch = ++s->source_epoch;
 	p->entries = config->per_source_entries;
 	p->prefix = config->per_source_prefix;
-	p->bytes = source_table_bytes(entries);
 	*ret_per_source = p;
 	return 0;
 }
 
 int per_source_attach(struct service_settings *s, const struct service_settings *old,
 	const struct weir_config_service *config, uint64_t hz, const struct hash_seed *seed,
-	uint64_t budget, char *err, size_t err_size)
+	char *err, size_t err_size)
 {
 	const struct service_per_source *before = old ? old->per_source : NULL;
 	struct service_per_source *p;
 	uint32_t entries;
-	int ret = -ENOMEM;
+	int ret;
 
 	limiter_rate_init(&s->source_limits.packets, config->per_source_packets,
 		config->per_source_burst_ns, hz);
@@ -94,13 +93,11 @@ int per_source_attach(struct service_settings *s, const struct service_settings 
 	}
 	entries = config->per_source_entries ? config->per_source_entries :
 					       entries_choose(s->service);
-	if (source_table_bytes(entries) <= budget)
-		ret = per_source_create(s->service, config, entries, seed, &p);
+	ret = per_source_create(s->service, config, entries, seed, &p);
 	if (ret) {
 		snprintf(err, err_size,
-			"service %s: no memory for %u sources with limits of their own (%zu KiB); "
-			"give limits.per-source.entries a smaller number, or the data plane more "
-			"memory",
+			"service %s: no memory for %u sources with limits of their own (%zu KiB): "
+			"give limits.per-source.entries a smaller number",
 			config->name, entries, source_table_bytes(entries) >> 10);
 		return ret;
 	}

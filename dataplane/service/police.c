@@ -5,8 +5,6 @@
 #include "dataplane/service/directive.h"
 #include "dataplane/service/service.h"
 
-#include <rte_malloc.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +16,8 @@ void police_release(struct service_police *p)
 	if (!p || --p->references)
 		return;
 	per_source_release(p->per_source);
-	rte_free(p->list);
-	rte_free(p);
+	account_free(p->account, ACCOUNT_POLICING, p->list);
+	account_free(p->account, ACCOUNT_POLICING, p);
 }
 
 /* 2^((class - 16) / 4) times the rate. */
@@ -86,7 +84,8 @@ static int list_make(
 	if (!count)
 		return 0;
 	p->list_mask = rte_align32pow2(2 * count) - 1;
-	p->list = rte_zmalloc("policed sources", (p->list_mask + 1) * sizeof(p->list[0]), 64);
+	p->list = account_alloc(
+		p->account, ACCOUNT_POLICING, (p->list_mask + 1) * sizeof(p->list[0]));
 	if (!p->list)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
@@ -106,7 +105,7 @@ static int table_attach(struct service_police *p, const struct service_settings 
 		.by_time = true,
 		.seed = *seed,
 		.node = SOCKET_ID_ANY,
-		.memory = service_memory("table of policed sources"),
+		.memory = account_memory(&s->service->account, ACCOUNT_POLICING),
 	};
 
 	if (old && old->per_source && old->per_source->prefix == h->source_prefix) {
@@ -123,7 +122,6 @@ static int table_attach(struct service_police *p, const struct service_settings 
 		return -ENOMEM;
 	p->per_source->references = 1;
 	p->per_source->prefix = h->source_prefix;
-	p->per_source->bytes = source_table_bytes(params.entries);
 	int ret = source_table_create(&params, &p->per_source->table);
 	p->table = p->per_source->table;
 	return ret;
@@ -146,9 +144,10 @@ int police_create(const struct service_settings *s, const struct service_police 
 	*ret_police = NULL;
 	if (!(d->header.flags & (WEIR_DIRECTIVE_F_WATCH | WEIR_DIRECTIVE_F_POLICE)))
 		return 0;
-	p = rte_zmalloc("policing", sizeof(*p), 64);
+	p = account_alloc(&s->service->account, ACCOUNT_POLICING, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	p->account = &s->service->account;
 	p->references = 1;
 	p->seed = *seed;
 	mask_make(p, d->header.source_prefix, s->ipv6);

@@ -33,6 +33,7 @@ struct police_source {
 
 struct service_police {
 	uint32_t references;
+	struct account *account; /* of the service */
 	uint8_t mask[16]; /* of the prefix, over a mapped address */
 	struct hash_seed seed;
 	bool polices;

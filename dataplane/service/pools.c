@@ -8,8 +8,6 @@
 #include "dataplane/service/service.h"
 #include "dataplane/table/maglev.h"
 
-#include <rte_malloc.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@ static void pool_release(struct service_pool *p)
 	if (!p || --p->references)
 		return;
 	free(p->backend);
-	rte_free(p->table);
+	account_free(p->account, ACCOUNT_POOLS, p->table);
 	free(p);
 }
 
@@ -77,8 +75,8 @@ static uint32_t pool_list(
 	return 0;
 }
 
-static int pool_create(struct maglev_backend *list, uint32_t count, const struct hash_seed *seed,
-	struct service_pool **ret_pool)
+static int pool_create(struct account *account, struct maglev_backend *list, uint32_t count,
+	const struct hash_seed *seed, struct service_pool **ret_pool)
 {
 	struct service_pool *p = calloc(1, sizeof(*p));
 	int ret;
@@ -86,9 +84,10 @@ static int pool_create(struct maglev_backend *list, uint32_t count, const struct
 	if (!p)
 		return -ENOMEM;
 	p->references = 1;
+	p->account = account;
 	p->count = count;
 	if (count) {
-		p->table = rte_malloc("maglev", MAGLEV_SIZE * sizeof(p->table[0]), 64);
+		p->table = account_alloc(account, ACCOUNT_POOLS, MAGLEV_SIZE * sizeof(p->table[0]));
 		ret = p->table ? maglev_build(p->table, list, count, seed) : -ENOMEM;
 		if (ret) {
 			pool_release(p);
@@ -118,7 +117,7 @@ static int pool_make(const struct service_settings *s, uint32_t number, struct s
 		*ret_pool = before;
 		return 0;
 	}
-	ret = pool_create(list, count, seed, ret_pool);
+	ret = pool_create(&s->service->account, list, count, seed, ret_pool);
 	if (ret)
 		free(list);
 	return ret;

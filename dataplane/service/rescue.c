@@ -43,7 +43,7 @@ struct service_lost *rescue_begin(struct service *s, struct service_worker *from
 
 static void lost_free(struct service *s, struct service_lost *lost)
 {
-	const struct table_memory memory = service_memory("flow table");
+	const struct table_memory memory = account_memory_beyond(&s->account, ACCOUNT_FLOWS);
 	struct service_lost **at = &s->lost;
 
 	while (*at != lost)
@@ -150,27 +150,21 @@ static void flows_rescue(struct rescue *r)
 
 /* As large as it was made for; where there is no memory, as it has to be. */
 int rescue_prepare(struct service_lost *lost, struct service *s, uint8_t bucket,
-	struct service_worker *to, int node, uint64_t *budget)
+	struct service_worker *to, int node)
 {
-	const struct table_memory memory = service_memory("flow table");
+	const struct table_memory memory = account_memory_beyond(&s->account, ACCOUNT_FLOWS);
 	const struct flow_partition *like = s->part[bucket];
 	const uint32_t full = s->flows->part[bucket].capacity;
 	uint32_t capacity = full;
-	size_t bytes;
 
-	if (flow_spare_bytes(like, full) > *budget)
+	if (flow_spare_bytes(like, full) > budget_left(s->account.budget))
 		capacity = RTE_MIN(full, like->count + like->count / 4 + SPARE_LEAST);
 	for (;; capacity /= 2) {
 		lost->spare[bucket] = flow_spare_create(like, capacity, &memory, node, to);
 		if (lost->spare[bucket] || capacity <= SPARE_LEAST)
 			break;
 	}
-	if (!lost->spare[bucket])
-		return -ENOMEM;
-	bytes = flow_spare_bytes(like, capacity);
-	lost->bytes += bytes;
-	*budget -= RTE_MIN(*budget, (uint64_t)bytes);
-	return 0;
+	return lost->spare[bucket] ? 0 : -ENOMEM;
 }
 
 static void spare_show(struct service *s, uint8_t bucket, struct flow_partition *part)
@@ -259,7 +253,7 @@ static void counters_even(
 
 static void part_free(struct service *s, struct flow_partition *part)
 {
-	const struct table_memory memory = service_memory("flow table");
+	const struct table_memory memory = account_memory_beyond(&s->account, ACCOUNT_FLOWS);
 
 	if (part != &s->flows->part[part->bucket]) {
 		flow_spare_destroy(&memory, part);
@@ -295,7 +289,6 @@ void rescue_settle(struct service *s, struct service_lost *lost)
 	}
 	free(l.flows);
 	parts_free(s, lost);
-	s->lost_bytes -= lost->bytes;
 	memcpy(w->part, s->part, sizeof(s->part));
 	__atomic_store_n(&w->lost, false, __ATOMIC_RELAXED);
 	lost_free(s, lost);

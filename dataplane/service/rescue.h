@@ -22,7 +22,6 @@
 struct service_lost {
 	struct service_lost *next; /* owned */
 	struct service_worker *worker; /* borrowed */
-	size_t bytes; /* of its partitions */
 	uint32_t entered; /* flows that went on, */
 	uint32_t refused; /* and that did not */
 	uint32_t *
@@ -41,14 +40,15 @@ void rescue_undo(struct service *s, struct service_lost *lost);
 /*
  * Make room for one bucket's flows.
  *
- * to      who gets it
- * budget  bytes that partitions may take, counted down; where it has too few for one as large as the service's are
- *         there is a smaller one, at least for the flows that there are
+ * to  who gets it
+ *
+ * Where the budget has not enough for a partition as large as the service's are there is a smaller one, at least for
+ * the flows that there are: it may use more than there is.
  *
  * Returns 0 or -ENOMEM.
  */
 int rescue_prepare(struct service_lost *lost, struct service *s, uint8_t bucket,
-	struct service_worker *to, int node, uint64_t *budget);
+	struct service_worker *to, int node);
 
 /*
  * Give one bucket and its flows to another worker. No core dispatches to either, all but the old worker are in a

@@ -6,8 +6,8 @@
 #include "dataplane/service/directive.h"
 #include "dataplane/service/load.h"
 #include "dataplane/service/rescue.h"
+#include "dataplane/table/maglev.h"
 
-#include <rte_log.h>
 #include <rte_malloc.h>
 #include <rte_ring.h>
 
@@ -16,37 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The node that is asked for, else any: slower, and worth a word to the operator. */
-static void *node_alloc(void *ctx, size_t bytes, int node)
-{
-	const char *what = ctx;
-	void *p = rte_zmalloc_socket(what, bytes, RTE_CACHE_LINE_SIZE, node);
-
-	if (p || node == SOCKET_ID_ANY)
-		return p;
-	p = rte_zmalloc_socket(what, bytes, RTE_CACHE_LINE_SIZE, SOCKET_ID_ANY);
-	if (p)
-		RTE_LOG(WARNING, USER1,
-			"%zu bytes for the %s do not fit on NUMA node %d: taken from another one\n",
-			bytes, what, node);
-	return p;
-}
-
-static void node_free(void *ctx, void *p)
-{
-	rte_free(p);
-}
-
-struct table_memory service_memory(const char *what)
-{
-	union {
-		const char *text;
-		void *ctx;
-	} name = { .text = what };
-
-	return (struct table_memory){ .alloc = node_alloc, .free = node_free, .ctx = name.ctx };
-}
 
 bool service_matches(const struct service *s, const struct weir_config_service *config)
 {
@@ -90,32 +59,55 @@ static void flow_released(void *ctx, struct flow_partition *part, const struct f
 		cell_add(&w->backend_cell[f->backend_slot].closed_flows, 1);
 }
 
-struct rte_ring *service_ring_create(int node)
+static struct rte_ring *ring_init(void *memory)
 {
-	struct table_memory memory = service_memory("ring of a worker");
-	struct rte_ring *ring =
-		memory.alloc(memory.ctx, (size_t)rte_ring_get_memsize(SERVICE_RING), node);
-
-	if (ring)
-		rte_ring_init(ring, "worker", SERVICE_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	return ring;
+	if (memory)
+		rte_ring_init(memory, "worker", SERVICE_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return memory;
 }
 
-static void worker_destroy(struct service_worker *w)
+struct rte_ring *service_ring_create(int node)
+{
+	const size_t bytes = (size_t)rte_ring_get_memsize(SERVICE_RING);
+	void *memory = rte_zmalloc_socket("ring", bytes, RTE_CACHE_LINE_SIZE, node);
+
+	return ring_init(memory ? memory : rte_zmalloc("ring", bytes, RTE_CACHE_LINE_SIZE));
+}
+
+static void worker_destroy(struct service *s, struct service_worker *w)
 {
 	if (!w)
 		return;
-	rte_free(w->ring);
-	rte_free(w->part);
-	rte_free(w->cell_epoch);
-	rte_free(w->load);
-	rte_free(w);
+	account_free(&s->account, ACCOUNT_WORKERS, w->ring);
+	account_free(&s->account, ACCOUNT_WORKERS, w->part);
+	account_free(&s->account, ACCOUNT_WORKERS, w->cell_epoch);
+	account_free(&s->account, ACCOUNT_WORKERS, w->load);
+	account_free(&s->account, ACCOUNT_WORKERS, w);
+}
+
+uint64_t service_other_bytes(
+	const struct weir_config_service *config, uint32_t slots, uint32_t workers, bool rings)
+{
+	const uint64_t ring = rings ? (uint64_t)rte_ring_get_memsize(SERVICE_RING) : 0;
+	const uint64_t worker = sizeof(struct service_worker) + ring +
+		FLOW_PARTITIONS * sizeof(struct flow_partition *) +
+		slots * (sizeof(uint16_t) + sizeof(struct service_load));
+	const uint64_t settings = sizeof(struct service_settings) +
+		slots * (sizeof(struct service_backend) + sizeof(uint32_t));
+	const uint64_t pool = MAGLEV_SIZE * sizeof(uint16_t);
+	const uint64_t chunk = sizeof(struct nat_chunk) + 2 * sizeof(struct nat_chunk *);
+	const uint64_t ports = sizeof(struct nat_turns) + config->source_count * chunk;
+
+	/* While one configuration follows another, there are both. */
+	return sizeof(struct service) + workers * worker + 2 * settings +
+		(2 + config->pool_count) * pool +
+		(config->mode == WEIR_MODE_NAT ? config->backend_count * ports : 0);
 }
 
 static struct service_worker *worker_create(
-	const struct service *s, uint8_t core, int node, uint32_t number, bool ring)
+	struct service *s, uint8_t core, int node, uint32_t number, bool ring)
 {
-	struct table_memory memory = service_memory("worker of a service");
+	struct table_memory memory = account_memory(&s->account, ACCOUNT_WORKERS);
 	struct service_worker *w = memory.alloc(memory.ctx, sizeof(*w), node);
 
 	if (!w)
@@ -124,9 +116,10 @@ static struct service_worker *worker_create(
 	w->load = memory.alloc(memory.ctx, s->cells.slots * sizeof(w->load[0]), node);
 	w->part = memory.alloc(memory.ctx, sizeof(s->part), node);
 	if (ring)
-		w->ring = service_ring_create(node);
+		w->ring = ring_init(
+			memory.alloc(memory.ctx, (size_t)rte_ring_get_memsize(SERVICE_RING), node));
 	if (!w->cell_epoch || !w->load || !w->part || (ring && !w->ring)) {
-		worker_destroy(w);
+		worker_destroy(s, w);
 		return NULL;
 	}
 	memcpy(w->part, s->part, sizeof(s->part));
@@ -198,7 +191,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 		.node = SOCKET_ID_ANY,
 		.bucket_node = bucket_node,
 		.timeouts = flow_timeouts_default,
-		.memory = service_memory("flow table"),
+		.memory = account_memory(&s->account, ACCOUNT_FLOWS),
 		.release = flow_released,
 	};
 	int ret;
@@ -215,7 +208,7 @@ static int flows_create(struct service *s, const struct service_params *params)
 		s->part[i] = &s->flows->part[i];
 	if (ret || !nat)
 		return ret;
-	table.memory = service_memory("translated ports");
+	table.memory = account_memory(&s->account, ACCOUNT_PORTS);
 	return nat_ports_create(
 		&table.memory, params->core_node[params->core[0]], params->port_start, &s->ports);
 }
@@ -223,19 +216,22 @@ static int flows_create(struct service *s, const struct service_params *params)
 int service_create(const struct service_params *params, struct service **ret_service, char *err,
 	size_t err_size)
 {
-	struct table_memory memory = service_memory("service");
-	struct service *s = memory.alloc(memory.ctx, sizeof(*s), SOCKET_ID_ANY);
+	struct service *s = NULL;
 	int ret = -ENOMEM;
 
+	if (sizeof(*s) <= budget_left(params->budget))
+		s = rte_zmalloc("service", sizeof(*s), RTE_CACHE_LINE_SIZE);
 	if (!s)
 		goto fail;
+	account_init(&s->account, params->budget);
+	account_charge(&s->account, ACCOUNT_POOLS, account_size(s));
 	s->identity = *params->config;
 	s->slot = params->slot;
 	s->cores_wanted = params->config->cores;
 	s->flow_bytes = params->flow_bytes;
 	s->flow_capacity = params->flow_capacity;
 	s->cells = *params->cells;
-	ret = service_directives_create(params->cells->slots, &s->directives);
+	ret = service_directives_create(params->cells->slots, &s->account, &s->directives);
 	if (ret == 0)
 		ret = flows_create(s, params);
 	for (uint32_t i = 0; ret == 0 && i < params->worker_count; i++) {
@@ -261,12 +257,13 @@ fail:
 void service_destroy(struct service *s)
 {
 	for (uint32_t i = 0; i < s->worker_count; i++)
-		worker_destroy(s->worker[i]);
+		worker_destroy(s, s->worker[i]);
 	service_directives_destroy(s->directives);
 	rescue_end(s);
 	flow_table_destroy(s->flows);
 	if (s->ports)
 		nat_ports_destroy(s->ports);
+	account_charge(&s->account, ACCOUNT_POOLS, -account_size(s));
 	rte_free(s);
 }
 

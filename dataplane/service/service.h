@@ -17,6 +17,7 @@
 #include "dataplane/api/address.h"
 #include "dataplane/api/messages.h"
 #include "dataplane/net/packet.h"
+#include "dataplane/service/account.h"
 #include "dataplane/service/policies.h"
 #include "dataplane/table/affinity.h"
 #include "dataplane/table/flow_table.h"
@@ -62,6 +63,7 @@ static_assert(sizeof(struct service_backend) == 32, "two backends to a cache lin
 /* A Maglev table and what it was built from; shared while the pool is the same. */
 struct service_pool {
 	uint32_t references;
+	struct account *account; /* of the service */
 	uint32_t count; /* backends that take new flows */
 	struct maglev_backend *backend; /* owned; [count], in order of the slots */
 	uint16_t *table; /* owned; NULL when nobody takes new flows */
@@ -89,7 +91,6 @@ struct service_per_source {
 	uint32_t entries; /* as configured; 0: chosen */
 	uint8_t prefix;
 	struct source_table *table; /* owned */
-	size_t bytes; /* taken from the budget */
 };
 
 /* Outer source addresses of ipip and gue; shared while the service's settings are varied. */
@@ -244,10 +245,9 @@ struct service {
 	/* main thread */
 	alignas(RTE_CACHE_LINE_SIZE) struct flow_table *flows; /* owned */
 	struct nat_ports *ports; /* owned; NULL in dsr */
-	size_t flow_bytes; /* taken from the budget */
-	size_t lost_bytes; /* the same, for partitions of workers that do not answer */
+	struct account account; /* of all memory but the cells */
+	size_t flow_bytes; /* of the flow table, as planned */
 	void *journal; /* handle of struct fastpath_journal; NULL: its flows end with the process */
-	size_t source_bytes; /* the same, for both tables of sources of the generation in force */
 	uint32_t flow_capacity;
 	uint32_t source_epoch; /* of the last table of sources that was made */
 	uint16_t slot;
@@ -275,6 +275,7 @@ struct service_params {
 	bool rings; /* a dispatcher hands over through rings */
 	uint32_t flow_capacity;
 	size_t flow_bytes;
+	struct budget *budget; /* lives longer */
 	uint64_t seed;
 	uint32_t port_start; /* where the rotation of translated ports begins */
 };
@@ -295,7 +296,16 @@ void service_destroy(struct service *s);
  */
 int service_worker_add(struct service *s, uint8_t core, int node);
 
-/* A ring like a worker's, or NULL; rte_free() it. */
+/*
+ * Bytes that a service takes beside its flow table and what is made for single sources, about.
+ *
+ * slots    of backends
+ * workers  how many, each with a ring
+ */
+uint64_t service_other_bytes(
+	const struct weir_config_service *config, uint32_t slots, uint32_t workers, bool rings);
+
+/* A ring like a worker's, but in nobody's account, or NULL; rte_free() it. */
 struct rte_ring *service_ring_create(int node);
 
 /* Does a worker have a bucket, and if so all that belongs to it? Any thread; for sure only its own core. */
@@ -326,14 +336,13 @@ uint32_t service_flow_capacity(size_t bytes, bool ipv6, bool nat, uint32_t wante
  * backends    of this service, [config->backend_count]
  * sources     of this service, [config->source_count]
  * hz          of the clock that workers are given
- * budget      bytes of memory that are left, for the table of sources
  *
  * Returns 0, or a negative errno with the reason in err.
  */
 int service_settings_create(struct service *s, const struct service_settings *old,
 	const struct weir_config_service *config, const struct weir_config_backend *backends,
 	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
-	uint64_t budget, struct service_settings **ret_settings, char *err, size_t err_size);
+	struct service_settings **ret_settings, char *err, size_t err_size);
 /*
  * A copy with other states and weights of some backends; NULL when none of the updates is of this
  * service.
@@ -384,22 +393,17 @@ uint16_t service_choose(const struct service_settings *s, uint64_t hash, const u
 /*
  * per_source.c: give settings the table of sources that their configuration asks for, that of old where
  * it is the same. Returns 0, or -ENOMEM with the reason in err.
- *
- * budget  bytes that a new table may take
  */
 int per_source_attach(struct service_settings *s, const struct service_settings *old,
 	const struct weir_config_service *config, uint64_t hz, const struct hash_seed *seed,
-	uint64_t budget, char *err, size_t err_size);
+	char *err, size_t err_size);
 void per_source_share(struct service_settings *s, const struct service_settings *old);
 void per_source_release(struct service_per_source *p); /* NULL is fine */
 
 /* tunnel.c: from a service's sources, of which there is one or more. Returns 0 or -ENOMEM. */
-int service_tunnel_create(const struct weir_config_service *config,
+int service_tunnel_create(struct service *s, const struct weir_config_service *config,
 	const struct weir_config_source *sources, struct service_tunnel **ret_tunnel);
-void service_tunnel_release(struct service_tunnel *t); /* NULL is fine */
-
-/* Memory of the asked node, else of any with a word about it; what: for that word, a constant. */
-struct table_memory service_memory(const char *what);
+void service_tunnel_release(struct service *s, struct service_tunnel *t); /* NULL is fine */
 
 /*
  * A copy in which some buckets have other translated ports, all of them free: nat_ports_shift(). NULL in

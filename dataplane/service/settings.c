@@ -4,8 +4,6 @@
 #include "dataplane/service/police.h"
 #include "dataplane/service/service.h"
 
-#include <rte_malloc.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -43,14 +41,14 @@ void service_settings_release(struct service_settings *s)
 	if (!s || --s->references)
 		return;
 	sources_release(s);
-	service_tunnel_release(s->shared_tunnel);
+	service_tunnel_release(s->service, s->shared_tunnel);
 	service_affinity_release(s->affinity);
 	per_source_release(s->per_source);
 	police_release(s->police);
 	service_pools_release(s);
 	policy_set_release(s->policy_set);
-	rte_free(s->backend);
-	rte_free(s);
+	account_free(&s->service->account, ACCOUNT_POOLS, s->backend);
+	account_free(&s->service->account, ACCOUNT_POOLS, s);
 }
 
 void service_policies_set(struct service_settings *s, struct policy_set *set)
@@ -64,7 +62,7 @@ void service_policies_set(struct service_settings *s, struct policy_set *set)
 static struct service_settings *settings_alloc(
 	struct service *s, const struct service_settings *old, uint32_t slots)
 {
-	struct service_settings *n = rte_zmalloc("service settings", sizeof(*n), 64);
+	struct service_settings *n = account_alloc(&s->account, ACCOUNT_POOLS, sizeof(*n));
 
 	if (!n)
 		return NULL;
@@ -95,10 +93,10 @@ static struct service_settings *settings_alloc(
 	n->protocol = s->identity.protocol;
 	n->ipv6 = !weir_address_is_v4(s->identity.address);
 	n->backend_slots = (uint16_t)slots;
-	n->backend = rte_zmalloc("backends",
-		(slots + 1) * (sizeof(n->backend[0]) + sizeof(n->weight_in_force[0])), 64);
+	n->backend = account_alloc(&s->account, ACCOUNT_POOLS,
+		(slots + 1) * (sizeof(n->backend[0]) + sizeof(n->weight_in_force[0])));
 	if (!n->backend) {
-		rte_free(n);
+		account_free(&s->account, ACCOUNT_POOLS, n);
 		return NULL;
 	}
 	n->weight_in_force = (uint32_t *)(n->backend + slots + 1);
@@ -218,7 +216,7 @@ out:
 static int tunnel_configure(struct service_settings *s, const struct weir_config_service *config,
 	const struct weir_config_source *sources)
 {
-	int ret = service_tunnel_create(config, sources, &s->shared_tunnel);
+	int ret = service_tunnel_create(s->service, config, sources, &s->shared_tunnel);
 
 	s->tunnel = s->shared_tunnel;
 	return ret;
@@ -249,7 +247,7 @@ static void limits_set(struct service_settings *s)
 int service_settings_create(struct service *s, const struct service_settings *old,
 	const struct weir_config_service *config, const struct weir_config_backend *backends,
 	const struct weir_config_source *sources, uint64_t hz, const struct hash_seed *seed,
-	uint64_t budget, struct service_settings **ret_settings, char *err, size_t err_size)
+	struct service_settings **ret_settings, char *err, size_t err_size)
 {
 	uint32_t slots = old ? old->backend_slots : 0;
 	struct service_settings *n = settings_alloc(s, old, s->cells.slots);
@@ -278,7 +276,7 @@ int service_settings_create(struct service *s, const struct service_settings *ol
 		snprintf(err, err_size, "service %s: no memory for its backends and sources",
 			config->name);
 	if (ret == 0)
-		ret = per_source_attach(n, old, config, hz, seed, budget, err, err_size);
+		ret = per_source_attach(n, old, config, hz, seed, err, err_size);
 	if (ret) {
 		service_settings_release(n);
 		return ret;

@@ -7,17 +7,15 @@
 #include "dataplane/net/encap.h"
 #include "dataplane/service/service.h"
 
-#include <rte_malloc.h>
-
 #include <errno.h>
 #include <string.h>
 
-int service_tunnel_create(const struct weir_config_service *config,
+int service_tunnel_create(struct service *s, const struct weir_config_service *config,
 	const struct weir_config_source *sources, struct service_tunnel **ret_tunnel)
 {
 	const bool ipv6 = !weir_address_is_v4(config->address);
-	struct service_tunnel *t =
-		rte_zmalloc("tunnel", sizeof(*t) + config->source_count * sizeof(t->source[0]), 64);
+	struct service_tunnel *t = account_alloc(&s->account, ACCOUNT_POOLS,
+		sizeof(*t) + config->source_count * sizeof(t->source[0]));
 
 	if (!t)
 		return -ENOMEM;
@@ -31,8 +29,8 @@ int service_tunnel_create(const struct weir_config_service *config,
 	return 0;
 }
 
-void service_tunnel_release(struct service_tunnel *t)
+void service_tunnel_release(struct service *s, struct service_tunnel *t)
 {
 	if (t && --t->references == 0)
-		rte_free(t);
+		account_free(&s->account, ACCOUNT_POOLS, t);
 }

@@ -74,13 +74,15 @@ static void colours(uint32_t cores, uint16_t workers)
 
 	start(&b, &d, cores, workers);
 	d.header.source_flows = 100;
-	const uint64_t used = b.telemetry->memory_used;
+	/* A view of the service's settings is made anew with each directive, and has not always the same size. */
+	const struct weir_service_entry *e = &b.telemetry->service[0];
+	const uint64_t used = b.telemetry->memory_used - e->memory_pools;
 
-	CU_ASSERT_EQUAL(used, b.telemetry->service[0].memory_flows);
+	CU_ASSERT_TRUE(used > e->memory_flows);
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
-	CU_ASSERT_TRUE(b.telemetry->service[0].memory_police > 0);
-	CU_ASSERT_TRUE(b.telemetry->service[0].memory_police <= used / 8);
-	CU_ASSERT_EQUAL(b.telemetry->memory_used, used + b.telemetry->service[0].memory_police);
+	CU_ASSERT_TRUE(e->memory_police > 0);
+	CU_ASSERT_TRUE(e->memory_police <= used / 8);
+	CU_ASSERT_EQUAL(b.telemetry->memory_used, used + e->memory_pools + e->memory_police);
 	flows(&b, passed);
 	CU_ASSERT_EQUAL(passed[0], 500);
 	CU_ASSERT_EQUAL(passed[1], 2000); /* yellow, and there is room */
@@ -104,8 +106,8 @@ static void colours(uint32_t cores, uint16_t workers)
 	for (uint32_t i = 0; i < 2; i++)
 		d.backend[i].cap_yellow = WEIR_NO_CAP;
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
-	CU_ASSERT_EQUAL(b.telemetry->service[0].memory_police, 0);
-	CU_ASSERT_EQUAL(b.telemetry->memory_used, used);
+	CU_ASSERT_EQUAL(e->memory_police, 0);
+	CU_ASSERT_EQUAL(b.telemetry->memory_used, used + e->memory_pools);
 	b.now += 60 * BED_SECOND;
 	fastpath_age(b.fp, b.now);
 	flows(&b, passed);
