@@ -111,7 +111,7 @@ bool fastpath_ports_are_held(const struct fastpath *fp)
 
 void fence_keep(struct fastpath *fp, uint64_t cores, fence_let_go_fn let_go, void *what)
 {
-	struct kept *k = cores ? malloc(sizeof(*k)) : NULL;
+	struct kept *k = cores ? malloc(sizeof(*k)) : NULL, **at = &fp->kept;
 
 	if (!cores) {
 		let_go(fp, what);
@@ -119,8 +119,11 @@ void fence_keep(struct fastpath *fp, uint64_t cores, fence_let_go_fn let_go, voi
 	}
 	if (!k)
 		return; /* lost to us, which is better than taken from who may use it */
-	*k = (struct kept){ .next = fp->kept, .cores = cores, .let_go = let_go, .what = what };
-	fp->kept = k;
+	*k = (struct kept){ .cores = cores, .let_go = let_go, .what = what };
+	/* Let go in the same order: a generation before the services that it is made of. */
+	while (*at)
+		at = &(*at)->next;
+	*at = k;
 }
 
 static void kept_release(struct fastpath *fp, uint64_t cores)
