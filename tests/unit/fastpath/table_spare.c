@@ -51,10 +51,20 @@ static void addrs_make(uint8_t addrs[32], uint32_t i, uint8_t side)
 	addrs[4] = side;
 }
 
+static uint64_t hash_of(const struct flow_partition *part, uint32_t i)
+{
+	uint8_t client[32];
+
+	addrs_make(client, i, 1);
+	return part->record_shift == 7 ?
+		hash_tuple6(&part->seed, client, i, part->protocol) :
+		hash_tuple4(&part->seed, hash_load(client, 0), i, part->protocol);
+}
+
 static void flow_add(struct flow_partition *part, uint32_t i)
 {
 	uint8_t client[32], backend[32];
-	struct flow_new fresh = { .hash = (uint64_t)(i + 1) << 40 | PART,
+	struct flow_new fresh = { .hash = hash_of(part, i),
 		.client_addrs = client,
 		.backend_addrs = backend,
 		.client_ports = i,
@@ -100,7 +110,7 @@ static void all_enter(struct flow_partition *from, struct flow_partition *to)
 		struct flow *f;
 
 		CU_ASSERT_TRUE_FATAL(flow_copy_take(from, i, &copy));
-		f = flow_enter(to, &copy, (uint64_t)(i + 1) << 40 | PART, NOW_MS);
+		f = flow_enter(to, &copy, hash_of(from, i), NOW_MS);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 		CU_ASSERT_TRUE(same(f, flow_at(from, i)));
 		CU_ASSERT_EQUAL(
