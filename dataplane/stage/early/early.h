@@ -7,8 +7,9 @@
  * - A worker is behind: its ring is nearly full. Clients' packets for it go, until the ring has room
  *   again; what is left of the ring is for replies, fragments and others that need a closer look.
  * - This core is behind: its queues have had more than a round's packets for many rounds. Then each service has
- *   a share of a round; what one sends beyond it goes. The share is halved until the core keeps up, and
- *   grows again when it does. A service that sends less than its share loses nothing here. Where only
+ *   a share of a round; what one sends beyond it goes, if that is more than an equal part of all that came
+ *   lately. The share is halved until the core keeps up, and grows again when it does. A service that
+ *   sends less than its share or an equal part loses nothing here, however small the others' flood makes the share. Where only
  *   one service sends there is nobody to protect, and the device drops more cheaply than we could.
  *
  * All of it belongs to the dispatching core, but for what early_create() and early_destroy() do.
@@ -27,13 +28,17 @@
 #define EARLY_RELEASE (SERVICE_RING / 4) /* and with so many no longer */
 #define EARLY_SHARE   128u /* packets of a service in a round, the first time this core is behind, */
 #define EARLY_LEAST   8u /* and at least */
+#define EARLY_SAMPLE  1024u /* packets, at least, by which it is judged who sends much */
 #define EARLY_ROUNDS  16u /* in a row, full or not, until the share changes */
 #define EARLY_PRICE   4u /* so many early drops are as much work as a packet that stays */
 
-/* What a service has sent in a round; of another round: nothing yet. */
+/* What a service has sent in a round, and in a sample; of another one: nothing yet. */
 struct early_sent {
 	uint32_t round;
 	uint32_t packets;
+	uint32_t sample;
+	uint32_t sampled;
+	bool much; /* in the sample before, more than an equal part of all */
 };
 
 struct early {
@@ -42,6 +47,10 @@ struct early {
 	bool was_full; /* the same, of the round before */
 	bool several; /* more than one service has sent since `rounds` began */
 	uint32_t share; /* of a service in a round; 0: no bound */
+	/* While there is a share: packets in this sample and the one before, and services that sent some. */
+	uint32_t sample; /* counts */
+	uint32_t packets, packets_before;
+	uint32_t senders, senders_before;
 	uint32_t round; /* counts */
 	uint32_t rounds; /* in a row that were as the last one: full, or not */
 	const struct service *last; /* who has sent; only compared */

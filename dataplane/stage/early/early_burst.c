@@ -47,20 +47,33 @@ static inline bool is_over_share(struct early *e, uint16_t slot)
 {
 	struct early_sent *sent = &e->sent[slot];
 
-	if (sent->round != e->round)
-		*sent = (struct early_sent){ .round = e->round };
-	return ++sent->packets > e->share;
+	if (unlikely(sent->sample != e->sample)) {
+		/* Who sends no more than an equal part is not who is too much for this core. */
+		sent->much = sent->sample + 1 == e->sample &&
+			(uint64_t)sent->sampled * e->senders_before > e->packets_before;
+		sent->sample = e->sample;
+		sent->sampled = 0;
+		e->senders++;
+	}
+	if (sent->round != e->round) {
+		sent->round = e->round;
+		sent->packets = 0;
+	}
+	e->packets++;
+	sent->sampled++;
+	return ++sent->packets > e->share && sent->much;
 }
 
 /* Why a packet of a service goes, or STAYS. */
 static inline enum weir_drop_reason judge(struct early *e, const struct service *s, uint16_t slot,
 	const struct hash_seed *seed, const struct glance *g)
 {
+	/* Counted also when it goes for another reason: this core has had to look at it. */
+	const bool over = e->share && is_over_share(e, slot);
+
 	if (e->workers_behind[slot] && worker_is_behind(s, seed, g))
 		return WEIR_DROP_WORKER_BEHIND;
-	if (e->share && is_over_share(e, slot))
-		return WEIR_DROP_OVER_SHARE;
-	return STAYS;
+	return over ? WEIR_DROP_OVER_SHARE : STAYS;
 }
 
 static void gone_write(struct stage_core *c, const struct port *port, struct gone *gone)

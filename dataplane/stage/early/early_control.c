@@ -84,6 +84,12 @@ void early_round(struct early *e)
 	}
 	if (e->rounds == 0)
 		e->several = false;
+	if (e->packets >= EARLY_SAMPLE) {
+		e->packets_before = e->packets;
+		e->senders_before = e->senders;
+		e->packets = e->senders = 0;
+		e->sample++;
+	}
 	e->was_full = e->full;
 	e->full = false;
 	e->round++;

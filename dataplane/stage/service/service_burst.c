@@ -13,13 +13,16 @@ struct attributed {
 	uint32_t from_backends;
 	uint64_t bytes;
 	uint64_t bytes_from_backends;
-	uint32_t whole[2]; /* what devices can steer: [0] from clients, [1] from backends */
+	/* Those that no device can steer, by where they are from: few, so that the others need no count. */
+	uint32_t odd_clients;
+	uint32_t odd_backends;
 };
 
 static void attributed_write(struct stage_core *c, const struct port *port, struct attributed *a)
 {
 	if (a->packets) {
 		struct weir_service_cell *cell = c->service_cell[a->service];
+		const uint32_t from_clients = a->packets - a->from_backends;
 
 		cell_add(&cell->packets_received, a->packets);
 		cell_add(&cell->bytes_received, a->bytes);
@@ -27,8 +30,8 @@ static void attributed_write(struct stage_core *c, const struct port *port, stru
 			cell_add(&cell->packets_from_backends, a->from_backends);
 			cell_add(&cell->bytes_from_backends, a->bytes_from_backends);
 		}
-		cell_add(&cell->arrived[port->index][0], a->whole[0]);
-		cell_add(&cell->arrived[port->index][1], a->whole[1]);
+		cell_add(&cell->arrived[port->index][0], from_clients - a->odd_clients);
+		cell_add(&cell->arrived[port->index][1], a->from_backends - a->odd_backends);
 	}
 	*a = (struct attributed){ .service = a->service };
 }
@@ -42,7 +45,10 @@ static inline void attribute(
 	}
 	a->packets++;
 	a->bytes += p->length;
-	a->whole[(p->flags & PACKET_F_FROM_BACKEND) != 0] += p->verdict == PARSE_OK;
+	if (unlikely(p->verdict != PARSE_OK)) {
+		a->odd_clients += !(p->flags & PACKET_F_FROM_BACKEND);
+		a->odd_backends += !!(p->flags & PACKET_F_FROM_BACKEND);
+	}
 	if (p->flags & PACKET_F_FROM_BACKEND) {
 		a->from_backends++;
 		a->bytes_from_backends += p->length;

@@ -164,7 +164,7 @@ static uint32_t offer(struct bed *b, const char *to, uint16_t port, uint32_t cou
 }
 
 /* Twice what a round takes comes in each round, and the workers keep up: the dispatcher is what is short. */
-static uint32_t overload(struct bed *b, uint32_t rounds, bool several)
+static uint32_t overload(struct bed *b, uint32_t rounds, uint32_t quiet)
 {
 	uint32_t missed = 0;
 
@@ -172,7 +172,7 @@ static uint32_t overload(struct bed *b, uint32_t rounds, bool several)
 		/* In turn, so that the one is not always behind the other in the queue. */
 		for (uint32_t k = 0; k < 4; k++) {
 			(void)offer(b, NOISY, 80, 128);
-			missed += several ? offer(b, QUIET, 53, 2) : 0;
+			missed += quiet ? offer(b, QUIET, 53, quiet) : 0;
 		}
 		for (uint32_t core = 0; core < b->core_count; core++)
 			fastpath_core_step(b->fp, core, b->now);
@@ -190,12 +190,12 @@ static void shares(void)
 
 	start(&b, WEIR_MODE_DSR, 1);
 	/* Nobody is there to be protected. */
-	(void)overload(&b, 100, false);
+	(void)overload(&b, 100, 0);
 	CU_ASSERT_EQUAL(bed_dropped_all(&b, 0), 0);
 	/* Until the share has found its size, the device drops what comes, also of the quiet one. */
-	(void)overload(&b, 100, true);
+	(void)overload(&b, 100, 2);
 	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE) > 0);
-	CU_ASSERT_EQUAL(overload(&b, 1000, true), 0);
+	CU_ASSERT_EQUAL(overload(&b, 1000, 2), 0);
 	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
 	CU_ASSERT_EQUAL(bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE), bed_dropped_all(&b, 0));
 	/* It is over: nothing is kept back any more. */
@@ -209,6 +209,23 @@ static void shares(void)
 		bed_run(&b);
 	}
 	CU_ASSERT_EQUAL(bed_dropped_all(&b, 0), before);
+	bed_stop(&b);
+}
+
+/* The flood makes the share smaller than what the quiet one sends, which is still the smaller part of all. */
+static void smaller_part(void)
+{
+	struct bed b;
+
+	start(&b, WEIR_MODE_DSR, 1);
+	(void)overload(&b, 100, 2);
+	const uint64_t before = bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE);
+
+	(void)overload(&b, 1000, 24);
+	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE) > before + 10000);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
+	bed_run(&b);
+	bed_discard(&b, 1);
 	bed_stop(&b);
 }
 
@@ -381,6 +398,7 @@ static const struct tap_case cases[] = {
 	{ "of two workers only the one that is behind loses packets early", one_of_two_workers },
 	{ "a service may go while its worker is behind", changes_meanwhile },
 	{ "a dispatcher that is behind gives each service its share", shares },
+	{ "who sends the smaller part of all loses nothing by a share", smaller_part },
 	{ "as much traffic as in a flood, and its worker keeps up", flood_taken },
 	{ "a flood of small packets", flood_packets },
 	{ "a flood of new flows", flood_flows },
