@@ -189,7 +189,9 @@ def source_rates(run):
 
 
 def limit_reversals(run, start, end):
-    """Per minute, of the cap or the rate of a source that has the most; moves of a quarter or more."""
+    """Per minute, of the cap or the rate of a source that has the most; moves of a quarter or more. NAN: not looked at."""
+    if not any("cap" in b for s in run.weir["samples"] for b in s.get("backends") or ()):
+        return math.nan
     series = [caps(run, i) for i in range(run.scenario.backends)] + [source_rates(run)]
     turns = (reversals([x for x in one if start <= x[0] < end], math.log(1.25)) for one in series)
     return max(turns) / ((end - start) / 60)
@@ -247,7 +249,8 @@ def goodput_check(off, on, start, end, least=None):
 
 def reversals_check(off, on, start, end):
     def text(run):
-        return f"{weight_reversals(run, start, end):.1f} / {limit_reversals(run, start, end):.1f}"
+        limits = limit_reversals(run, start, end)
+        return f"{weight_reversals(run, start, end):.1f} / " + ("-" if math.isnan(limits) else f"{limits:.1f}")
     return Check("reversals a minute, of a weight / of a limit, at most", text(off), text(on), "")
 
 
