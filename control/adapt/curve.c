@@ -74,12 +74,15 @@ double curve_room(const struct curve *c, const struct curve *like, double budget
 	double share = share_of(like);
 	struct sums s = { 0 };
 	for (uint32_t i = LAST; i-- > 0;) {
-		sums_add(&s, weir_found_middle(i), c->past.count[i], c->past.sum_s[i]);
-		if (share > 0)
+		if (c->past.count[i] > 0)
+			sums_add(&s, weir_found_middle(i), c->past.count[i], c->past.sum_s[i]);
+		if (share > 0 && like->past.count[i] > 0)
 			sums_add(&s, weir_found_middle(i), share * like->past.count[i],
 				share * like->past.sum_s[i]);
-		double scatter = s.count > 0 ? s.nn - s.n * s.n / s.count : 0;
-		if (s.count < KNOWN || scatter <= 0)
+		if (s.count < KNOWN)
+			continue;
+		double scatter = s.nn - s.n * s.n / s.count;
+		if (scatter <= 0)
 			continue;
 		double slope = (s.nt - s.n * s.t / s.count) / scatter;
 		if (slope <= SURE * noise_s / sqrt(scatter))
