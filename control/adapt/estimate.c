@@ -45,7 +45,7 @@
 #define SURE	      3 /* standard deviations */
 #define SILENT_DUE    3 /* answers */
 #define NORMAL	      1.5 /* times the pool's latency: above, a backend's tail is its own */
-#define MEDIAN_MAX    WEIR_MAX_BACKENDS_PER_SERVICE
+#define PAIRS_FEW     64
 
 double adapt_histogram_quantile(const struct adapt_histogram *h, double share)
 {
@@ -171,10 +171,29 @@ static int pair_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Few are sorted as they come. */
+static void pairs_sort(struct pair *pairs, size_t count)
+{
+	if (count > PAIRS_FEW) {
+		qsort(pairs, count, sizeof(*pairs), pair_compare);
+		return;
+	}
+	for (size_t i = 1; i < count; i++) {
+		struct pair p = pairs[i];
+		size_t j = i;
+		for (; j > 0 && pairs[j - 1].value > p.value; j--)
+			pairs[j] = pairs[j - 1];
+		pairs[j] = p;
+	}
+}
+
 /* The reference: half of the configured weight is not slower. */
 static double pool_median(const struct estimate_backend *of, const struct adapt_signals *s)
 {
-	struct pair *pairs = malloc((s->backend_count + 1) * sizeof(*pairs));
+	struct pair few[PAIRS_FEW];
+	struct pair *more =
+		s->backend_count > PAIRS_FEW ? malloc(s->backend_count * sizeof(*more)) : NULL;
+	struct pair *pairs = s->backend_count > PAIRS_FEW ? more : few;
 	size_t count = 0;
 	double total = 0, seen = 0, median = NAN;
 	for (size_t i = 0; pairs != NULL && i < s->backend_count; i++) {
@@ -184,14 +203,14 @@ static double pool_median(const struct estimate_backend *of, const struct adapt_
 		total += s->backends[i].weight;
 	}
 	if (count > 0)
-		qsort(pairs, count, sizeof(*pairs), pair_compare);
+		pairs_sort(pairs, count);
 	for (size_t i = 0; i < count; i++) {
 		seen += pairs[i].weight;
 		median = pairs[i].value;
 		if (2 * seen >= total)
 			break;
 	}
-	free(pairs);
+	free(more);
 	return median;
 }
 

@@ -26,7 +26,7 @@
  *   the backend can do         law; it grows by 25 % while used
  *   its curve says from where  what that has room for within T - spread (curve.c), since ten may be late
  *   on requests wait           already; at least its share of the pool's peak that was served well and
- *                              three standard deviations, since a pool in calm weather must refuse nobody;
+ *                              four standard deviations, since a pool in calm weather must refuse nobody;
  *                              it grows by 5 % while the whole pool's caps are used and answers keep pace
  *                              with what is in flight: those that come now began when there was less of
  *                              it, and alone are no proof
@@ -57,7 +57,7 @@
 #define PEAK_S	      60.0 /* in which a peak is forgotten */
 #define ROOM_S	      2.0 /* in which a cap comes down to what the curve has room for */
 #define NOISE	      2.33 /* standard deviations from the mean to p99 */
-#define CHANCE	      3 /* standard deviations of what is in flight in a pool */
+#define CHANCE	      4 /* standard deviations of what is in flight in a pool */
 #define TRIM_NS	      UINT64_C(500000000)
 #define TRIM_LEAST    0.5
 #define TRIM_MOST     1.5
@@ -116,8 +116,7 @@ static void start_up(const struct tick *t, struct shed_backend *c, const struct 
 static bool may_start_up(const struct tick *t, const struct shed_backend *c,
 	const struct estimate_backend *b, const struct adapt_backend_signals *s)
 {
-	double answers = fmax(b->rate, (double)s->answered / t->tick_s);
-	return isnan(c->room) || (t->full && s->in_flight <= answers * t->budget);
+	return isnan(c->room) || (t->full && s->in_flight <= b->rate * t->budget);
 }
 
 static void cap_tell(const struct tick *t, struct shed_backend *c, const struct estimate_service *e,

@@ -97,8 +97,11 @@ static void found_fill(
 	if (before == NULL)
 		return;
 	for (size_t i = 0; i < WEIR_FOUND_CLASSES; i++) {
-		to->count[i] = (double)since(now->found[i].count, before->found[i].count);
-		to->sum_s[i] = (double)since(now->found[i].sum_ns, before->found[i].sum_ns) / 1e9;
+		uint64_t n = since(now->found.count[i], before->found.count[i]);
+		if (n == 0)
+			continue;
+		to->count[i] = (double)n;
+		to->sum_s[i] = (double)since(now->found.sum_ns[i], before->found.sum_ns[i]) / 1e9;
 	}
 }
 
@@ -134,11 +137,19 @@ static int tails_fill(
 	return 0;
 }
 
-static const struct weir_heavy_entry *heavy_before(
-	const struct weir_heavy_set *set, const uint8_t address[16])
+static bool is_of(const struct weir_heavy_set *set, size_t way, const uint8_t address[16])
 {
+	return set->tag[way] != 0 && memcmp(set->entry[way].address, address, 16) == 0;
+}
+
+/* Mostly in the way where it is now. */
+static const struct weir_heavy_entry *heavy_before(
+	const struct weir_heavy_set *set, const uint8_t address[16], size_t guess)
+{
+	if (is_of(set, guess, address))
+		return &set->entry[guess];
 	for (size_t way = 0; way < WEIR_HEAVY_WAYS; way++)
-		if (set->tag[way] != 0 && memcmp(set->entry[way].address, address, 16) == 0)
+		if (is_of(set, way, address))
 			return &set->entry[way];
 	return NULL;
 }
@@ -172,7 +183,7 @@ static void heavy_set_fill(struct adapt_signals *to, const struct weir_heavy_set
 		const struct weir_heavy_entry *e = &now->entry[way];
 		if (now->tag[way] == 0)
 			continue;
-		const struct weir_heavy_entry *was = heavy_before(before, e->address);
+		const struct weir_heavy_entry *was = heavy_before(before, e->address, way);
 		/* One that has lost its place meanwhile began anew. */
 		bool same = was != NULL && was->flows <= e->flows && was->packets <= e->packets;
 		uint64_t flows = e->flows - (same ? was->flows : 0);
@@ -193,7 +204,7 @@ static int sources_fill(const struct reading *now, struct reading_service *s,
 		now->taken_ns > past->heavy_ns;
 	if (comparable) {
 		double seconds = (double)(now->taken_ns - past->heavy_ns) / 1e9;
-		to->sources = calloc(s->heavy_count * WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS + 1,
+		to->sources = malloc((s->heavy_count * WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS + 1) *
 			sizeof(*to->sources));
 		if (to->sources == NULL)
 			return -ENOMEM;

@@ -34,7 +34,6 @@
 
 #include <arpa/inet.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SETTLE_NS  UINT64_C(5000000000) /* no habit is believed before */
@@ -52,98 +51,116 @@
 #define EXCESS	   0.95 /* of the capacity */
 #define KNOWN	   2.0 /* mean habits: above, a habit counts */
 
-static int claim_compare(const void *a, const void *b)
+/*
+ * The sum over all is concave in r, so Newton's method from below never goes beyond the solution, and is
+ * done when nobody more is met by its step: no sorting, a few passes.
+ */
+double sources_water_fill(const struct sources_claim *claims, size_t count, double capacity)
 {
-	const struct sources_claim *x = a;
-	const struct sources_claim *y = b;
-	double p = x->demand / x->weight;
-	double q = y->demand / y->weight;
-	return (p > q) - (p < q);
-}
-
-double sources_water_fill(struct sources_claim *claims, size_t count, double capacity)
-{
-	double weights = 0;
-	qsort(claims, count, sizeof(*claims), claim_compare);
+	double rate = 0, demands = 0;
 	for (size_t i = 0; i < count; i++)
-		weights += claims[i].weight;
-	for (size_t i = 0; i < count; i++) {
-		double rate = fmax(0, capacity) / weights;
-		if (claims[i].demand > rate * claims[i].weight)
+		demands += claims[i].demand;
+	if (demands <= capacity || count == 0)
+		return INFINITY;
+	if (capacity <= 0)
+		return 0;
+	for (size_t before = count + 1;;) {
+		double weights = 0, met = 0;
+		size_t left = 0;
+		for (size_t i = 0; i < count; i++) {
+			bool more = claims[i].demand > rate * claims[i].weight;
+			weights += more ? claims[i].weight : 0;
+			met += more ? 0 : claims[i].demand;
+			left += more;
+		}
+		if (left == 0 || left >= before)
 			return rate;
-		capacity -= claims[i].demand;
-		weights -= claims[i].weight;
+		before = left;
+		rate = (capacity - met) / weights;
 	}
-	return INFINITY;
 }
 
 static size_t place_of(const uint8_t prefix[16])
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < 16; i++)
-		h = (h ^ prefix[i]) * UINT64_C(0x100000001b3);
-	return (size_t)(h ^ (h >> 29)) % SOURCES_PLACES;
+	uint64_t half[2];
+	memcpy(half, prefix, sizeof(half));
+	uint64_t h = half[0] * UINT64_C(0x9e3779b97f4a7c15) ^ half[1];
+	for (int i = 0; i < 2; i++)
+		h = (h ^ (h >> 32)) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (size_t)(h >> 32) % SOURCES_PLACES;
 }
 
-/* The source's state, made when there is room; NULL when there is none. */
-static struct source_state *source_of(
-	struct sources_state *v, const uint8_t prefix[16], bool *ret_new)
+/* Where a source is, or could be. */
+static uint16_t *source_place(struct sources_state *v, const uint8_t prefix[16])
 {
 	size_t at = place_of(prefix);
-	*ret_new = false;
-	while (v->place[at].used) {
-		if (memcmp(v->place[at].prefix, prefix, 16) == 0)
-			return &v->place[at];
+	while (v->place[at] != 0 && memcmp(v->source[v->place[at] - 1].prefix, prefix, 16) != 0)
 		at = (at + 1) % SOURCES_PLACES;
-	}
+	return &v->place[at];
+}
+
+/*
+ * The source's state, made when there is room; NULL when there is none. The tables have their sources in
+ * much the same order each time: guess is where the one behind the last should be.
+ */
+static struct source_state *source_of(
+	struct sources_state *v, const uint8_t prefix[16], size_t guess, bool *ret_new)
+{
+	*ret_new = false;
+	if (guess < v->count && memcmp(v->source[guess].prefix, prefix, 16) == 0)
+		return &v->source[guess];
+	uint16_t *place = source_place(v, prefix);
+	*ret_new = *place == 0;
+	if (*place != 0)
+		return &v->source[*place - 1];
 	if (v->count >= SOURCES_MOST)
 		return NULL;
-	v->place[at] = (struct source_state){ .used = true };
-	memcpy(v->place[at].prefix, prefix, 16);
-	v->count++;
-	*ret_new = true;
-	return &v->place[at];
+	struct source_state *p = &v->source[v->count++];
+	*p = (struct source_state){ 0 };
+	memcpy(p->prefix, prefix, 16);
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+		v->demand[k][v->count - 1] = 0;
+	*place = (uint16_t)v->count;
+	return p;
 }
 
 /* Forget who has not been seen for long; the others get new places. */
 static void sweep(struct sources_state *v, uint64_t now_ns)
 {
-	struct source_state *kept = malloc(sizeof(v->place));
 	size_t count = 0;
-	bool is_new;
 	v->swept_ns = now_ns;
-	if (kept == NULL)
-		return;
-	for (size_t i = 0; i < SOURCES_PLACES; i++) {
-		const struct source_state *p = &v->place[i];
-		if (p->used && (now_ns - p->seen_ns < FORGET_NS || now_ns < p->box_until_ns))
-			kept[count++] = *p;
-	}
 	memset(v->place, 0, sizeof(v->place));
-	v->count = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct source_state *p = source_of(v, kept[i].prefix, &is_new);
-		if (p != NULL)
-			*p = kept[i];
+	for (size_t i = 0; i < v->count; i++) {
+		const struct source_state *p = &v->source[i];
+		if (now_ns - p->seen_ns >= FORGET_NS && now_ns >= p->box_until_ns)
+			continue;
+		v->source[count] = *p;
+		for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+			v->demand[k][count] = v->demand[k][i];
+		*source_place(v, v->source[count].prefix) = (uint16_t)(count + 1);
+		count++;
 	}
-	free(kept);
+	v->count = count;
 }
 
 static void demands_step(
 	struct sources_state *v, const struct adapt_signals *s, double share, bool settled)
 {
-	for (size_t i = 0; i < SOURCES_PLACES; i++)
-		for (int k = 0; v->place[i].used && k < ADAPT_RESOURCE_COUNT; k++)
-			v->place[i].demand[k] *= 1 - share;
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+		for (size_t i = 0; i < v->count; i++)
+			v->demand[k][i] *= 1 - share;
+	size_t guess = 0;
 	for (size_t i = 0; i < s->source_count; i++) {
 		bool is_new;
-		struct source_state *p = source_of(v, s->sources[i].prefix, &is_new);
+		struct source_state *p = source_of(v, s->sources[i].prefix, guess, &is_new);
 		if (p == NULL)
 			continue;
+		size_t at = (size_t)(p - v->source);
+		guess = at + 1;
 		p->seen_ns = s->now_ns;
 		for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++) {
 			double rate = s->sources[i].rate[k];
-			p->demand[k] += share * rate;
+			v->demand[k][at] += share * rate;
 			if (is_new)
 				p->habit[k] = settled ? fmin(rate, v->of[k].habit) : rate;
 		}
@@ -156,17 +173,13 @@ static void habits_step(struct sources_state *v, enum adapt_resource k, double s
 	double share = fmin(0.5, seconds / HABIT_S);
 	r->calm_s += seconds;
 	double sum = 0;
-	size_t count = 0;
-	for (size_t i = 0; i < SOURCES_PLACES; i++) {
-		struct source_state *p = &v->place[i];
-		if (!p->used)
-			continue;
+	for (size_t i = 0; i < v->count; i++) {
+		struct source_state *p = &v->source[i];
 		double most = 4 * fmax(p->habit[k], r->habit);
-		p->habit[k] += share * (fmin(p->demand[k], most) - p->habit[k]);
+		p->habit[k] += share * (fmin(v->demand[k][i], most) - p->habit[k]);
 		sum += p->habit[k];
-		count++;
 	}
-	r->habit = count > 0 ? sum / (double)count : 0;
+	r->habit = v->count > 0 ? sum / (double)v->count : 0;
 }
 
 static double shares_of(const struct sources_state *v, const struct source_state *p,
@@ -183,24 +196,21 @@ static double fair_rate(
 	const struct sources_state *v, enum adapt_resource k, const struct adapt_gains *g)
 {
 	const struct sources_resource *r = &v->of[k];
-	struct sources_claim *claims = malloc((v->count + 1) * sizeof(*claims));
+	struct sources_claim claims[SOURCES_MOST];
 	double listed = 0;
 	size_t count = 0;
-	double rate = r->rate;
-	if (claims == NULL)
-		return rate;
-	for (size_t i = 0; i < SOURCES_PLACES; i++) {
-		const struct source_state *p = &v->place[i];
-		if (!p->used || p->demand[k] <= 0)
+	for (size_t i = 0; i < v->count; i++) {
+		const struct source_state *p = &v->source[i];
+		double demand = v->demand[k][i];
+		if (demand <= 0)
 			continue;
-		listed += p->demand[k];
-		claims[count++] = (struct sources_claim){ p->demand[k], shares_of(v, p, k, g) };
+		listed += demand;
+		claims[count++] = (struct sources_claim){ demand, shares_of(v, p, k, g) };
 	}
 	double others = fmax(0, r->demand - listed);
-	rate = sources_water_fill(claims, count, g->sources_share * r->capacity - others);
+	double rate = sources_water_fill(claims, count, g->sources_share * r->capacity - others);
 	/* Nobody gets less than what the mean source usually has. */
 	rate = fmax(fmax(LEAST_RATE, r->habit), rate);
-	free(claims);
 	return isfinite(rate) ? rate : fmax(LEAST_RATE, STAND * r->habit);
 }
 
@@ -309,23 +319,25 @@ static void box_tell(const struct source_state *p, double demand, double share, 
 	decision_tell(&d, settings, log);
 }
 
-static void box_step(struct sources_state *v, struct source_state *p, const struct adapt_signals *s,
+static void box_step(struct sources_state *v, size_t i, const struct adapt_signals *s,
 	const struct adapt_settings *settings, const struct adapt_log *log)
 {
 	const struct adapt_gains *g = &settings->gains;
+	struct source_state *p = &v->source[i];
 	double worst = 0, share = 0, demand = 0;
 	int by = 0;
 	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++) {
-		if (!v->of[k].on)
+		/* Mostly this says it all: nobody has less than one share. */
+		if (!v->of[k].on || v->demand[k][i] <= red_rate(&v->of[k], g))
 			continue;
 		double shares = shares_of(v, p, (enum adapt_resource)k, g);
-		double above = p->demand[k] / (shares * red_rate(&v->of[k], g));
+		double above = v->demand[k][i] / (shares * red_rate(&v->of[k], g));
 		if (above <= worst)
 			continue;
 		worst = above;
 		by = k;
 		share = shares * v->of[k].rate;
-		demand = p->demand[k];
+		demand = v->demand[k][i];
 	}
 	const struct sources_resource *r = &v->of[by];
 	if (worst <= 1 || r->demand - demand < OTHERS * r->capacity) {
@@ -353,10 +365,8 @@ static void publish(const struct sources_state *v, const struct adapt_signals *s
 	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
 		to->rate[k] = v->of[k].on ? fmax(LEAST_RATE, v->of[k].rate) : INFINITY;
 	to->yellow = fmin(64, fmax(2, red_rate(&v->of[by], g) / to->rate[by]));
-	for (size_t i = 0; i < SOURCES_PLACES; i++) {
-		const struct source_state *p = &v->place[i];
-		if (!p->used)
-			continue;
+	for (size_t i = 0; i < v->count; i++) {
+		const struct source_state *p = &v->source[i];
 		double shares = shares_of(v, p, by, g);
 		if (s->now_ns < p->box_until_ns && to->box_count < ADAPT_SOURCES_MAX) {
 			struct adapt_source_box *box = &to->box[to->box_count++];
@@ -388,8 +398,7 @@ void sources_step(struct sources_state *v, const struct estimate_service *e,
 	policing->weight_count = policing->box_count = 0;
 	if (!policing->on)
 		return;
-	for (size_t i = 0; i < SOURCES_PLACES; i++)
-		if (v->place[i].used)
-			box_step(v, &v->place[i], s, settings, log);
+	for (size_t i = 0; i < v->count; i++)
+		box_step(v, i, s, settings, log);
 	publish(v, s, &settings->gains, policing);
 }

@@ -11,11 +11,9 @@
 #define SOURCES_MOST   768 /* of them are taken at most */
 
 struct source_state {
-	bool used;
+	double habit[ADAPT_RESOURCE_COUNT]; /* what it asks for in calm weather */
 	uint8_t prefix[16];
 	uint64_t seen_ns;
-	double demand[ADAPT_RESOURCE_COUNT]; /* smoothed, per second */
-	double habit[ADAPT_RESOURCE_COUNT]; /* what it asks for in calm weather */
 	uint64_t red_ns; /* far above its share since; 0: it is not */
 	uint64_t box_until_ns;
 	unsigned int box_times;
@@ -33,9 +31,12 @@ struct sources_resource {
 	uint64_t hold_ns; /* goes on until then at least */
 };
 
+/* Sources lie one behind the other, as all of them are gone through in each tick; places find them. */
 struct sources_state {
-	struct source_state place[SOURCES_PLACES];
+	struct source_state source[SOURCES_MOST];
+	double demand[ADAPT_RESOURCE_COUNT][SOURCES_MOST]; /* of each, smoothed, per second */
 	size_t count;
+	uint16_t place[SOURCES_PLACES]; /* of source, and one; 0: free */
 	uint64_t begun_ns;
 	uint64_t swept_ns;
 	struct sources_resource of[ADAPT_RESOURCE_COUNT];
@@ -48,12 +49,12 @@ void sources_step(struct sources_state *v, const struct estimate_service *e,
 
 /*
  * The largest rate r for which the sum of min(demand, weight x r) is at most capacity, by water filling;
- * INFINITY when all demands fit. Both arrays are sorted in the process.
+ * INFINITY when all demands fit.
  */
 struct sources_claim {
 	double demand;
 	double weight; /* above 0 */
 };
-double sources_water_fill(struct sources_claim *claims, size_t count, double capacity);
+double sources_water_fill(const struct sources_claim *claims, size_t count, double capacity);
 
 #endif

@@ -61,11 +61,14 @@ static void add_tail(struct reading_tail *to, const struct weir_backend_cell *ce
 	if (count == 0)
 		return;
 	for (uint32_t i = 0; i < WEIR_FOUND_CLASSES; i++) {
-		to->found[i].count += load64(&cell->found[i].count);
-		to->found[i].sum_ns += load64(&cell->found[i].sum_ns);
+		uint64_t n = load64(&cell->found.count[i]);
+		to->found.count[i] += n;
+		to->found.sum_ns[i] += n > 0 ? load64(&cell->found.sum_ns[i]) : 0;
 	}
 	to->count += count;
-	for (uint32_t i = 0; i < WEIR_HIST_BUCKETS / 2; i++)
+	uint64_t end = load64(&cell->first_byte_to) + 1;
+	end = end < WEIR_HIST_BUCKETS ? end / 2 : WEIR_HIST_BUCKETS / 2;
+	for (uint64_t i = load64(&cell->first_byte_from) / 2; i < end; i++)
 		to->bucket[i] +=
 			(uint32_t)(load64(&from->bucket[2 * i]) + load64(&from->bucket[2 * i + 1]));
 }
@@ -160,7 +163,7 @@ static int take_heavy(const struct region *region, uint32_t core_count,
 
 	for (uint32_t core = 0; core < core_count; core++)
 		count += load64(&e->heavy_offset[core]) != 0;
-	s->heavy = calloc(count + 1, sizeof(*s->heavy));
+	s->heavy = malloc((count + 1) * sizeof(*s->heavy));
 	if (s->heavy == NULL)
 		return -ENOMEM;
 	for (uint32_t core = 0; core < core_count; core++) {

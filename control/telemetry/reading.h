@@ -22,7 +22,7 @@
 struct reading_tail {
 	uint64_t count;
 	uint32_t bucket[READING_TAIL_BUCKETS]; /* they wrap, which differences do not see */
-	struct weir_found found[WEIR_FOUND_CLASSES];
+	struct weir_found found;
 };
 
 /* Summed over cores, cumulative but for in_flight and its peak. */

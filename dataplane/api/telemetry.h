@@ -122,9 +122,12 @@ struct weir_backend_cell {
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
 	/* nat: the same times, by what the request found in flight at the backend when it began */
 	struct weir_found {
-		uint64_t count;
-		uint64_t sum_ns;
-	} found[WEIR_FOUND_CLASSES];
+		uint64_t count[WEIR_FOUND_CLASSES];
+		uint64_t sum_ns[WEIR_FOUND_CLASSES];
+	} found;
+	/* Buckets of first_byte that have ever been used: who reads often need not read the others. */
+	uint64_t first_byte_from;
+	uint64_t first_byte_to; /* the one behind the last; 0: none has been */
 };
 
 #define WEIR_UDP_PATIENCE_NS UINT64_C(2000000000)

@@ -86,11 +86,15 @@ static struct bench *bench_create(void)
 		s->heavy_offset[0] = offsetof(struct bench, heavy) + i * sizeof(b->heavy[0]);
 		s->backend_count = BACKENDS;
 		heavy_fill(&b->heavy[i]);
-		for (uint32_t j = 0; j < BACKENDS; j++)
+		for (uint32_t j = 0; j < BACKENDS; j++) {
+			/* Answers of 1 ms to 1 s have been seen. */
+			b->cell[i][j].first_byte_from = weir_histogram_index(1000000);
+			b->cell[i][j].first_byte_to = weir_histogram_index(1000000000);
 			b->entry[i][j] = (struct weir_backend_entry){ .state = WEIR_BACKEND_UP,
 				.port = 80,
 				.weight = 100,
 				.address = { [14] = (uint8_t)i, [15] = (uint8_t)(j + 1) } };
+		}
 	}
 	return b;
 }
@@ -104,6 +108,8 @@ static void backend_traffic(struct weir_backend_cell *c, uint64_t latency_ns)
 	c->first_byte.count += 10;
 	c->first_byte.sum_ns += UINT64_C(10) * latency_ns;
 	c->first_byte.bucket[weir_histogram_index(latency_ns)] += 10;
+	c->found.count[latency_ns / LATENCY % WEIR_FOUND_CLASSES] += 10;
+	c->found.sum_ns[latency_ns / LATENCY % WEIR_FOUND_CLASSES] += UINT64_C(10) * latency_ns;
 	c->in_flight = latency_ns / (LATENCY / 2);
 	c->in_flight_peak = 2 * c->in_flight;
 }

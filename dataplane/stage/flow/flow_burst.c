@@ -28,18 +28,35 @@ __rte_noinline uint16_t flow_connected(const struct work *w, const struct flow *
 	return flags & FLOW_F_REQUEST ? flags : flow_counts_not(w->worker, f, flags);
 }
 
+/* A bucket that was never used before: a few hundred times in the life of a backend. */
+static __rte_noinline void first_byte_widen(struct weir_backend_cell *cell, uint32_t bucket)
+{
+	const uint64_t to = cell_read(&cell->first_byte_to);
+
+	if (to == 0 || bucket < cell_read(&cell->first_byte_from))
+		__atomic_store_n(&cell->first_byte_from, bucket, __ATOMIC_RELAXED);
+	if (bucket >= to)
+		__atomic_store_n(&cell->first_byte_to, bucket + 1, __ATOMIC_RELAXED);
+}
+
+static inline void first_byte_add(struct weir_backend_cell *cell, uint32_t found, uint64_t age_ns)
+{
+	const uint32_t bucket = weir_histogram_index(age_ns);
+
+	if (unlikely(bucket < cell_read(&cell->first_byte_from) ||
+		    bucket >= cell_read(&cell->first_byte_to)))
+		first_byte_widen(cell, bucket);
+	histogram_add_ns(&cell->first_byte, age_ns, 1);
+	cell_add(&cell->found.count[found], 1);
+	cell_add(&cell->found.sum_ns[found], age_ns);
+}
+
 __rte_noinline uint16_t flow_response(const struct work *w, struct flow *f, uint16_t flags)
 {
 	struct weir_backend_cell *cell = flow_backend_cell(w, f);
 
-	if (cell) {
-		struct weir_found *found = &cell->found[flags >> FLOW_FOUND_SHIFT];
-		uint64_t age_ns = flow_stamp_age(f, w->now_ns);
-
-		histogram_add_ns(&cell->first_byte, age_ns, 1);
-		cell_add(&found->count, 1);
-		cell_add(&found->sum_ns, age_ns);
-	}
+	if (cell)
+		first_byte_add(cell, flags >> FLOW_FOUND_SHIFT, flow_stamp_age(f, w->now_ns));
 	if (unlikely(w->settings->source_table))
 		limit_source_proved(w, f);
 	return flow_counts_not(w->worker, f, flags) & (uint16_t)~FLOW_F_REQUEST;

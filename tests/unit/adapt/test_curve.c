@@ -40,9 +40,9 @@ static void room_is_seen_before_it_is_needed(void)
 	struct curve c = { 0 };
 	struct adapt_found f = answers(1000, 2);
 	curve_step(&c, &f, 0.5);
-	/* 70 ms: the sixth in flight finds five others, and takes 60 ms. */
+	/* 70 ms: the seventh in flight finds six others, and takes just that. */
 	double room = curve_room(&c, NULL, 0.07, NOISE_S);
-	CU_ASSERT_DOUBLE_EQUAL(room, 7, 0.5);
+	CU_ASSERT(room > 5.5 && room <= 7);
 	CU_ASSERT(curve_room(&c, NULL, 0.05, NOISE_S) < room);
 	CU_ASSERT_EQUAL(curve_room(&c, NULL, 0.0, NOISE_S), 0);
 }
@@ -77,7 +77,7 @@ static void others_help_at_first(void)
 	curve_step(&own, &few, 0.5);
 	for (int i = 0; i < 100; i++)
 		curve_add(&all, &own);
-	CU_ASSERT_DOUBLE_EQUAL(curve_room(&own, &all, 0.07, NOISE_S), 7, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(curve_room(&own, &all, 0.07, NOISE_S), 6.25, 0.75);
 	/* Its own answers of some time say that it is of another kind. */
 	own = (struct curve){ 0 };
 	for (int i = 0; i < 10; i++)
@@ -115,7 +115,7 @@ static void a_crowd_finds_caps(void)
 		l->random = seed * 7919;
 		loop_run(l, 20 + (double)seed / 100);
 		CU_ASSERT_EQUAL(l->refused, 0);
-		CU_ASSERT(caps_of(l) > 9 && caps_of(l) < 14);
+		CU_ASSERT(caps_of(l) > 8 && caps_of(l) < 13);
 		loop_forget(l);
 		l->rate = 12000;
 		loop_run(l, 1);

@@ -71,8 +71,8 @@ static void differences(void)
 	/* The tails: only what came since they were read. */
 	region_measure(&r->web_backend_cell[1][0].first_byte, 40000000, 9);
 	for (int i = 0; i < 2; i++) {
-		r->web_backend_cell[i][0].found[3].count += 2;
-		r->web_backend_cell[i][0].found[3].sum_ns += 80000000;
+		r->web_backend_cell[i][0].found.count[3] += 2;
+		r->web_backend_cell[i][0].found.sum_ns[3] += 80000000;
 	}
 	struct reading *later = read_at(r, 12 * TICK);
 	CU_ASSERT_EQUAL_FATAL(between(now, later, &past, &s), 0);

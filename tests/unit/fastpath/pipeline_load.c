@@ -124,11 +124,19 @@ static void found_by_requests(void)
 		back = bed_reply(&to[i], BED_ACK | BED_PSH, 100);
 		CU_ASSERT_TRUE(bed_exchange(&b, 1, &back, &out));
 	}
-	for (uint32_t i = 0; i < 3; i++) {
-		const struct weir_found *found = &bed_backend_cell(&b, 0, 0, 0)->found[i];
+	const struct weir_backend_cell *cell = bed_backend_cell(&b, 0, 0, 0);
+	uint64_t used = 0;
 
-		CU_ASSERT_EQUAL(found->count, 1);
-		CU_ASSERT_DOUBLE_EQUAL(found->sum_ns / 1e6, 30.0 - 10 * i, 0.1);
+	for (uint64_t i = cell->first_byte_from; i < cell->first_byte_to; i++)
+		used += cell->first_byte.bucket[i];
+	CU_ASSERT_EQUAL(used, 3);
+	CU_ASSERT_NOT_EQUAL(cell->first_byte.bucket[cell->first_byte_from], 0);
+	CU_ASSERT_NOT_EQUAL(cell->first_byte.bucket[cell->first_byte_to - 1], 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct weir_found *found = &cell->found;
+
+		CU_ASSERT_EQUAL(found->count[i], 1);
+		CU_ASSERT_DOUBLE_EQUAL((double)found->sum_ns[i] / 1e6, 30.0 - 10 * i, 0.1);
 	}
 	bed_stop(&b);
 }

@@ -66,6 +66,9 @@ struct region *region_create(void)
 		.node_count = 1,
 	};
 	for (uint32_t i = 0; i < REGION_CORES; i++) {
+		for (size_t j = 0;
+			j < sizeof(r->web_backend_cell[0]) / sizeof(r->web_backend_cell[0][0]); j++)
+			r->web_backend_cell[i][j].first_byte_to = WEIR_HIST_BUCKETS;
 		r->t.core[i].cpu = 2 + i;
 		r->t.core[i].cell_offset = offsetof(struct region, core) + i * sizeof(r->core[0]);
 		r->t.service[0].cell_offset[i] =
