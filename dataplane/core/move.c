@@ -266,7 +266,9 @@ int move_worker_find(struct fastpath *fp, struct service *s, uint32_t core,
 			snprintf(err, err_size, "no memory for a worker of service %s on CPU %u",
 				s->identity.name, fp->params.core[core].cpu);
 	}
-	fp->core[core]->stage.service_cell[s->slot] = s->cells.cell[core];
+	/* A core that works for the service already has it, and reads it all the time. */
+	if (fp->core[core]->stage.service_cell[s->slot] != s->cells.cell[core])
+		fp->core[core]->stage.service_cell[s->slot] = s->cells.cell[core];
 	*ret_worker = s->on_core[core];
 	return ret;
 }

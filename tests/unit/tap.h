@@ -18,7 +18,10 @@ struct tap_case {
 	void (*run)(void);
 };
 
-/* Returns the exit status of main(): 0 when every case passed. */
+/*
+ * Returns the exit status of main(): 0 when every case passed. With TAP_ONLY in the environment only those whose name
+ * has it in it are run, of which there has to be one.
+ */
 int tap_run(const char *suite, const struct tap_case *cases, size_t count);
 
 /* An empty folder for the test, where temporary ones belong; it removes it. False with errno: there is none. */

@@ -5,6 +5,7 @@
 #include "ebpf/engine/map.h"
 #include "tests/unit/engine/image_build.h"
 #include "tests/unit/tap.h"
+#include "tests/unit/tsan.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -286,7 +287,7 @@ static void *write_pairs(void *seed)
 {
 	uint64_t x = *(const uint64_t *)seed;
 
-	for (uint32_t i = 0; i < 200000; i++) {
+	for (uint32_t i = 0; i < TSAN_LESS(200000); i++) {
 		x = x * 6364136223846793005u + 1442695040888963407u;
 		uint64_t key = (x >> 33) % 128;
 		struct pair p = { key, 2 * key };
@@ -303,6 +304,7 @@ static void *read_pairs(void *unused)
 {
 	uint64_t x = 3;
 
+	TSAN_READS_HIDE();
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		x = x * 6364136223846793005u + 1442695040888963407u;
 		uint64_t key = (x >> 33) % 128;
@@ -312,6 +314,7 @@ static void *read_pairs(void *unused)
 		if (p && p->twice != 2 * p->key)
 			__atomic_fetch_add(&torn, 1, __ATOMIC_RELAXED);
 	}
+	TSAN_READS_SHOW();
 	return unused;
 }
 

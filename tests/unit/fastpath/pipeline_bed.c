@@ -5,6 +5,7 @@
 #include "dataplane/core/arena.h"
 #include "dataplane/core/fastpath_check.h"
 #include "dataplane/net/packet.h"
+#include "tests/unit/fastpath/tsan_pool.h"
 #include "tests/unit/tap.h"
 
 #include <rte_eal.h>
@@ -40,8 +41,9 @@ static void eal_start(void)
 	if (bed_pool)
 		return;
 	must(rte_eal_init(10, argv) >= 0, "EAL does not start");
-	bed_pool = rte_pktmbuf_pool_create("bed", 16383, 64,
-		RTE_ALIGN(sizeof(struct packet), RTE_MBUF_PRIV_ALIGN), 2176, SOCKET_ID_ANY);
+	bed_pool = rte_pktmbuf_pool_create_by_ops("bed", 16383, 64,
+		RTE_ALIGN(sizeof(struct packet), RTE_MBUF_PRIV_ALIGN), 2176, SOCKET_ID_ANY,
+		POOL_OPS);
 	must(bed_pool != NULL, "no memory for mbufs");
 }
 
@@ -670,15 +672,35 @@ const struct weir_core_cell *bed_core(const struct bed *b, uint32_t core)
 		b->telemetry->core[core].cell_offset);
 }
 
+/* Under the directory's sequence number, as every reader has to: another thread may be applying. */
+static void cells_find(const struct bed *b, uint32_t service, uint64_t ret_offset[WEIR_MAX_CORES])
+{
+	const struct weir_telemetry *t = b->telemetry;
+	uint64_t before;
+
+	do {
+		before = __atomic_load_n(&t->directory_seq, __ATOMIC_ACQUIRE);
+		TSAN_READS_HIDE();
+		memcpy(ret_offset, entry_of(b, service)->cell_offset,
+			WEIR_MAX_CORES * sizeof(ret_offset[0]));
+		TSAN_READS_SHOW();
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (before & 1 || __atomic_load_n(&t->directory_seq, __ATOMIC_RELAXED) != before);
+}
+
 uint64_t bed_sum_at(const struct bed *b, uint32_t service, size_t word)
 {
-	const struct weir_service_entry *e = entry_of(b, service);
+	uint64_t offset[WEIR_MAX_CORES];
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < b->core_count; i++)
-		if (e->cell_offset[i])
-			sum += ((const uint64_t *)((const uint8_t *)b->telemetry +
-				e->cell_offset[i]))[word];
+	cells_find(b, service, offset);
+	for (uint32_t i = 0; i < b->core_count; i++) {
+		const uint8_t *cell = (const uint8_t *)b->telemetry + offset[i];
+
+		if (offset[i])
+			sum += __atomic_load_n((const uint64_t *)(const void *)cell + word,
+				__ATOMIC_RELAXED);
+	}
 	return sum;
 }
 

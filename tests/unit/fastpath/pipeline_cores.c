@@ -3,6 +3,7 @@
 #include "dataplane/core/core_plan.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
+#include "tests/unit/tsan.h"
 
 #include <rte_cycles.h>
 
@@ -184,7 +185,7 @@ static void shared_cores(void)
 
 /* threads */
 
-#define THREAD_PACKETS 1000000u
+#define THREAD_PACKETS (TSAN_LESS(15625u) * 64)
 #define THREAD_FLOWS   512u
 
 static uint64_t seconds_now(void)
@@ -245,7 +246,7 @@ static void two_threads(void)
 			}
 		}
 		came_out += bed_discard(&b, 1);
-		if (sent / 20000 > rounds)
+		if (sent / (THREAD_PACKETS / 50) > rounds)
 			change_something(&b, rounds++);
 	}
 	CU_ASSERT_EQUAL(sent, THREAD_PACKETS);
