@@ -9,7 +9,9 @@ int health_answer_status(const char *answer)
 {
 	unsigned int status = 0;
 
-	if (sscanf(answer, "HTTP/%*1[0-9].%*1[0-9] %3u", &status) != 1 || status < 100)
+	/* A sign is a number, too, to sscanf(). */
+	if (sscanf(answer, "HTTP/%*1[0-9].%*1[0-9] %3u", &status) != 1 || status < 100 ||
+		status > 999)
 		return -EBADMSG;
 	return (int)status;
 }

@@ -140,6 +140,36 @@ download_is_at() { # NAME BYTES
 	[ "$(stat -c %s "$WORLD/$1")" -ge "$2" ]
 }
 
+# Both are under way, and neither is past its middle.
+downloads_begin() {
+	local name
+	download_start four 198.51.100.10
+	download_start six '[fd01::100]'
+	for name in four six; do
+		wait_for 5 download_is_at $name 1000000 || return 1
+	done
+	! download_is_at four 6000000 && ! download_is_at six 6000000
+}
+
+downloads_stop() {
+	local name
+	for name in four six; do
+		stop_pid "${download[$name]}"
+		rm -f "$WORLD/$name"
+	done
+}
+
+# A machine that was away for seconds has let them run on: then it is another two that the data plane dies under.
+downloads_are_under_way() {
+	local try
+	for try in 1 2 3; do
+		downloads_begin && return
+		echo "try $try: the downloads were too quick, or did not begin"
+		downloads_stop
+	done
+	return 1
+}
+
 download_ends() { # NAME
 	wait "${download[$1]}" || fail "curl of $1: $(cat "$WORLD/$1.curl")"
 	cmp "$WORLD/www/blob" "$WORLD/$1" || fail "$1 is not what the server sent"
@@ -149,11 +179,7 @@ declare -A download
 downloads_go_on() {
 	local name dataplane
 	dataplane=$(dataplane_pid)
-	download_start four 198.51.100.10
-	download_start six '[fd01::100]'
-	for name in four six; do
-		expect wait_for 5 download_is_at $name 1000000
-	done
+	downloads_are_under_way || { fail "no downloads under way"; return; }
 	kill -KILL "$dataplane"
 	for name in four six; do
 		expect_not download_is_at $name 11000000
