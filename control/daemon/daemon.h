@@ -98,6 +98,8 @@ struct daemon {
 	uint64_t sync_cost_ns; /* how long the last plan took to be in force */
 	unsigned int backends_open; /* BACKENDS messages without an answer */
 	struct event *push_timer; /* owned; send what differs */
+	uint64_t pushed_ns; /* when that was looked for last, */
+	uint64_t push_cost_ns; /* and how long it took */
 	struct event *hops_timer; /* owned; look after neighbours */
 	struct event *replan_timer; /* owned; routes, links or addresses have changed */
 
@@ -162,7 +164,12 @@ void daemon_save(struct daemon *d);
 void daemon_push(struct daemon *d);
 /* Put the weights that are in force now into what is about to be told; m: what it was planned from. */
 void push_weights(struct daemon *d, const struct model *m, struct told *t);
-void daemon_push_soon(void *ctx); /* ctx: the daemon; from the next turn of the loop */
+void daemon_push_soon(void *ctx); /* ctx: the daemon; from the loop: push_wait_ns() */
+/*
+ * When to look for differences again, from now: at once, but where there are many backends and looking is dear, only
+ * after some times what the last look has cost, so that a swarm of changes leaves time for checks. In ns.
+ */
+uint64_t push_wait_ns(uint64_t pushed_ns, uint64_t cost_ns, uint64_t now_ns);
 void hops_timer_run(int fd, short what, void *ctx);
 void push_timer_run(int fd, short what, void *ctx);
 /* Answer call with the backend's entry once the data plane has what was changed. */

@@ -21,6 +21,8 @@
 #define UPDATE_TIMEOUT_MS 5000
 #define HOPS_STEP_MS	  250
 #define ASKS_MAX	  256 /* questions to the kernel in one go */
+#define PUSH_REST	  4u /* times the cost of a look before the next one: a fifth of the time at most */
+#define PUSH_REST_MAX_NS  UINT64_C(50000000)
 
 struct waiter {
 	TAILQ_ENTRY(waiter) link;
@@ -55,9 +57,8 @@ static void backends_reply(void *ctx, int status, const void *body, size_t lengt
 		update_failed(d, status, body, length);
 		return;
 	}
-	/* What has changed meanwhile goes together in the next one. */
-	daemon_push(d);
-	waiters_check(d);
+	/* What has changed meanwhile goes together in the next one; who waits is told behind that. */
+	daemon_push_soon(d);
 }
 
 static void neighbours_reply(void *ctx, int status, const void *body, size_t length)
@@ -266,8 +267,19 @@ static void neighbours_push(struct daemon *d)
 	free(updates);
 }
 
+uint64_t push_wait_ns(uint64_t pushed_ns, uint64_t cost_ns, uint64_t now_ns)
+{
+	uint64_t rest = cost_ns < PUSH_REST_MAX_NS / PUSH_REST ? PUSH_REST * cost_ns :
+								 PUSH_REST_MAX_NS;
+	uint64_t due = pushed_ns + rest;
+
+	return due > now_ns ? due - now_ns : 0;
+}
+
 void daemon_push(struct daemon *d)
 {
+	uint64_t began = clock_now_ns();
+
 	if (d->stopping || d->busy || !d->told.body || !dataplane_client(d->dataplane))
 		return;
 	if (d->pool_ready) {
@@ -278,16 +290,19 @@ void daemon_push(struct daemon *d)
 	}
 	if (d->told.body && !d->busy)
 		neighbours_push(d);
+	d->pushed_ns = clock_now_ns();
+	d->push_cost_ns = d->pushed_ns - began;
 	waiters_check(d);
 }
 
 void daemon_push_soon(void *ctx)
 {
 	struct daemon *d = ctx;
-	struct timeval now = { 0 };
+	uint64_t wait = push_wait_ns(d->pushed_ns, d->push_cost_ns, clock_now_ns());
+	struct timeval after = { .tv_usec = (suseconds_t)(wait / 1000) };
 
 	if (!evtimer_pending(d->push_timer, NULL))
-		evtimer_add(d->push_timer, &now);
+		evtimer_add(d->push_timer, &after);
 }
 
 void push_timer_run(int fd, short what, void *ctx)

@@ -174,7 +174,8 @@ checked_config() {
 	echo 'metrics: {listen: "127.0.0.1:9464"}'
 }
 
-all_up() { [ "$(ctl --json backend list | jq '[.[] | select(.state == "up")] | length')" -eq "$CHECKED" ]; }
+# By its log: to ask the daemon for 5,000 backends again and again would be what makes it late.
+all_up() { [ "$(grep -cE 'backend .* is up: ' "$WORLD/controld-default.log")" -ge "$CHECKED" ] || { sleep 0.2; false; }; }
 
 scrape() { at weir curl -s --max-time 5 http://127.0.0.1:9464/metrics >"$WORLD/metrics"; }
 
@@ -182,22 +183,26 @@ figure() { # METRIC: its value when it was scraped
 	awk -v name="weir_health_$1" '{ sub(/{.*}/, "", $1) } $1 == name { print $2 }' "$WORLD/metrics"
 }
 
-# With the daemon on a core of its own, as it has on a server, where the rest of the run is not. They all begin at
-# once, so the first seconds are not what is meant.
+# With the daemon on a core of its own, as it has on a server, where the rest of the run is not. Counted from the
+# configuration that brings them all at once: its first seconds, then all of it.
 measure_checks() {
-	local seconds=20 started late ticks pid=${weir_pid[default]}
+	local seconds=20 ticks start took pid=${weir_pid[default]}
 	checked_config >"$WORLD/checked.yaml"
+	ticks=$(cpu_ticks "$pid")
 	ctl config apply "$WORLD/checked.yaml" >/dev/null
+	start=$(milliseconds)
 	wait_for 60 all_up
-	sleep 5
+	say "all of $CHECKED backends judged good, after the apply" seconds "$(seconds_since "$start")"
 	scrape
-	started=$(figure checks_total) late=$(figure checks_late_total) ticks=$(cpu_ticks "$pid")
+	say "health checks of $CHECKED backends from the first one, until all were good" started "$(figure checks_total)" \
+		late "$(figure checks_late_total)" worst_lateness_seconds "$(figure check_lateness_max_seconds)"
 	sleep "$seconds"
 	scrape
-	say "health checks of $CHECKED backends, one a second" seconds "$seconds" \
-		started $(($(figure checks_total) - started)) late $(($(figure checks_late_total) - late)) \
-		worst_lateness_seconds_since_start "$(figure check_lateness_max_seconds)" \
-		core_share "$(awk -v t=$(($(cpu_ticks "$pid") - ticks)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" \
+	took=$(seconds_since "$start")
+	say "health checks of $CHECKED backends from the first one, one a second" seconds "$took" \
+		started "$(figure checks_total)" late "$(figure checks_late_total)" \
+		worst_lateness_seconds "$(figure check_lateness_max_seconds)" \
+		core_share "$(awk -v t=$(($(cpu_ticks "$pid") - ticks)) -v hz="$(getconf CLK_TCK)" -v s="$took" \
 			'BEGIN { printf "%.2f", t / hz / s }')"
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/daemon/clock.h"
+#include "control/daemon/daemon.h"
 #include "control/daemon/hops.h"
 #include "control/daemon/pool.h"
 #include "control/daemon/rundir.h"
@@ -412,6 +413,21 @@ static void test_slow_start_after_drain(void)
 	teardown(&f);
 }
 
+/* A lone change goes out at once; of many that come together those of a while are looked for in one go. */
+static void test_push_wait(void)
+{
+	const uint64_t ms = NS_PER_MS;
+
+	CU_ASSERT_EQUAL(push_wait_ns(0, 0, 100 * ms), 0);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 0, 100 * ms), 0);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 3 * ms, 100 * ms), 12 * ms);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 3 * ms, 105 * ms), 7 * ms);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 3 * ms, 112 * ms), 0);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 3 * ms, 1000 * ms), 0);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, 13 * ms, 100 * ms), 50 * ms);
+	CU_ASSERT_EQUAL(push_wait_ns(100 * ms, UINT64_C(1) << 62, 100 * ms), 50 * ms);
+}
+
 static const struct tap_case cases[] = {
 	{ "draining and enabling change the state in force", test_drain },
 	{ "a drained backend stays so over applies, while it exists", test_drain_over_apply },
@@ -426,6 +442,7 @@ static const struct tap_case cases[] = {
 	{ "the digest leaves out states and link addresses, nothing else", test_digest },
 	{ "of an adopted data plane all states will be told", test_forget },
 	{ "settings that need a restart are named", test_settings },
+	{ "changes go out at once, and many that are dear to look for together", test_push_wait },
 	{ "a backend whose drain ends starts slowly", test_slow_start_after_drain },
 };
 
