@@ -90,6 +90,8 @@ static void doing_print(
 		ADD("polices, %zu boxed", s->boxed);
 	if (s->headroom > 1)
 		ADD("expects %.1fx", s->headroom);
+	if (s->cores > a->settings.cores_min)
+		ADD("%u cores of %u", s->cores, a->settings.cores_max);
 #undef ADD
 	if (!used)
 		snprintf(buf, size, "%s", adapted_is_off(a) ? "off" : "calm");

@@ -122,7 +122,8 @@ struct core {
 	uint8_t at; /* enum weir_stage, atomic: where it is or was last */
 	uint8_t fence; /* enum core_fence, atomic: fence.h */
 	bool timed; /* this round, or the next one with packets, is timed stage by stage */
-	struct service_worker *charged; /* whose packets were worked on last in this round; NULL: nobody's */
+	struct service_worker
+		*charged; /* whose packets were worked on last in this round; NULL: nobody's */
 	uint64_t charged_from; /* and since when */
 	uint32_t index;
 	int node;

@@ -23,10 +23,11 @@
 #define B SERVICE("b", "203.0.113.2", "tcp")
 #define C SERVICE("c", "203.0.113.3", "tcp")
 #define U SERVICE("u", "203.0.113.1", "udp")
-#define DSR                                                                                          \
-	"  - {name: d, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr, cores: {min: 3, max: 5},\n" \
-	"     limits: {packets: 5, bits: 6k, connections: 0, burst: 1s,\n"                           \
-	"              per-source: {connections: 7, prefix6: 56, entries: 3000}},\n"                 \
+#define DSR                                                                                \
+	"  - {name: d, address: \"2001:db8::/64\", port: any, protocol: udp, mode: dsr,\n" \
+	"     cores: {min: 3, max: 5},\n"                                                  \
+	"     limits: {packets: 5, bits: 6k, connections: 0, burst: 1s,\n"                 \
+	"              per-source: {connections: 7, prefix6: 56, entries: 3000}},\n"       \
 	"     backends: [{address: \"2001:db8:1::1\"}]}\n"
 
 struct plan_fixture {
