@@ -215,8 +215,8 @@ static void count_cores(struct reading *r, const struct weir_service_entry *e)
 	uint64_t mask = load64(&e->worker_mask);
 
 	r->cores_short += load16(&e->cores_short);
-	for (int i = 0; i < WEIR_MAX_CORES; i++)
-		r->core[i].services += mask >> i & 1;
+	for (; mask != 0; mask &= mask - 1)
+		r->core[__builtin_ctzll(mask)].services++;
 }
 
 static void copy_name(char to[WEIR_NAME_SIZE], const struct weir_service_entry *e)
