@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 9u
+#define WEIR_TELEMETRY_VERSION 10u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_BUCKETS	       256 /* of a service: its flows are spread over them */
@@ -171,6 +171,8 @@ struct weir_policy_cell {
 	uint64_t reasons[WEIR_POLICY_REASONS]; /* of DROP, by its argument */
 	uint64_t no_class; /* LIMIT of a class that is not there; in ABORTED */
 	uint64_t no_pool; /* ROUTE to a pool that is not there; in ABORTED */
+	uint64_t kernel; /* of all that, what the kernel judged, */
+	uint64_t kernel_dropped; /* and of this what it dropped: it never came here */
 };
 
 enum weir_policy_state {
