@@ -93,12 +93,12 @@ static size_t service_wants(struct daemon *d, const struct snapshot *now,
 int policies_wants_build(
 	struct daemon *d, const struct model *m, struct judge_want **ret_wants, size_t *ret_count)
 {
-	const struct snapshot *now = m->service_count ? daemon_snapshot(d, 0) : NULL;
-	size_t room = m->service_count + 1, count = 0;
+	size_t policies = 0, count = 0;
 
 	for (size_t i = 0; i < m->service_count; i++)
-		room += m->services[i].policy_count;
-	struct judge_want *wants = calloc(room, sizeof(*wants));
+		policies += m->services[i].policy_count;
+	const struct snapshot *now = policies ? daemon_snapshot(d, 0) : NULL;
+	struct judge_want *wants = calloc(m->service_count + policies + 1, sizeof(*wants));
 
 	if (!wants)
 		return -ENOMEM;

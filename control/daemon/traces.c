@@ -140,7 +140,8 @@ static void ended(struct daemon *d)
 	if (!d->traces.running.on)
 		return;
 	d->traces.running.on = false;
-	evtimer_del(d->traces.timer);
+	if (d->traces.timer)
+		evtimer_del(d->traces.timer);
 	policies_follow(d);
 }
 
@@ -154,7 +155,17 @@ static void patience_begins(struct daemon *d)
 {
 	struct timeval wait = clock_timeval_ms(WEIR_TRACE_PATIENCE_MS + PATIENCE_MORE_MS);
 
-	evtimer_add(d->traces.timer, &wait);
+	if (!d->traces.timer)
+		d->traces.timer = evtimer_new(d->base, patience_ends, d);
+	if (d->traces.timer)
+		evtimer_add(d->traces.timer, &wait);
+}
+
+/* It has been begun by an earlier daemon, of whatever service. */
+static void found_running(struct daemon *d)
+{
+	d->traces.running = (struct traced){ .on = true };
+	policies_follow(d);
 }
 
 void traces_end(struct daemon *d)
@@ -191,10 +202,13 @@ static void batch_follow(const struct asked *asked, const void *body, size_t len
 
 	if (length >= sizeof(head))
 		memcpy(&head, body, sizeof(head));
-	if (asked->type == WEIR_MESSAGE_TRACE_STOP || (head.flags & WEIR_TRACE_F_ENDED))
+	if (asked->type == WEIR_MESSAGE_TRACE_STOP || (head.flags & WEIR_TRACE_F_ENDED)) {
 		ended(asked->d);
-	else if (asked->d->traces.running.on)
-		patience_begins(asked->d);
+		return;
+	}
+	if (!asked->d->traces.running.on)
+		found_running(asked->d);
+	patience_begins(asked->d);
 }
 
 static void batch_reply(void *ctx, int status, const void *body, size_t length)
@@ -244,12 +258,6 @@ void traces_start(struct daemon *d, struct rpc_call *call)
 
 	if (!start_read(call, &start.head))
 		return;
-	if (!d->traces.timer)
-		d->traces.timer = evtimer_new(d->base, patience_ends, d);
-	if (!d->traces.timer) {
-		rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
-		return;
-	}
 	d->traces.asked.on = true;
 	memcpy(d->traces.asked.service, start.head.service, sizeof(start.head.service));
 	policies_follow(d);
