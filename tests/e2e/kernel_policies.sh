@@ -203,8 +203,8 @@ lists_are_in_the_kernel() {
 	expect_within 5 counts_to names '.reasons["7"]' 10
 	seq 0 99999 | awk '{ printf "%d.%d.%d.7/32 9\n", 11 + int($1 / 65536), int($1 / 256) % 256, $1 % 256 }' >"$WORLD/list"
 	expect ctl policy map load names blocked "$WORLD/list" --replace
-	expect send again 5
-	expect_within 5 has_received again 5
+	expect send other 5
+	expect_within 5 has_received other 5
 	echo "10.1.0.0/24 8" >>"$WORLD/list"
 	expect ctl policy map load names blocked "$WORLD/list" --replace
 	expect send shut 5
