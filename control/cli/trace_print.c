@@ -83,6 +83,24 @@ static void print_parse(FILE *out, const json_t *s)
 		fprintf(out, ", %s", text(s, "result"));
 }
 
+static void print_policies(FILE *out, const json_t *s)
+{
+	const json_t *policies = json_object_get(s, "policies"), *p;
+	size_t i;
+	if (json_array_size(policies) == 0)
+		fprintf(out, "none judged it");
+	json_array_foreach(policies, i, p)
+	{
+		fprintf(out, "%s%zu %s", i > 0 ? ", " : "", i + 1, text(p, "says"));
+		if (number(p, "argument") != 0)
+			fprintf(out, " %lld", number(p, "argument"));
+		if (is_set(p, "observed"))
+			fprintf(out, " (observed)");
+	}
+	if (number(s, "mark") != 0)
+		fprintf(out, ", mark %lld", number(s, "mark"));
+}
+
 static void print_limit(FILE *out, const json_t *s)
 {
 	if (json_array_size(json_object_get(s, "limits")) == 0)
@@ -150,6 +168,8 @@ static void print_details(FILE *out, const char *stage, const json_t *s)
 		print_service(out, s);
 	else if (strcmp(stage, "dispatch") == 0 && json_object_get(s, "cpu") != NULL)
 		fprintf(out, "CPU %lld", number(s, "cpu"));
+	else if (strcmp(stage, "policy") == 0)
+		print_policies(out, s);
 	else if (strcmp(stage, "limit") == 0)
 		print_limit(out, s);
 	else if (strcmp(stage, "flow") == 0)

@@ -70,8 +70,8 @@ const struct schema_key schema_policy_keys[] = {
 		FIELD(model_policy, offload),
 		.preset = "auto",
 		.choices = offload_choices,
-		.help = "Whether the kernel runs it, too: only a service's first policy can be there, "
-			"with arrays alone. `weirctl policy show` says why where it is not." },
+		.help = "Whether the kernel runs it, too: a service's first policies can be there, "
+			"with arrays and with lists that they only read. `weirctl policy show` says why where it is not." },
 	{ 0 },
 };
 

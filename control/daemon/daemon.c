@@ -10,6 +10,7 @@
 #include "control/daemon/settings.h"
 #include "control/daemon/startup.h"
 #include "control/daemon/supervise.h"
+#include "control/daemon/traces.h"
 #include "control/health/probe.h"
 #include "ebpf/kernel/steering.h"
 
@@ -158,7 +159,7 @@ static void dataplane_event(void *ctx, const struct weir_event *event)
 		event_emit(EVENT_POLICY, object, text,
 			json_pack("{s:s, s:s}", "service", object, "what", "detached"));
 		log_warning("service %s: %s", object, text);
-		policies_kernel_sync(d, d->model, STEERING_F_REMOVE);
+		policies_kernel_sync(d, d->model, STEERING_F_REMOVE | STEERING_F_ADD);
 		break;
 	case WEIR_EVENT_CORES:
 		event_emit(EVENT_CORE, object, text, json_pack("{s:s}", "service", object));
@@ -325,7 +326,8 @@ static int parts_start(struct daemon *d)
 	d->base = loop_create();
 	if (!d->base || signals_follow(d) || timers_create(d))
 		goto fail;
-	if (events_start(d->base) || adaptation_start(d, &d->adaptation))
+	if (events_start(d->base) || adaptation_start(d, &d->adaptation) ||
+		policies_kernel_start(d))
 		goto fail;
 	if (metrics_begin(d))
 		return -EADDRINUSE;
@@ -380,6 +382,8 @@ static void parts_end(struct daemon *d)
 	struct event *timers[] = { d->history_timer, d->push_timer, d->hops_timer, d->replan_timer,
 		d->confirm_timer, d->supervise_timer };
 
+	policies_kernel_stop(d); /* it answers calls */
+	traces_end(d);
 	stream_end(d);
 	events_stop();
 	rpc_server_stop(d->server);

@@ -28,6 +28,7 @@
 #include "control/daemon/rundir.h"
 #include "control/daemon/serving.h"
 #include "control/daemon/told.h"
+#include "control/daemon/traces.h"
 #include "control/export/metrics_server.h"
 #include "control/kernel/kernel_watch.h"
 #include "control/plan/plan.h"
@@ -69,6 +70,7 @@ struct daemon {
 	struct history history;
 	struct event *history_timer; /* owned */
 	struct gap_watch gaps;
+	struct traces traces;
 
 	/* The configuration in force. */
 	struct model *model; /* owned */

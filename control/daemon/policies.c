@@ -38,7 +38,7 @@ bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp)
 }
 
 /* FNV-1a, 64 bits (draft-eastlake-fnv): who loads policies may load any, so spread is all that is wanted. */
-static uint64_t id_of(const void *image, size_t size, uint64_t load)
+uint64_t policies_mark(const void *image, size_t size, uint64_t load)
 {
 	const uint8_t *bytes = image;
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ load;
@@ -112,7 +112,7 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 	const uint64_t place = a->offload_why[0] ? 0 : p->place;
 
 	*k = (struct policy_kept){
-		.id = id_of(image, a->image_size, p->load ^ place),
+		.id = policies_mark(image, a->image_size, p->load ^ place),
 		.path = strdup(path),
 		.load = p->load,
 		.stamp = *stamp,
@@ -122,6 +122,7 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 		.image = image,
 		.cycles_median = a->cycles_median,
 		.cycles_p99 = a->cycles_p99,
+		.kernel_cycles = a->kernel_cycles,
 		.place = place,
 	};
 	memcpy(k->object, object, sizeof(object));
@@ -143,77 +144,6 @@ struct policy_kept *policies_find(const struct daemon *d, uint64_t id)
 	while (k && k->id != id)
 		k = k->next;
 	return k;
-}
-
-static bool is_of(const struct policy_kept *k, const char *path, const struct model_policy *p)
-{
-	/* One that cannot be in the kernel is any service's, but only where that has been asked. */
-	bool there = k->place == p->place || (p->place && k->offload_why[0]);
-	bool same = there && k->load == p->load && k->set_count == p->set_count &&
-		!strcmp(k->path, path);
-
-	for (size_t i = 0; same && i < p->set_count; i++)
-		same = !strcmp(k->sets[i], p->sets[i]);
-	return same;
-}
-
-const char *policy_wanted(
-	const struct policy_source *from, const struct model_policy *p, const char *path)
-{
-	/* What is loaded by hand is no configuration's. */
-	return p->load ? NULL : revision_object(from->objects, path);
-}
-
-static bool is_current(
-	const struct policy_kept *k, const char *path, bool reread, const char *wanted)
-{
-	struct policy_stamp stamp;
-
-	if (wanted)
-		return !strcmp(k->object, wanted);
-	return !reread ||
-		(policy_stamp_read(path, &stamp) && stamp.size &&
-			!memcmp(&stamp, &k->stamp, sizeof(stamp)));
-}
-
-bool policies_resolve_one(
-	struct daemon *d, struct model_policy *p, const struct policy_source *from)
-{
-	const struct policy_kept *k = d->policies.kept;
-	char path[PATH_MAX];
-
-	model_object_path(from->file, p->object, path);
-	const char *wanted = policy_wanted(from, p, path);
-
-	/* One that takes longer than it may now is judged again, which says so. */
-	while (k &&
-		(!is_of(k, path, p) || k->cycles_median > p->budget ||
-			!is_current(k, path, from->reread, wanted)))
-		k = k->next;
-	p->id = k ? k->id : 0;
-	p->offloads = k && k->place;
-	snprintf(p->name, sizeof(p->name), "%.63s", k ? k->image->name : "");
-	return k != NULL;
-}
-
-/* A number for a service: what shares arrays with the kernel shares them with no other service. */
-static uint64_t place_of(const char *service)
-{
-	return id_of(service, strlen(service), 0);
-}
-
-size_t policies_resolve(struct daemon *d, struct model *m, const struct policy_source *from)
-{
-	struct model_policy_cursor c = { 0 };
-	const struct model_service *s;
-	struct model_policy *p;
-	size_t position, missing = 0;
-
-	while ((p = model_policy_next(m, &c, &s, &position))) {
-		p->place = s && p->offload == MODEL_OFFLOAD_AUTO ? place_of(s->name) : 0;
-		missing += !policies_resolve_one(d, p, from);
-	}
-	return missing;
 }
 
 json_t *policies_objects(const struct daemon *d, const struct model *m)
@@ -306,6 +236,11 @@ void policies_lost(struct daemon *d)
 {
 	for (struct policy_kept *k = d->policies.kept; k; k = k->next)
 		k->staged = false;
+	for (struct policy_kept *k = d->policies.kept; k; k = k->next) {
+		k->kernel_ports = 0;
+		policies_copies_forget(k);
+		snprintf(k->kernel_why, sizeof(k->kernel_why), "no data plane runs");
+	}
 }
 
 void policies_init(struct daemon *d)

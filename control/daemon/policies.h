@@ -12,6 +12,7 @@
 #define WEIR_DAEMON_POLICIES_H
 
 #include "control/config/model.h"
+#include "control/daemon/policies_copies.h"
 #include "control/daemon/sha256.h"
 #include "ebpf/engine/image.h"
 #include "ebpf/engine/offload.h"
@@ -25,6 +26,7 @@
 #include <sys/types.h>
 
 struct daemon;
+struct kernel_work;
 struct policy_answer;
 struct policy_batch;
 struct who;
@@ -69,14 +71,22 @@ struct policy_kept {
 	uint64_t place; /* the only service that it is of, as it shares its arrays; 0: any */
 	char offload_why
 		[POLICY_OFFLOAD_WHY]; /* why the kernel cannot run it; "" where that was not asked */
-	char kernel_why[POLICY_OFFLOAD_WHY]; /* why it does not now; "": it does */
+	char kernel_why
+		[POLICY_OFFLOAD_WHY]; /* why it does not now, or not everywhere; "": it does */
+	uint64_t kernel_ports; /* where it does: bits, by index in the model */
+	uint32_t kernel_cycles; /* of its trial there; 0: not known */
+	enum policy_copies_state copies;
+	uint64_t copies_round; /* of the copies: another one is of no interest any more */
+	char copies_why[POLICY_OFFLOAD_WHY]; /* of those that have failed */
 	pid_t from_before; /* of an earlier daemon: this data plane has arrays that are not known here */
 	bool has_arrays;
-	int array[POLICY_MAX_MAPS]; /* owned; by map, where it has some */
+	int array[POLICY_MAX_MAPS]; /* owned; by map, where it has some; of others copies */
 };
 
 struct policies {
 	struct policy_kept *kept; /* owned */
+	struct kernel_work *work; /* owned; policies_kernel.h */
+	bool copies_filled; /* since the kernel was last told of copies */
 	json_t *set; /* owned; policies_set.h */
 	/* Owned; objects of the configuration in force, as in struct revision; NULL: not known yet. */
 	json_t *objects;
@@ -86,6 +96,9 @@ struct policies {
 
 void policies_init(struct daemon *d);
 void policies_fini(struct daemon *d);
+
+/* A number that stands for some bytes, with another one mixed in; never 0. */
+uint64_t policies_mark(const void *bytes, size_t size, uint64_t with);
 
 /* What is kept of an image, by its id; NULL: nothing. */
 struct policy_kept *policies_find(const struct daemon *d, uint64_t id);

@@ -14,9 +14,40 @@
 #include <string.h>
 #include <time.h>
 
+/* "kernel on front, back", or "fast path". */
+static json_t *where_text(
+	const struct daemon *d, const struct model_policy *p, const struct policy_kept *k)
+{
+	json_t *ports = policies_kernel_ports(d, p, k), *port;
+	char text[512] = "fast path";
+	size_t i, n = 0;
+
+	json_array_foreach(ports, i, port)
+	{
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "kernel on ",
+			json_string_value(port));
+		if (n >= sizeof(text))
+			break;
+	}
+	json_decref(ports);
+	return json_string(text);
+}
+
+/* Where it runs, and what of its packets was judged in front of the data plane. */
+static json_t *kernel_document(const struct daemon *d, const struct model_policy *p,
+	const struct policy_kept *k, const json_t *document)
+{
+	const char *why = policies_kernel_why(p, k);
+
+	return json_pack("{s:b, s:o, s:s?, s:O?, s:O?, s:o}", "runs", policies_kernel_runs(p, k),
+		"ports", policies_kernel_ports(d, p, k), "why", *why ? why : NULL, "packets",
+		json_object_get(document, "kernel_packets"), "dropped",
+		json_object_get(document, "kernel_dropped"), "cycles",
+		k && k->kernel_cycles ? json_integer(k->kernel_cycles) : json_null());
+}
+
 /* What the daemon knows of a policy beyond the data plane's figures. */
-static void add_kept(const struct daemon *d, const struct model_policy *p,
-	const struct model_policy *first, json_t *document)
+static void add_kept(const struct daemon *d, const struct model_policy *p, json_t *document)
 {
 	const struct policy_kept *k = policies_find(d, p->id);
 	json_t *maps = json_array(), *parameters = json_object();
@@ -44,12 +75,8 @@ static void add_kept(const struct daemon *d, const struct model_policy *p,
 						"p99", (int)k->cycles_p99) :
 					json_null());
 	json_object_set_new(document, "loaded", json_string(p->load ? "by hand" : "configuration"));
-	const char *why = p != first ? "only a service's first policy is in the kernel" : "";
-
-	if (!*why || p->offload == MODEL_OFFLOAD_NEVER)
-		why = policies_kernel_why(p, k);
-	json_object_set_new(document, "kernel",
-		json_pack("{s:b, s:s?}", "runs", !*why, "why", *why ? why : NULL));
+	json_object_set_new(document, "where", where_text(d, p, k));
+	json_object_set_new(document, "kernel", kernel_document(d, p, k, document));
 	json_object_set_new(document, "maps", maps);
 	json_object_set_new(document, "parameters", parameters);
 }
@@ -67,7 +94,7 @@ static json_t *show_document(struct daemon *d, const struct model_service *s)
 		json_t *document = report_policy(s, &policies[i], i, now, base);
 
 		if (document)
-			add_kept(d, &policies[i], policies, document);
+			add_kept(d, &policies[i], document);
 		json_array_append_new(list, document);
 	}
 	return json_pack("{s:s, s:o, s:o}", "service", s ? s->name : POLICIES_OUTSIDE, "policies",
@@ -123,8 +150,12 @@ void policy_list(struct daemon *d, struct rpc_call *call)
 	json_t *list = json_array();
 	size_t position;
 
-	while ((p = model_policy_next(d->model, &c, &s, &position)))
-		json_array_append_new(list, report_policy(s, p, position, now, base));
+	while ((p = model_policy_next(d->model, &c, &s, &position))) {
+		json_t *document = report_policy(s, p, position, now, base);
+
+		json_object_set_new(document, "where", where_text(d, p, policies_find(d, p->id)));
+		json_array_append_new(list, document);
+	}
 	rpc_call_result(call, list);
 }
 

@@ -69,6 +69,8 @@ static void stage_one(struct staging *g, struct policy_kept *k)
 
 	if (policies_kernel_arrays(g->d, k) == 0)
 		for (uint32_t i = 0; i < k->image->map_count; i++) {
+			if (policy_offload_copies(k->image, i))
+				continue;
 			stage.map[stage.map_fd_count] = (uint8_t)i;
 			fds[1 + stage.map_fd_count++] = k->array[i];
 		}

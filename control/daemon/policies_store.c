@@ -51,14 +51,14 @@ static json_t *kept_document(const struct policy_kept *k, pid_t pid)
 	for (size_t i = 0; i < k->set_count; i++)
 		json_array_append_new(sets, json_string(k->sets[i]));
 	return json_pack(
-		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}", "id",
-		number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
+		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:i}",
+		"id", number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
 		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
 		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
 		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",
 		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns),
 		"place", number_json(k->place), "offload_why", k->offload_why, "dataplane",
-		(int)pid);
+		(int)pid, "kernel_cycles", (int)k->kernel_cycles);
 }
 
 /* Files of images that are not kept any more. */
@@ -157,8 +157,9 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 		.object_fd = -1,
 		.cycles_median =
 			(uint32_t)json_integer_value(json_object_get(document, "cycles_median")),
-		.cycles_p99 =
-			(uint32_t)json_integer_value(json_object_get(document, "cycles_p99")) };
+		.cycles_p99 = (uint32_t)json_integer_value(json_object_get(document, "cycles_p99")),
+		.kernel_cycles =
+			(uint32_t)json_integer_value(json_object_get(document, "kernel_cycles")) };
 
 	p.sets = calloc(p.set_count + 1, sizeof(*p.sets));
 	if (!p.sets || !path || !id)

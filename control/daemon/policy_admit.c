@@ -142,7 +142,8 @@ static void child_run(
 	else
 		to->admitted = true;
 	if (to->admitted && job->offload)
-		policy_offload_try(a.image, to->offload_why, sizeof(to->offload_why));
+		policy_offload_try(
+			a.image, &to->kernel_cycles, to->offload_why, sizeof(to->offload_why));
 	_exit(0);
 }
 

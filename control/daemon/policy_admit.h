@@ -29,6 +29,7 @@ struct policy_answer {
 	uint32_t cycles_p99;
 	char offload_why
 		[POLICY_OFFLOAD_WHY]; /* why the kernel cannot run it; "": it can, if that was asked */
+	uint32_t kernel_cycles; /* what it takes there; 0: not known */
 	/* When it is admitted: a memfd that nobody can change any more; the callback's to close. */
 	int image_fd;
 	size_t image_size;

@@ -18,14 +18,18 @@
 
 /* A question to the data plane, until its answer. */
 struct ask {
+	struct daemon *d;
 	struct rpc_call *call;
 	struct map_shape shape;
-	uint32_t op;
+	struct weir_policy_map *sent; /* owned; with what follows */
+	uint64_t id; /* of the policy */
+	json_t *document; /* owned; the answer, while the kernel's copy is changed */
 };
 
 /* A message under construction: the header and the records behind it. */
 struct message {
 	struct weir_policy_map *header; /* owned; with what follows */
+	uint64_t id; /* of the policy */
 	size_t record; /* bytes of each */
 	size_t length;
 };
@@ -51,7 +55,7 @@ static bool map_in(const struct daemon *d, const struct model_policy *p, const c
  * Answers the call and returns false when there is none.
  */
 static bool map_find(struct daemon *d, struct rpc_call *call, struct weir_policy_map *ret_header,
-	struct map_shape *ret_shape)
+	struct map_shape *ret_shape, uint64_t *ret_id)
 {
 	const json_t *params = rpc_call_params(call);
 	const char *map = json_string_value(json_object_get(params, "map"));
@@ -71,6 +75,7 @@ static bool map_find(struct daemon *d, struct rpc_call *call, struct weir_policy
 		if ((!policy || policy_is(&policies[i], i, policy)) &&
 			map_in(d, &policies[i], map, ret_shape)) {
 			*ret_header = (struct weir_policy_map){ .position = position };
+			*ret_id = policies[i].id;
 			snprintf(ret_header->service, sizeof(ret_header->service), "%s",
 				s ? s->name : "");
 			snprintf(ret_header->map, sizeof(ret_header->map), "%s", map);
@@ -134,10 +139,11 @@ static json_t *entry_document(const struct map_shape *shape, const uint8_t *reco
 static json_t *answer_document(
 	const struct ask *ask, const struct weir_policy_map_reply *reply, const uint8_t *records)
 {
+	const uint32_t op = ask->sent->op;
 	size_t record = ask->shape.key_size + (size_t)reply->values * ask->shape.value_size;
 	json_t *entries = json_array();
 
-	if (ask->op == WEIR_POLICY_MAP_SET || ask->op == WEIR_POLICY_MAP_DELETE) {
+	if (op == WEIR_POLICY_MAP_SET || op == WEIR_POLICY_MAP_DELETE) {
 		json_decref(entries);
 		return json_pack("{s:I}", "done", (json_int_t)reply->count);
 	}
@@ -149,39 +155,68 @@ static json_t *answer_document(
 		"value_size", (json_int_t)reply->value_bytes, "max_entries",
 		(json_int_t)reply->max_entries, "entries", entries);
 
-	if (ask->op == WEIR_POLICY_MAP_DUMP)
+	if (op == WEIR_POLICY_MAP_DUMP)
 		json_object_set_new(document, "next",
 			reply->next ? json_sprintf("%" PRIu64, reply->next) : json_null());
 	return document;
+}
+
+static void ask_free(struct ask *ask)
+{
+	free(ask->sent);
+	free(ask);
+}
+
+/* The kernel's copy, if there is one, has it too. */
+static void both_have_it(void *ctx)
+{
+	struct ask *ask = ctx;
+
+	rpc_call_result(ask->call, ask->document);
+	ask_free(ask);
+}
+
+static void changed(struct ask *ask, const struct weir_policy_map_reply *reply)
+{
+	ask->document = answer_document(ask, reply, NULL);
+	policies_copies_change(ask->d, ask->id, ask->sent->map,
+		ask->sent->op == WEIR_POLICY_MAP_DELETE, ask->sent + 1, ask->sent->count,
+		both_have_it, ask);
+}
+
+static bool fits(const struct ask *ask, const struct weir_policy_map_reply *reply, size_t length)
+{
+	return reply->key_bytes == ask->shape.key_size &&
+		reply->value_bytes == ask->shape.value_size && reply->values <= 1024 &&
+		(length - sizeof(*reply)) /
+			(reply->key_bytes + (size_t)reply->values * reply->value_bytes) >=
+		reply->count;
 }
 
 static void map_reply(void *ctx, int status, const void *body, size_t length)
 {
 	struct ask *ask = ctx;
 	const struct weir_policy_map_reply *reply = body;
+	const bool reads =
+		ask->sent->op == WEIR_POLICY_MAP_GET || ask->sent->op == WEIR_POLICY_MAP_DUMP;
 
+	if (status && !reads)
+		policies_copies_doubt(ask->d, ask->id, ask->sent->map);
 	if (rpc_call_failed(ask->call, status, body, length)) {
-		free(ask);
+		ask_free(ask);
 		return;
 	}
-	bool has_records = ask->op == WEIR_POLICY_MAP_GET || ask->op == WEIR_POLICY_MAP_DUMP;
-
-	if (length < sizeof(*reply) ||
-		(has_records &&
-			(reply->key_bytes != ask->shape.key_size ||
-				reply->value_bytes != ask->shape.value_size ||
-				reply->values > 1024 ||
-				(length - sizeof(*reply)) /
-						(reply->key_bytes +
-							(size_t)reply->values *
-								reply->value_bytes) <
-					reply->count)))
+	if (length >= sizeof(*reply) && !reads) {
+		changed(ask, reply);
+		return;
+	}
+	if (length < sizeof(*reply) || !fits(ask, reply, length))
 		rpc_call_error(ask->call, RPC_DATAPLANE, NULL,
 			"the data plane's answer does not fit the question");
 	else
 		rpc_call_result(ask->call,
 			answer_document(ask, reply, (const uint8_t *)body + sizeof(*reply)));
-	free(ask);
+	ask_free(ask);
 }
 
 /* Takes the message. */
@@ -192,13 +227,15 @@ static void message_send(
 	int rc = -ENOMEM;
 
 	if (ask) {
-		*ask = (struct ask){ .call = call, .shape = *shape, .op = m->header->op };
+		*ask = (struct ask){
+			.d = d, .call = call, .shape = *shape, .sent = m->header, .id = m->id
+		};
 		rc = dataplane_request(d->dataplane, WEIR_MESSAGE_POLICY_MAP, m->header, m->length,
 			MAP_TIMEOUT_MS, map_reply, ask);
 	}
-	free(m->header);
 	if (!rc)
 		return;
+	free(m->header);
 	free(ask);
 	rpc_call_error(call, RPC_DATAPLANE, NULL,
 		"the data plane cannot be asked: %s; see `weirctl status`", strerror(-rc));
@@ -236,7 +273,7 @@ static void with_keys(struct daemon *d, struct rpc_call *call, enum weir_policy_
 		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "keys: expected a list of strings");
 		return;
 	}
-	if (!map_find(d, call, &header, &shape))
+	if (!map_find(d, call, &header, &shape, &m.id))
 		return;
 	header.op = op;
 	header.key_bytes = shape.key_size;
@@ -294,7 +331,7 @@ void policies_map_set(struct daemon *d, struct rpc_call *call)
 			call, RPC_INVALID_PARAMS, NULL, "entries: expected a list of [key, value]");
 		return;
 	}
-	if (!map_find(d, call, &header, &shape))
+	if (!map_find(d, call, &header, &shape, &m.id))
 		return;
 	header.op = WEIR_POLICY_MAP_SET;
 	header.key_bytes = shape.key_size;
@@ -315,19 +352,20 @@ void policies_map_dump(struct daemon *d, struct rpc_call *call)
 	json_int_t count = limit ? json_integer_value(limit) : DUMP_DEFAULT;
 	struct weir_policy_map header;
 	struct map_shape shape;
+	struct message m;
 
 	if (count < 1 || count > WEIR_POLICY_MAX_DUMP) {
 		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "limit: expected a number 1..%d",
 			WEIR_POLICY_MAX_DUMP);
 		return;
 	}
-	if (!map_find(d, call, &header, &shape))
+	if (!map_find(d, call, &header, &shape, &m.id))
 		return;
 	header.op = WEIR_POLICY_MAP_DUMP;
 	header.count = (uint32_t)count;
 	header.cursor = cursor ? strtoull(cursor, NULL, 10) : 0;
-	struct message m = { .header = malloc(sizeof(header)), .length = sizeof(header) };
-
+	m.header = malloc(sizeof(header));
+	m.length = sizeof(header);
 	if (!m.header) {
 		rpc_call_error(call, RPC_REFUSED, NULL, "out of memory");
 		return;

@@ -6,6 +6,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/limits_set.h"
+#include "control/daemon/policies_kernel.h"
 #include "control/daemon/policies_set.h"
 #include "control/daemon/probes.h"
 #include "control/daemon/settings.h"
@@ -417,6 +418,8 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.adapt = adapt,
 		.adapt_count = adapt_count,
 		.adapt_cost_s = adapt_cost_s,
+		.in_kernel = policies_kernel_on,
+		.in_kernel_ctx = d,
 		.now = now,
 		.base = history_base(&d->history) };
 

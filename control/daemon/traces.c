@@ -2,8 +2,13 @@
 
 #include "control/daemon/traces.h"
 
+#include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/policies_kernel.h"
 #include "control/report/trace.h"
+#include "ebpf/kernel/steering.h"
+
+#include <event2/event.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +16,7 @@
 
 #define TRACE_TIMEOUT_MS 5000
 #define READ_DEFAULT	 256
+#define PATIENCE_MORE_MS 500 /* until it has certainly ended */
 
 /* A parameter that may be missing: a whole number from `least` to `most`. False: the call is answered. */
 static bool number_param(struct rpc_call *call, const char *name, uint64_t least, uint64_t most,
@@ -106,24 +112,115 @@ static bool start_read(struct rpc_call *call, struct weir_trace_start *start)
 	return false;
 }
 
+/* A question to the data plane, until its answer. */
+struct asked {
+	struct daemon *d;
+	struct rpc_call *call;
+	enum weir_message_type type;
+};
+
+static bool covers(const struct traced *t, const char *service)
+{
+	return t->on && (!t->service[0] || !strcmp(t->service, service));
+}
+
+bool traces_has(const struct daemon *d, const char *service)
+{
+	return covers(&d->traces.asked, service) || covers(&d->traces.running, service);
+}
+
+/* The kernel's policies make way at once, and come back by and by. */
+static void policies_follow(struct daemon *d)
+{
+	policies_kernel_sync(d, d->model, STEERING_F_REMOVE | STEERING_F_ADD);
+}
+
+static void ended(struct daemon *d)
+{
+	if (!d->traces.running.on)
+		return;
+	d->traces.running.on = false;
+	if (d->traces.timer)
+		evtimer_del(d->traces.timer);
+	policies_follow(d);
+}
+
+static void patience_ends(evutil_socket_t fd, short what, void *ctx)
+{
+	ended(ctx);
+}
+
+/* The data plane ends a trace that nobody reads. */
+static void patience_begins(struct daemon *d)
+{
+	struct timeval wait = clock_timeval_ms(WEIR_TRACE_PATIENCE_MS + PATIENCE_MORE_MS);
+
+	if (!d->traces.timer)
+		d->traces.timer = evtimer_new(d->base, patience_ends, d);
+	if (d->traces.timer)
+		evtimer_add(d->traces.timer, &wait);
+}
+
+/* It has been begun by an earlier daemon, of whatever service. */
+static void found_running(struct daemon *d)
+{
+	d->traces.running = (struct traced){ .on = true };
+	policies_follow(d);
+}
+
+void traces_end(struct daemon *d)
+{
+	if (d->traces.timer)
+		event_free(d->traces.timer);
+	d->traces.timer = NULL;
+}
+
 static void start_reply(void *ctx, int status, const void *body, size_t length)
 {
-	struct rpc_call *call = ctx;
+	struct asked *asked = ctx;
 	struct weir_trace_started started;
+	struct traces *t = &asked->d->traces;
 
-	if (!rpc_call_takes(call, status, body, length, &started, sizeof(started)))
+	if (!rpc_call_takes(asked->call, status, body, length, &started, sizeof(started))) {
+		t->asked.on = false;
+		policies_follow(asked->d);
+	} else {
+		t->running = t->asked;
+		t->asked.on = false;
+		patience_begins(asked->d);
+		rpc_call_result(asked->call,
+			json_pack("{s:I, s:I}", "session", (json_int_t)started.session, "slots",
+				(json_int_t)started.slots));
+	}
+	free(asked);
+}
+
+/* What a batch says of the trace itself. */
+static void batch_follow(const struct asked *asked, const void *body, size_t length)
+{
+	struct weir_trace_batch head = { 0 };
+
+	if (length >= sizeof(head))
+		memcpy(&head, body, sizeof(head));
+	if (asked->type == WEIR_MESSAGE_TRACE_STOP || (head.flags & WEIR_TRACE_F_ENDED)) {
+		ended(asked->d);
 		return;
-	rpc_call_result(call,
-		json_pack("{s:I, s:I}", "session", (json_int_t)started.session, "slots",
-			(json_int_t)started.slots));
+	}
+	if (!asked->d->traces.running.on)
+		found_running(asked->d);
+	patience_begins(asked->d);
 }
 
 static void batch_reply(void *ctx, int status, const void *body, size_t length)
 {
-	struct rpc_call *call = ctx;
+	struct asked *asked = ctx;
+	struct rpc_call *call = asked->call;
 	bool frames = json_is_true(json_object_get(rpc_call_params(call), "frames"));
 	json_t *document = NULL;
 
+	if (!status)
+		batch_follow(asked, body, length);
+	free(asked);
 	if (rpc_call_failed(call, status, body, length))
 		return;
 	if (report_trace_batch(body, length, frames, &document) == -EPROTO) {
@@ -133,13 +230,23 @@ static void batch_reply(void *ctx, int status, const void *body, size_t length)
 	rpc_call_result(call, document);
 }
 
-static void request(struct daemon *d, struct rpc_call *call, enum weir_message_type type,
+/* Returns false when the call has been answered instead. */
+static bool request(struct daemon *d, struct rpc_call *call, enum weir_message_type type,
 	const void *body, size_t length, weir_reply_cb cb)
 {
-	int rc = dataplane_request(d->dataplane, type, body, length, TRACE_TIMEOUT_MS, cb, call);
+	struct asked *asked = malloc(sizeof(*asked));
+	int rc = -ENOMEM;
 
-	if (rc)
-		rpc_call_no_dataplane(call);
+	if (asked) {
+		*asked = (struct asked){ d, call, type };
+		rc = dataplane_request(
+			d->dataplane, type, body, length, TRACE_TIMEOUT_MS, cb, asked);
+	}
+	if (!rc)
+		return true;
+	free(asked);
+	rpc_call_no_dataplane(call);
+	return false;
 }
 
 void traces_start(struct daemon *d, struct rpc_call *call)
@@ -149,10 +256,17 @@ void traces_start(struct daemon *d, struct rpc_call *call)
 		struct weir_trace_instruction filter[WEIR_TRACE_MAX_INSTRUCTIONS];
 	} start = { 0 };
 
-	if (start_read(call, &start.head))
-		request(d, call, WEIR_MESSAGE_TRACE_START, &start,
-			sizeof(start.head) + start.head.instruction_count * sizeof(start.filter[0]),
-			start_reply);
+	if (!start_read(call, &start.head))
+		return;
+	d->traces.asked.on = true;
+	memcpy(d->traces.asked.service, start.head.service, sizeof(start.head.service));
+	policies_follow(d);
+	if (request(d, call, WEIR_MESSAGE_TRACE_START, &start,
+		    sizeof(start.head) + start.head.instruction_count * sizeof(start.filter[0]),
+		    start_reply))
+		return;
+	d->traces.asked.on = false;
+	policies_follow(d);
 }
 
 static void session_request(struct daemon *d, struct rpc_call *call, enum weir_message_type type)
@@ -164,7 +278,7 @@ static void session_request(struct daemon *d, struct rpc_call *call, enum weir_m
 		return;
 	const struct weir_trace_read read = { (uint32_t)session, (uint32_t)limit };
 
-	request(d, call, type, &read, sizeof(read), batch_reply);
+	(void)request(d, call, type, &read, sizeof(read), batch_reply);
 }
 
 void traces_read(struct daemon *d, struct rpc_call *call)

@@ -71,6 +71,17 @@ static void cycles(struct evbuffer *out, const struct labels *l, const struct sn
 	metrics_sample_u64(out, "weir_policy_cycles_total", l, p->sum.cycles);
 }
 
+static void places(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
+{
+	struct labels there = *l, here = *l;
+
+	labels_add(&there, "place", "kernel");
+	labels_add(&here, "place", "fast_path");
+	metrics_sample_u64(out, "weir_policy_judged_total", &there, p->sum.kernel);
+	metrics_sample_u64(out, "weir_policy_judged_total", &here,
+		report_policy_judged(&p->sum) - p->sum.kernel);
+}
+
 static void states(struct evbuffer *out, const struct labels *l, const struct snapshot_policy *p)
 {
 	static const uint8_t all[] = { WEIR_POLICY_RUNNING, WEIR_POLICY_OBSERVED,
@@ -82,6 +93,27 @@ static void states(struct evbuffer *out, const struct labels *l, const struct sn
 
 		labels_add(&with, "state", report_policy_state(&state));
 		metrics_sample_u64(out, "weir_policy_state", &with, p->entry.state == all[i]);
+	}
+}
+
+static void in_kernel(const struct metrics_input *in, struct evbuffer *out)
+{
+	const struct snapshot *now = in->now;
+
+	for (size_t i = 0; i < now->service_count; i++) {
+		const struct snapshot_service *s = &now->services[i];
+
+		for (size_t j = 0; j < s->entry.policy_count; j++)
+			for (size_t k = 0; k < now->port_count; k++) {
+				const struct snapshot_policy *p = &s->policies[j];
+				const char *port = now->ports[k].entry.name;
+				struct labels l;
+
+				policy_labels(&l, in, s->entry.name, p, j);
+				labels_add(&l, "port", port);
+				metrics_sample_u64(out, "weir_policy_in_kernel", &l,
+					in->in_kernel(in->in_kernel_ctx, p->entry.id, port));
+			}
 	}
 }
 
@@ -128,12 +160,21 @@ void metrics_policies(const struct metrics_input *in, struct evbuffer *out)
 		{ "weir_policy_drops_total", "counter",
 			"Drop verdicts by the reason number that the policy gave.", drops },
 		{ "weir_policy_cycles_total", "counter", "CPU cycles that policies took.", cycles },
+		{ "weir_policy_judged_total", "counter",
+			"Packets that policies judged, by where that was: the kernel, in front of a port, "
+			"or the fast path.",
+			places },
 		{ "weir_policy_state", "gauge", "1 for the state that the policy has.", states },
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		metrics_family(out, families[i].name, families[i].type, families[i].help);
 		each_policy(in, out, families[i].render);
+	}
+	if (in->in_kernel) {
+		metrics_family(out, "weir_policy_in_kernel", "gauge",
+			"1 where the kernel runs the policy in front of the port.");
+		in_kernel(in, out);
 	}
 	metrics_family(out, "weir_class_packets_total", "counter",
 		"Packets that policies put into a class of the service.");

@@ -76,6 +76,9 @@ struct metrics_input {
 	const struct metrics_adapt *adapt; /* of the services that are adapted */
 	size_t adapt_count;
 	double adapt_cost_s; /* of all ticks so far */
+	/* Does the kernel run the policy with this id in front of the port? NULL: nobody knows. */
+	bool (*in_kernel)(void *ctx, uint64_t policy, const char *port);
+	void *in_kernel_ctx;
 	const struct snapshot *now; /* NULL: no data plane */
 	const struct snapshot *base; /* quantiles are of what came since; NULL: since the start */
 };

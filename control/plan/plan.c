@@ -124,11 +124,14 @@ static void plan_backend(struct planner *p, const struct model_service *s, size_
 static uint32_t plan_list(struct policies *to, const struct model_policy *policies, size_t count)
 {
 	uint32_t before = to->count;
+	bool offloads = true;
 	for (size_t i = 0; i < count; i++) {
 		const struct model_policy *p = &policies[i];
 		if (p->id == 0)
 			continue;
 		struct weir_config_policy *at = &to->items[to->count++];
+		/* One behind another in the kernel; only what is in force. */
+		offloads = offloads && p->offloads && p->mode == MODEL_POLICY_ENFORCE;
 		*at = (struct weir_config_policy){
 			.id = p->id,
 			.budget_cycles = p->budget,
@@ -137,10 +140,7 @@ static uint32_t plan_list(struct policies *to, const struct model_policy *polici
 			.on_error = p->on_error == MODEL_POLICY_ERROR_DROP ?
 				WEIR_POLICY_ERROR_DROP :
 				WEIR_POLICY_ERROR_PASS,
-			/* Only the first judges there, and only what is in force. */
-			.offload = p->offloads && i == 0 && p->mode == MODEL_POLICY_ENFORCE ?
-				WEIR_POLICY_OFFLOAD_AUTO :
-				WEIR_POLICY_OFFLOAD_NEVER,
+			.offload = offloads ? WEIR_POLICY_OFFLOAD_AUTO : WEIR_POLICY_OFFLOAD_NEVER,
 		};
 		memcpy(at->name, p->name, sizeof(at->name));
 	}

@@ -57,12 +57,20 @@ static const struct snapshot_policy *find(
 	return NULL;
 }
 
+/* What was judged and not dropped in the kernel, which costs nothing here. */
+static uint64_t came(const struct weir_policy_cell *c)
+{
+	const uint64_t total = report_policy_judged(c);
+
+	return total > c->kernel_dropped ? total - c->kernel_dropped : 0;
+}
+
 /* Of what came since base, or else since the start; null when nothing came. */
 static json_t *cycles(const struct snapshot_policy *now, const struct snapshot_policy *base)
 {
-	uint64_t count = now != NULL ? report_policy_judged(&now->sum) : 0;
+	uint64_t count = now != NULL ? came(&now->sum) : 0;
 	uint64_t total = now != NULL ? now->sum.cycles : 0;
-	uint64_t before = base != NULL ? report_policy_judged(&base->sum) : 0;
+	uint64_t before = base != NULL ? came(&base->sum) : 0;
 	if (count > before && before > 0 && total >= base->sum.cycles) {
 		count -= before;
 		total -= base->sum.cycles;
@@ -108,7 +116,7 @@ json_t *report_policy(const struct model_service *s, const struct model_policy *
 					    "waiting";
 
 	return json_pack(
-		"{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"service", s != NULL ? s->name : "-", "position", (json_int_t)position + 1, "name",
 		p->name, "object", p->object, "mode",
 		p->mode == MODEL_POLICY_OBSERVE ? "observe" : "enforce", "on_error",
@@ -117,7 +125,9 @@ json_t *report_policy(const struct model_service *s, const struct model_policy *
 		found != NULL ? json_boolean(found->entry.compiled) : json_null(), "packets",
 		report_count(report_policy_judged(sum)), "verdicts", verdicts(sum), "reasons",
 		reasons(sum), "no_class", report_count(sum->no_class), "no_pool",
-		report_count(sum->no_pool), "cycles", cycles(found, find(base, s, p->id)));
+		report_count(sum->no_pool), "cycles", cycles(found, find(base, s, p->id)),
+		"kernel_packets", report_count(sum->kernel), "kernel_dropped",
+		report_count(sum->kernel_dropped));
 }
 
 static json_t *limit(uint64_t in_force)

@@ -160,6 +160,20 @@ static json_t *neighbour_stage(const struct weir_trace_record *r)
 		known ? mac(r->mac_out) : json_null());
 }
 
+/* What the policies of the service said, in their order; what came of it, where it has one. */
+static json_t *policy_stage(const struct weir_trace_record *r)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < r->policy_count && i < COUNT(r->policy); i++) {
+		const struct weir_trace_policy *p = &r->policy[i];
+		json_array_append_new(list,
+			json_pack("{s:s, s:i, s:b}", "says", report_policy_action(p->action),
+				"argument", (int)p->argument, "observed", (int)p->observed));
+	}
+	return json_pack("{s:o, s:i, s:i, s:I}", "policies", list, "class", (int)r->policy_class,
+		"pool", (int)r->pool, "mark", (json_int_t)r->mark);
+}
+
 /* What is known of a stage beyond its verdict. */
 static json_t *stage_details(const struct weir_trace_record *r, uint32_t stage)
 {
@@ -178,6 +192,8 @@ static json_t *stage_details(const struct weir_trace_record *r, uint32_t stage)
 		return passed(r, WEIR_STAGE_DISPATCH) ?
 			json_pack("{s:i}", "cpu", (int)r->cpu_work) :
 			json_object();
+	case WEIR_STAGE_POLICY:
+		return policy_stage(r);
 	case WEIR_STAGE_LIMIT:
 		return limit_stage(r);
 	case WEIR_STAGE_FLOW:

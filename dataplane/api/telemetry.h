@@ -185,6 +185,8 @@ struct weir_policy_cell {
 	uint64_t reasons[WEIR_POLICY_REASONS]; /* of DROP, by its argument */
 	uint64_t no_class; /* LIMIT of a class that is not there; in ABORTED */
 	uint64_t no_pool; /* ROUTE to a pool that is not there; in ABORTED */
+	uint64_t kernel; /* of all that, what the kernel judged, */
+	uint64_t kernel_dropped; /* and of this what it dropped: it never came here */
 };
 
 enum weir_policy_state {

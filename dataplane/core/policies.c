@@ -4,6 +4,7 @@
 
 #include "dataplane/core/core.h"
 #include "ebpf/engine/program.h"
+#include "ebpf/kernel/steering_keys.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -150,7 +151,9 @@ static int places_create(struct fastpath *fp, const struct policies_wanted *want
 		}
 		set->place_count++;
 		place->observe = config->mode == WEIR_POLICY_OBSERVE;
-		place->offload = config->offload == WEIR_POLICY_OFFLOAD_AUTO;
+		place->offload = config->offload == WEIR_POLICY_OFFLOAD_AUTO &&
+			(i == 0 || place[-1].offload);
+		place->chain = steering_chain(i ? place[-1].chain : 0, config->id);
 		place->drop_on_error = config->on_error == WEIR_POLICY_ERROR_DROP;
 		place->budget_cycles = config->budget_cycles;
 		memcpy(place->name, config->name, sizeof(place->name));

@@ -53,6 +53,7 @@ static void seat_watch(const struct watch *w, const struct policy_place *place, 
 		cycles += cell_read(&cell->cycles);
 		for (uint32_t k = 0; k < WEIR_POLICY_ACTION_COUNT; k++)
 			packets += cell_read(&cell->verdicts[k]);
+		packets -= cell_read(&cell->kernel_dropped);
 	}
 	if (seat->watched) {
 		uint64_t judged = packets - seat->watched_packets;

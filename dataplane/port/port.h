@@ -68,7 +68,8 @@ struct port {
 /* Policies that judge in the kernel: dataplane/stage/policy/judged.h. */
 struct port_judges {
 	const struct steering_judge *judge; /* [STEERING_MAX_JUDGES]; written by the kernel */
-	struct steering_judge seen[STEERING_MAX_JUDGES]; /* core 0: what of it is counted */
+	struct steering_judge seen[STEERING_MAX_JUDGES]; /* core 0: what of it is counted, */
+	uint32_t at; /* and where it looks next */
 };
 
 #endif

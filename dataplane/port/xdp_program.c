@@ -27,6 +27,7 @@ static const char *const pinned[] = {
 	STEERING_MAP_PORT,
 	STEERING_MAP_COUNTERS,
 	STEERING_MAP_JUDGED,
+	STEERING_MAP_RANGES,
 	STEERING_MAP_PROGRAMS,
 	STEERING_MAP_JUDGES,
 	STEERING_MAP_PACKET,
@@ -129,6 +130,18 @@ static int map_of(const struct xdp_program *heir_of, const struct port_link *orp
 			bpf_object__find_map_fd_by_name(heir_of->object, link_map_names[i]);
 }
 
+/* An older Weir's may have other keys, values or sizes. */
+static bool is_alike(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return map && fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+		info.value_size == bpf_map__value_size(map) &&
+		info.max_entries == bpf_map__max_entries(map);
+}
+
 /* Steering stays what it was: the daemon need not notice that the interface, or we, were away. */
 static int maps_inherit(
 	struct xdp_program *x, const struct xdp_program *heir_of, const struct port_link *orphan)
@@ -136,7 +149,8 @@ static int maps_inherit(
 	bool judges = true;
 
 	for (unsigned int i = LINK_MAP_NEEDED; i < LINK_MAP_COUNT; i++)
-		judges &= map_of(heir_of, orphan, i) >= 0;
+		judges &= is_alike(bpf_object__find_map_by_name(x->object, link_map_names[i]),
+			map_of(heir_of, orphan, i));
 	for (unsigned int i = 0; i < (judges ? LINK_MAP_COUNT : LINK_MAP_NEEDED); i++) {
 		int fd = map_of(heir_of, orphan, i);
 		struct bpf_map *map = bpf_object__find_map_by_name(x->object, link_map_names[i]);

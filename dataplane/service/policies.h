@@ -61,7 +61,8 @@ struct policy_place {
 	struct policy_seat *seat; /* held */
 	bool observe;
 	bool drop_on_error;
-	bool offload; /* the kernel may have judged already */
+	bool offload; /* the kernel may have judged already, as those before it */
+	uint64_t chain; /* steering_chain() up to here */
 	uint32_t budget_cycles; /* 0: no bound */
 	char name[WEIR_NAME_SIZE];
 };

@@ -28,16 +28,18 @@ static int map_fill(const struct policy_image *image, const struct policy_image_
 	return 0;
 }
 
-static int map_create(
-	const struct policy_image *image, const struct policy_image_map *m, uint32_t index)
+static int map_create(const struct policy_image *image, const struct policy_image_map *m,
+	uint32_t index, bool copies)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = m->map_flags);
 	uint32_t entries = m->max_entries;
 	char name[BPF_OBJ_NAME_LEN];
 
-	/* Only arrays are ever shared: the kernel need not hold memory for the others. */
+	/* The kernel need not hold memory for what is not in them. */
 	if (m->type == BPF_MAP_TYPE_HASH)
 		opts.map_flags |= BPF_F_NO_PREALLOC;
+	if (copies && kernel_map_is_copy(m))
+		opts.map_flags |= BPF_F_RDONLY_PROG;
 	if (m->type == BPF_MAP_TYPE_LRU_HASH && entries > LRU_ENTRIES)
 		entries = LRU_ENTRIES;
 	if (m->flags & POLICY_MAP_F_CONSTANT)
@@ -54,12 +56,17 @@ static int map_create(
 	return fd;
 }
 
-int kernel_maps_create(
-	const struct policy_image *image, int ret_fds[POLICY_MAX_MAPS], char *err, size_t err_size)
+int kernel_map_create(const struct policy_image *image, uint32_t index, bool copies)
+{
+	return map_create(image, &image_maps(image)[index], index, copies);
+}
+
+int kernel_maps_create(const struct policy_image *image, bool copies, int ret_fds[POLICY_MAX_MAPS],
+	char *err, size_t err_size)
 {
 	for (uint32_t i = 0; i < image->map_count; i++) {
 		const struct policy_image_map *m = &image_maps(image)[i];
-		int fd = map_create(image, m, i);
+		int fd = map_create(image, m, i, copies);
 
 		if (fd < 0) {
 			snprintf(err, err_size, "the kernel refuses map %s (%s): %s", m->name,

@@ -28,11 +28,25 @@ static inline struct bpf_insn kernel_insn(
 /*
  * Make the kernel's maps of an image, with their first content.
  *
+ * copies   those that would be copies of the fast path's (policy_offload_copies()) can only be read by the policy
  * ret_fds  image->map_count of them; the caller's to close
  *
  * Returns 0 or -errno with the reason in err.
  */
-int kernel_maps_create(
-	const struct policy_image *image, int ret_fds[POLICY_MAX_MAPS], char *err, size_t err_size);
+int kernel_maps_create(const struct policy_image *image, bool copies, int ret_fds[POLICY_MAX_MAPS],
+	char *err, size_t err_size);
+/* One of them: a descriptor, the caller's, or -errno. */
+int kernel_map_create(const struct policy_image *image, uint32_t index, bool copies);
+
+static inline bool kernel_map_is_copy(const struct policy_image_map *m)
+{
+	return m->type == BPF_MAP_TYPE_HASH || m->type == BPF_MAP_TYPE_LPM_TRIE;
+}
+
+/*
+ * Have the kernel run a judge on made-up packets, with maps that are only for that; the cycles a packet, as a median,
+ * or 0 when that cannot be had.
+ */
+uint32_t offload_cycles(int program_fd, int packet_fd);
 
 #endif

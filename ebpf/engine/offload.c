@@ -82,6 +82,12 @@ static void objection(const char *log, char *why, size_t why_size)
 {
 	const char *line = "", *end = log;
 
+	if (strstr(log, "write into map forbidden")) {
+		snprintf(why, why_size,
+			"it changes a hash or prefix list itself; the kernel has copies only of those "
+			"that a policy reads");
+		return;
+	}
 	for (const char *at = log; *at; at = *end ? end + 1 : end) {
 		end = strchr(at, '\n');
 		if (!end)
@@ -134,7 +140,26 @@ out:
 int policy_offload_maps(
 	const struct policy_image *image, int ret_fds[POLICY_MAX_MAPS], char *why, size_t why_size)
 {
-	return kernel_maps_create(image, ret_fds, why, why_size);
+	return kernel_maps_create(image, true, ret_fds, why, why_size);
+}
+
+bool policy_offload_shares(const struct policy_image *image)
+{
+	for (uint32_t i = 0; i < image->map_count; i++)
+		if (image_maps(image)[i].type == BPF_MAP_TYPE_ARRAY &&
+			!(image_maps(image)[i].flags & POLICY_MAP_F_CONSTANT))
+			return true;
+	return false;
+}
+
+bool policy_offload_copies(const struct policy_image *image, uint32_t index)
+{
+	return kernel_map_is_copy(&image_maps(image)[index]);
+}
+
+int policy_offload_copy(const struct policy_image *image, uint32_t index)
+{
+	return kernel_map_create(image, index, true);
 }
 
 static bool is_of(const struct policy_image *image, const struct bpf_map_info *info, uint32_t i)
@@ -187,10 +212,9 @@ static int maps_check(const struct policy_image *image, char *why, size_t why_si
 	for (uint32_t i = 0; i < image->map_count; i++) {
 		const struct policy_image_map *m = &image_maps(image)[i];
 
-		if (m->type == BPF_MAP_TYPE_ARRAY)
+		if (m->type == BPF_MAP_TYPE_ARRAY || kernel_map_is_copy(m))
 			continue;
-		snprintf(why, why_size,
-			"its map %s (%s) belongs to the fast path; only arrays are shared", m->name,
+		snprintf(why, why_size, "its map %s (%s) is the fast path's own", m->name,
 			policy_map_type_name(m->type));
 		return -EINVAL;
 	}
@@ -231,7 +255,8 @@ static int port_maps_create(int ret_fds[2])
 	return -EPERM;
 }
 
-static int load_try(const struct policy_image *image, char *why, size_t why_size)
+static int load_try(
+	const struct policy_image *image, uint32_t *ret_cycles, char *why, size_t why_size)
 {
 	int fds[POLICY_MAX_MAPS], port[2] = { -1, -1 };
 	int rc = policy_offload_maps(image, fds, why, why_size);
@@ -243,6 +268,8 @@ static int load_try(const struct policy_image *image, char *why, size_t why_size
 		snprintf(why, why_size, "the kernel may not be asked: %s", strerror(-rc));
 	} else {
 		rc = policy_offload_load(image, fds, port[0], port[1], why, why_size);
+		if (rc >= 0)
+			*ret_cycles = offload_cycles(rc, port[0]);
 		close(port[0]);
 		close(port[1]);
 	}
@@ -253,10 +280,13 @@ static int load_try(const struct policy_image *image, char *why, size_t why_size
 	return rc < 0 ? rc : 0;
 }
 
-int policy_offload_try(const struct policy_image *image, char *why, size_t why_size)
+int policy_offload_try(
+	const struct policy_image *image, uint32_t *ret_cycles, char *why, size_t why_size)
 {
 	const char *text;
 	int rc = maps_check(image, why, why_size);
+
+	*ret_cycles = 0;
 
 	if (rc == 0)
 		rc = exchanges_check(image, why, why_size);
@@ -268,5 +298,6 @@ int policy_offload_try(const struct policy_image *image, char *why, size_t why_s
 		return rc;
 	}
 	why[0] = 0;
-	return load_try(image, why, why_size);
+	rc = load_try(image, ret_cycles, why, why_size);
+	return rc == -EACCES ? -EINVAL : rc;
 }

@@ -29,7 +29,7 @@ struct policy_trier {
 	uint8_t packet[MAX_FRAME];
 };
 
-static inline uint64_t cycles_now(void)
+uint64_t policy_trial_cycles(void)
 {
 #if defined(__x86_64__)
 	uint32_t low, high;
@@ -75,9 +75,9 @@ static int32_t overhead_measure(void)
 	int32_t took[OVERHEADS];
 
 	for (unsigned int i = 0; i < OVERHEADS; i++) {
-		uint64_t start = cycles_now();
+		uint64_t start = policy_trial_cycles();
 
-		took[i] = clamp(cycles_now() - start);
+		took[i] = clamp(policy_trial_cycles() - start);
 	}
 	qsort(took, OVERHEADS, sizeof(took[0]), compare);
 	return mean(took, OVERHEADS * 9 / 10);
@@ -123,9 +123,9 @@ uint32_t policy_trier_packet(struct policy_trier *t, const uint8_t *bytes, uint3
 	ctx->data_end = ctx->data + captured;
 	ctx->now_ns = t->worker.now_ns = now_ns;
 	ctx->stage = WEIR_STAGE_CHECK;
-	uint64_t start = cycles_now();
+	uint64_t start = policy_trial_cycles();
 	uint32_t verdict = policy_program_run(t->program, &t->frame, &t->worker);
-	uint64_t took = cycles_now() - start;
+	uint64_t took = policy_trial_cycles() - start;
 	uint32_t action = policy_action(verdict), argument = WEIR_VERDICT_ARGUMENT(verdict);
 
 	t->last = clamp(took) - t->overhead;
@@ -221,8 +221,7 @@ static const uint8_t hello[] = { 22, 3, 1, 0, 73, 1, 0, 0, 69, 3, 3, [11 ... 42]
 	1, 0x13, 2, 1, 0, 0, 24, 0, 0, 0, 20, 0, 18, 0, 0, 15, 'w', 'w', 'w', '.', 'e', 'x', 'a',
 	'm', 'p', 'l', 'e', '.', 'c', 'o', 'm' };
 
-/* TCP and UDP, IPv4 and IPv6; SYN, data, TLS, DNS, QUIC, short ones. */
-static uint32_t make_packet(uint8_t *p, uint32_t number, uint64_t *state)
+uint32_t policy_trial_packet(uint8_t *p, uint32_t number, uint64_t *state)
 {
 	static const uint16_t ports[KINDS] = { 80, 443, 443, 53, 443, 123, 80, 8080 };
 	static const uint16_t sizes[KINDS] = { 0, 0, sizeof(hello), 40, 1200, 48, 1400, 6 };
@@ -230,7 +229,7 @@ static uint32_t make_packet(uint8_t *p, uint32_t number, uint64_t *state)
 	bool udp = kind >= 3 && kind <= 5;
 	uint32_t header = udp ? 8 : 20, at;
 
-	memset(p, 0, 1600);
+	memset(p, 0, POLICY_TRIAL_FRAME);
 	at = make_l3(p, number / KINDS % 4 == 3, udp ? 17 : 6, header + sizes[kind], state);
 	put16(p + at, 1024 + next(state) % 60000);
 	put16(p + at + 2, ports[kind]);
@@ -266,7 +265,7 @@ int policy_trial_run(const struct policy_program *program, struct policy_trial *
 {
 	struct policy_trier *t;
 	int32_t rounds[MADE_UP][ROUNDS], samples[MADE_UP];
-	uint8_t packet[1600];
+	uint8_t packet[POLICY_TRIAL_FRAME];
 	uint64_t now = UINT64_C(1000000000);
 	int rc = policy_trier_create(program, &t);
 
@@ -276,7 +275,7 @@ int policy_trial_run(const struct policy_program *program, struct policy_trial *
 		uint64_t state = 1;
 
 		for (uint32_t i = 0; i < MADE_UP; i++, now += GAP_NS) {
-			uint32_t length = make_packet(packet, i, &state);
+			uint32_t length = policy_trial_packet(packet, i, &state);
 
 			policy_trier_packet(t, packet, length, length, now);
 			rounds[i][round] = t->last;

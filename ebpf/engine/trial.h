@@ -49,6 +49,21 @@ int policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial);
 /* All of that with made-up packets: each several times, so that a figure is of the policy alone. */
 int policy_trial_run(const struct policy_program *program, struct policy_trial *ret_trial);
 
+#define POLICY_TRIAL_FRAME 1600
+
+/*
+ * One of the made-up packets: TCP and UDP, IPv4 and IPv6; SYN, data, TLS, DNS, QUIC, short ones.
+ *
+ * p      POLICY_TRIAL_FRAME bytes
+ * state  of what is random in it; same state, same packet
+ *
+ * Returns its length.
+ */
+uint32_t policy_trial_packet(uint8_t *p, uint32_t number, uint64_t *state);
+
+/* The cycle counter, in order with what stands around it; nanoseconds where there is none. */
+uint64_t policy_trial_cycles(void);
+
 /*
  * Fill a context from a frame, as the data plane does from what it has parsed: Ethernet, up to two
  * tags, IPv4, IPv6 with extension headers, TCP and UDP. What is not there is 0. Sets all but data,

@@ -194,7 +194,7 @@ int policy_verify(const struct policy_image *image, struct policy_verified *ret_
 	if (rc == 0)
 		rc = context_create(&v, err, err_size);
 	if (rc == 0)
-		rc = kernel_maps_create(image, v.map_fds, err, err_size);
+		rc = kernel_maps_create(image, false, v.map_fds, err, err_size);
 	if (rc == 0)
 		v.map_count = image->map_count;
 	if (rc == 0)

@@ -22,6 +22,7 @@ enum link_map {
 	LINK_MAP_SOURCES,
 	/* Those of judges go together; a program of an older Weir has none. */
 	LINK_MAP_JUDGED,
+	LINK_MAP_RANGES,
 	LINK_MAP_PROGRAMS,
 	LINK_MAP_JUDGES,
 	LINK_MAP_PACKET,
@@ -38,7 +39,7 @@ struct port_link {
 	int map[LINK_MAP_COUNT]; /* owned; -1 unless asked for and there */
 };
 
-#define PORT_LINK_NONE ((struct port_link){ .fd = -1, .map = { -1, -1, -1, -1, -1, -1, -1 } })
+#define PORT_LINK_NONE ((struct port_link){ .fd = -1, .map = { -1, -1, -1, -1, -1, -1, -1, -1 } })
 
 /* Number of the XDP program on an interface of this network namespace; 0: there is none. */
 uint32_t port_link_program(uint32_t ifindex);

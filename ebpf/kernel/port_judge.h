@@ -4,10 +4,13 @@
  * The part of the port's program that has policies judge packets in the kernel. A judge is a program of its
  * own: the policy's verified instructions behind a harness (ebpf/engine/offload.h). The way of a packet that
  * has one goes by tail calls: xsk_def_prog -> judge -> weir_verdict. What is dropped is counted here; all else
- * goes on to the data plane with the verdict in front of it.
+ * goes on to the data plane with the verdict in front of it. What a judge passes goes to the next one of the
+ * service, where it has several here; any other verdict ends that, and the data plane judges the rest.
  *
- * Judged are whole TCP and UDP packets to a service's own address and port, all of whose headers are in order;
- * of others the data plane judges by itself. Included by weir_port.bpf.c alone.
+ * Judged are whole TCP and UDP packets to a service, all of whose headers are in order; of others the data plane
+ * judges by itself. Where services have ranges of addresses or ports, the most specific one decides, as in
+ * dataplane/table/service_table.h: then the maps have those without a judge, too. Included by weir_port.bpf.c
+ * alone.
  */
 
 #ifndef WEIR_EBPF_PORT_JUDGE_H
@@ -17,10 +20,18 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, STEERING_MAX_JUDGES);
+	__uint(max_entries, STEERING_MAX_SERVICES);
 	__type(key, struct steering_service_key);
 	__type(value, __u32);
 } weir_judged SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, STEERING_MAX_PREFIXES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct steering_prefix_key);
+	__type(value, struct steering_range);
+} weir_ranges SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -47,20 +58,63 @@ struct {
 _Static_assert(sizeof(struct weir_ctx) == sizeof(((struct steering_packet *)0)->context),
 	"a packet's context fits");
 
-/* Index of the service's judge, 0: there is none. */
-static __always_inline __u32 judge_find(const struct destination *to)
+static __always_inline const __u32 *judge_of_address(const struct destination *to, __u16 port)
+{
+	struct steering_service_key key = {
+		.port = port, .protocol = to->protocol, .kind = STEERING_KIND_PORT
+	};
+
+	__builtin_memcpy(key.address, to->address, sizeof(key.address));
+	return bpf_map_lookup_elem(&weir_judged, &key);
+}
+
+static __always_inline const struct steering_range *judge_of_range(
+	const struct destination *to, __u16 port)
+{
+	struct steering_prefix_key key = {
+		.bits = STEERING_PREFIX_FIXED_BITS + 128,
+		.port = port,
+		.protocol = to->protocol,
+		.kind = STEERING_KIND_PORT,
+	};
+
+	__builtin_memcpy(key.address, to->address, sizeof(key.address));
+	return bpf_map_lookup_elem(&weir_ranges, &key);
+}
+
+/* The longer prefix first, then the port before any. Not static: as destination_is_weirs(). */
+__noinline int judge_of_others(struct destination *to)
+{
+	if (!to)
+		return 0;
+	const __u32 *index = judge_of_address(to, 0);
+
+	if (index)
+		return (int)*index;
+	const struct steering_range *range = judge_of_range(to, 0);
+	__u32 judge = 0, bits = 0;
+
+	if (range) {
+		judge = range->judge;
+		bits = range->bits;
+	}
+	range = judge_of_range(to, to->port);
+	return (int)(range && range->bits >= bits ? range->judge : judge);
+}
+
+/* Index of the service's first judge, 0: there is none. */
+static __always_inline __u32 judge_find(struct destination *to)
 {
 	const __u32 zero = 0;
 	const struct steering_judge *all = bpf_map_lookup_elem(&weir_judges, &zero);
 
 	if (!all || !all->id || !to->port || to->fragment != FRAGMENT_NONE)
 		return 0;
-	struct steering_service_key key = {
-		.port = to->port, .protocol = to->protocol, .kind = STEERING_KIND_PORT
-	};
-	__builtin_memcpy(key.address, to->address, sizeof(key.address));
-	const __u32 *index = bpf_map_lookup_elem(&weir_judged, &key);
-	return index ? *index : 0;
+	const __u32 *index = judge_of_address(to, to->port);
+
+	if (index)
+		return *index;
+	return all->ranges ? (__u32)judge_of_others(to) : 0;
 }
 
 /* From the L4 header to the context; 0 when something is wrong with it. end: of the datagram, an offset. */
@@ -146,10 +200,9 @@ __noinline int judge_prepare(struct xdp_md *ctx, __u32 index, __u32 l3)
 {
 	const __u32 zero = 0;
 	struct steering_packet *p = bpf_map_lookup_elem(&weir_packet, &zero);
-	struct steering_judge *judge = bpf_map_lookup_elem(&weir_judges, &index);
 	__u32 frame = (__u32)bpf_xdp_get_buff_len(ctx), l4 = 0;
 
-	if (!p || !judge)
+	if (!p)
 		return 0;
 	struct weir_ctx *c = (void *)p->context;
 	c->flags = l3 > ETH_HLEN ? WEIR_F_VLAN : 0;
@@ -172,8 +225,9 @@ __noinline int judge_prepare(struct xdp_md *ctx, __u32 index, __u32 l3)
 	c->mark = 0;
 	c->reserved = 0;
 	p->judge = index;
+	p->judged = 0;
 	p->verdict = 0;
-	p->seal = steering_seal(judge->id, p->seal, c->saddr[3], frame);
+	p->seal = steering_seal(0, p->seal, c->saddr[3], frame);
 	/* Where a device has no room for metadata, a verdict could not reach the data plane. */
 	return bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct steering_meta)) == 0;
 }
@@ -186,7 +240,7 @@ static __always_inline struct steering_meta *meta_of(struct xdp_md *ctx)
 }
 
 /* Does not come back when there is a judge. */
-static __always_inline void judge(struct xdp_md *ctx, const struct destination *to)
+static __always_inline void judge(struct xdp_md *ctx, struct destination *to)
 {
 	__u32 index = judge_find(to);
 
@@ -199,36 +253,61 @@ static __always_inline void judge(struct xdp_md *ctx, const struct destination *
 	bpf_tail_call(ctx, &weir_programs, index);
 }
 
-/* True when the packet is to be dropped; else its verdict is in front of it. */
+/* Those before the one that drops it have passed it, which nobody else will ever see. */
+static __always_inline void drop_count(
+	struct xdp_md *ctx, const struct steering_packet *p, struct steering_judge *j)
+{
+	__u32 reason = WEIR_VERDICT_ARGUMENT(p->verdict);
+
+	if (reason >= STEERING_JUDGE_REASONS)
+		reason = STEERING_JUDGE_REASONS - 1;
+	__sync_fetch_and_add(&j->reasons[reason], 1);
+	__sync_fetch_and_add(&j->bytes, bpf_xdp_get_buff_len(ctx));
+	for (__u32 i = 0; i < STEERING_MAX_CHAIN && i + 1 < p->judged; i++) {
+		__u32 before = p->judges[i];
+		struct steering_judge *b = bpf_map_lookup_elem(&weir_judges, &before);
+
+		if (b)
+			__sync_fetch_and_add(&b->passed, 1);
+	}
+	__sync_fetch_and_add(&j->packets, 1);
+}
+
+/* True when the packet is to be dropped; else its verdict is in front of it. Goes to the next judge by itself. */
 static __always_inline int judged(struct xdp_md *ctx)
 {
 	const __u32 zero = 0;
-	const struct steering_packet *p = bpf_map_lookup_elem(&weir_packet, &zero);
-	struct steering_meta *m = meta_of(ctx);
+	struct steering_packet *p = bpf_map_lookup_elem(&weir_packet, &zero);
 
-	if (!p)
+	if (!p || p->judged >= STEERING_MAX_CHAIN)
 		return 0;
-	if (WEIR_VERDICT_ACTION(p->verdict) == WEIR_ACTION_DROP && !(p->verdict >> 24)) {
-		__u32 index = p->judge, reason = WEIR_VERDICT_ARGUMENT(p->verdict);
-		struct steering_judge *j = bpf_map_lookup_elem(&weir_judges, &index);
+	__u32 index = p->judge;
+	struct steering_judge *j = bpf_map_lookup_elem(&weir_judges, &index);
 
-		if (reason >= STEERING_JUDGE_REASONS)
-			reason = STEERING_JUDGE_REASONS - 1;
-		if (!j)
-			return 0;
-		__sync_fetch_and_add(&j->reasons[reason], 1);
-		__sync_fetch_and_add(&j->bytes, bpf_xdp_get_buff_len(ctx));
-		__sync_fetch_and_add(&j->packets, 1);
+	if (!j)
+		return 0;
+	p->judges[p->judged & (STEERING_MAX_CHAIN - 1)] = index;
+	p->judged++;
+	if (WEIR_VERDICT_ACTION(p->verdict) == WEIR_ACTION_DROP && !(p->verdict >> 24)) {
+		drop_count(ctx, p, j);
 		return 1;
 	}
+	struct steering_meta *m = meta_of(ctx);
+
 	if (m) {
 		const struct weir_ctx *c = (const void *)p->context;
 
 		m->magic = STEERING_META_MAGIC;
 		m->verdict = p->verdict;
-		m->seal = p->seal;
+		m->seal = j->chain ^ p->seal;
 		m->mark = c->mark;
-		m->reserved = 0;
+		m->judged = p->judged;
+	}
+	if (p->verdict == WEIR_PASS && j->next) {
+		p->judge = j->next;
+		p->verdict = 0;
+		/* Where it is gone, what has been said so far goes on. */
+		bpf_tail_call(ctx, &weir_programs, p->judge);
 	}
 	return 0;
 }

@@ -21,6 +21,7 @@
 #define STEERING_VERDICT      "weir_verdict" /* the program behind judges */
 /* Policies in the kernel: judge_sync() of judges.h keeps these. */
 #define STEERING_MAP_JUDGED   "weir_judged" /* hash: steering_service_key -> u32, index of a judge */
+#define STEERING_MAP_RANGES   "weir_ranges" /* LPM trie: steering_prefix_key -> steering_range */
 #define STEERING_MAP_PROGRAMS "weir_programs" /* program array: the judges; at 0 weir_verdict */
 #define STEERING_MAP_JUDGES \
 	"weir_judges" /* array in memory: steering_judge; at 0 how many there are */
@@ -89,7 +90,8 @@ struct steering_counter {
 };
 
 /* Judges of a port: each is a policy at one service. Index 0 is none. */
-#define STEERING_MAX_JUDGES    64
+#define STEERING_MAX_JUDGES    1024
+#define STEERING_MAX_CHAIN     8 /* policies of one service */
 #define STEERING_JUDGE_REASONS 16 /* as WEIR_POLICY_REASONS: the last one is all others */
 
 /*
@@ -97,18 +99,37 @@ struct steering_counter {
  * id is the daemon's to write, the counters are the kernel's: they only grow, whosever the index is.
  */
 struct steering_judge {
-	__u64 id; /* of the policy at its service; 0: none. Index 0: how many there are */
+	__u64 id; /* of the policy at its service; 0: none. Index 0: whether there are any */
+	__u64 chain; /* steering_chain() of the service's policies up to this one */
+	__u32 next; /* judge of what this one passes; 0: none. Index 0: behind the last ever used */
+	__u32 ranges; /* index 0: some services have more than one address and port */
 	__u64 packets;
 	__u64 bytes;
+	__u64 passed; /* went on here, and was dropped by a judge behind this one */
 	__u64 reasons[STEERING_JUDGE_REASONS];
 };
+
+/* Of a service that has several addresses, by its prefix. */
+struct steering_range {
+	__u32 judge; /* 0: none */
+	__u32 bits; /* of the address */
+};
+
+/* What several policies that have judged one after another are known by; before: 0 for the first. */
+static inline __u64 steering_chain(__u64 before, __u64 id)
+{
+	return (before << 13 | before >> 51) ^ id;
+}
 
 /* The packet at hand of a CPU: what a judge is told of it, and what it said. */
 struct steering_packet {
 	__u64 context[12]; /* struct weir_ctx but for the pointers */
 	__u32 verdict;
-	__u32 judge;
-	__u64 seal; /* of steering_meta */
+	__u32 judge; /* who has it now */
+	__u64 seal; /* of steering_meta, but for the chain */
+	__u32 judged; /* how many have judged it, */
+	__u32 reserved;
+	__u32 judges[STEERING_MAX_CHAIN]; /* and who they are */
 };
 
 #define STEERING_PACKET_VERDICT 96
@@ -116,26 +137,30 @@ struct steering_packet {
 /*
  * What lies in front of a packet that was judged. Metadata is copied along only where there is any, so what an
  * earlier packet left in the same buffer can lie there, too: the seal tells, which is made of the packet's
- * own figures and the policy's id.
+ * own figures and the policies' ids.
  */
 #define STEERING_META_MAGIC 0x31524957u /* "WIR1" */
 
 struct steering_meta {
 	__u32 magic;
-	__u32 verdict;
+	__u32 verdict; /* of the last that has judged it; those before it said PASS */
 	__u64 seal;
 	__u32 mark;
-	__u32 reserved;
+	__u32 judged; /* how many of the service's policies have, from the first on */
 };
 
-/* l4: the first 8 bytes of the L4 header; saddr: the last 4 of the source address; length: of the frame. */
-static inline __u64 steering_seal(__u64 id, __u64 l4, __u32 saddr, __u32 length)
+/*
+ * chain: of the last that has judged it; l4: the first 8 bytes of the L4 header; saddr: the last 4 of the source
+ * address; length: of the frame.
+ */
+static inline __u64 steering_seal(__u64 chain, __u64 l4, __u32 saddr, __u32 length)
 {
-	return id ^ l4 ^ ((__u64)saddr << 32 | length);
+	return chain ^ l4 ^ ((__u64)saddr << 32 | length);
 }
 
-_Static_assert(sizeof(struct steering_judge) == 24 + 8 * STEERING_JUDGE_REASONS, "judge layout");
-_Static_assert(sizeof(struct steering_packet) == 112, "packet layout");
+_Static_assert(sizeof(struct steering_judge) == 48 + 8 * STEERING_JUDGE_REASONS, "judge layout");
+_Static_assert(sizeof(struct steering_packet) == 152, "packet layout");
+_Static_assert(sizeof(struct steering_range) == 8, "range layout");
 _Static_assert(__builtin_offsetof(struct steering_packet, verdict) == STEERING_PACKET_VERDICT,
 	"the harness stores it there");
 _Static_assert(sizeof(struct steering_meta) == 24, "metadata layout");

@@ -11,6 +11,7 @@
 #include "ebpf/engine/offload.h"
 #include "ebpf/engine/program.h"
 #include "ebpf/kernel/judges.h"
+#include "ebpf/kernel/steering.h"
 #include "ebpf/kernel/steering_keys.h"
 #include "tests/bpf/frame.h"
 #include "tests/bpf/port.h"
@@ -76,23 +77,13 @@ static void shared_close(struct shared *s)
 	free(s->image);
 }
 
-static int load(struct judge_want *w, int packet_fd, int programs_fd)
-{
-	const struct shared *s = w->policy;
-
-	return policy_offload_load(s->image, s->fds, packet_fd, programs_fd, w->why, w->why_size);
-}
-
-static char why[POLICY_OFFLOAD_WHY];
-
-static struct judge_want want(struct shared *s, const char *to, uint8_t protocol, uint16_t port)
+static struct judge_want want(uint64_t id, const char *to, uint8_t protocol, uint16_t port)
 {
 	struct judge_want w = { .protocol = protocol,
 		.port = port,
-		.id = ID,
-		.policy = s,
-		.why = why,
-		.why_size = sizeof(why) };
+		.prefix_length = 128,
+		.id = id,
+		.chain = steering_chain(0, id) };
 	struct in_addr a;
 
 	if (inet_pton(AF_INET6, to, w.address) != 1) {
@@ -104,13 +95,48 @@ static struct judge_want want(struct shared *s, const char *to, uint8_t protocol
 	return w;
 }
 
-static void sync_to(struct judge_want *w, size_t count, unsigned int flags)
+/* Behind another policy of the same service. */
+static struct judge_want behind(const struct judge_want *first, uint64_t id)
 {
-	const struct judge_list list = { .want = w, .count = count, .load = load };
+	struct judge_want w = *first;
 
-	why[0] = 0;
-	CU_ASSERT_EQUAL_FATAL(judges_sync(world.directory, &list, flags), 0);
-	CU_ASSERT_STRING_EQUAL(why, "");
+	w.before = first->id;
+	w.id = id;
+	w.chain = steering_chain(first->chain, id);
+	return w;
+}
+
+static void add(struct judges *j, const struct judge_want *w, const struct shared *s)
+{
+	char why[POLICY_OFFLOAD_WHY] = "";
+
+	if (!w->id || judges_has(j, w))
+		return;
+	int program = policy_offload_load(
+		s->image, s->fds, judges_packet_fd(j), judges_programs_fd(j), why, sizeof(why));
+
+	if (program < 0)
+		printf("# %s\n", why);
+	CU_ASSERT_FATAL(program >= 0);
+	CU_ASSERT_EQUAL(judges_add(j, w, program), 0);
+	CU_ASSERT_TRUE(judges_has(j, w));
+	close(program);
+}
+
+/* policies: of each want */
+static void sync_to(
+	const struct judge_want *w, const struct shared *policies, size_t count, unsigned int flags)
+{
+	struct judges *j;
+
+	CU_ASSERT_EQUAL_FATAL(judges_open(world.directory, &j), 0);
+	if (flags & STEERING_F_REMOVE)
+		CU_ASSERT_EQUAL(judges_keep(j, w, count), 0);
+	if (flags & STEERING_F_ADD)
+		CU_ASSERT_EQUAL(judges_settle(j, w, count), 0);
+	for (size_t i = 0; flags & STEERING_F_ADD && i < count; i++)
+		add(j, &w[i], &policies[i]);
+	judges_close(j);
 }
 
 /* Everything that is asked for goes to a service. */
@@ -123,7 +149,7 @@ static void steer(void)
 	char err[256];
 
 	for (unsigned int i = 0; i < 2; i++) {
-		struct judge_want w = want(NULL, "203.0.113.10", TCP, 80);
+		struct judge_want w = want(0, "203.0.113.10", TCP, 80);
 
 		memcpy(s[i].address, w.address, 16);
 	}
@@ -180,26 +206,33 @@ static uint32_t index_of(uint64_t id)
 	return 0;
 }
 
-static uint64_t seal_of(const struct frame *f)
+static uint64_t seal_by(const struct frame *f, uint64_t chain)
 {
 	uint64_t l4;
 	uint32_t saddr;
 
 	memcpy(&l4, f->bytes + 34, 8);
 	memcpy(&saddr, f->bytes + 26, 4);
-	return steering_seal(ID, l4, saddr, f->length);
+	return steering_seal(chain, l4, saddr, f->length);
+}
+
+static uint64_t seal_of(const struct frame *f)
+{
+	return seal_by(f, ID);
 }
 
 static void expect_tried(const char *name, const char *words)
 {
 	struct policy_image *image = image_read(name);
 	char text[POLICY_OFFLOAD_WHY];
-	int rc = policy_offload_try(image, text, sizeof(text));
+	uint32_t cycles;
+	int rc = policy_offload_try(image, &cycles, text, sizeof(text));
 
 	if (rc != (*words ? -EINVAL : 0) || !strstr(text, words))
 		printf("# %s: %d, %s\n", name, rc, text);
 	CU_ASSERT_EQUAL(rc, *words ? -EINVAL : 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, words));
+	CU_ASSERT_EQUAL(rc == 0, cycles > 0 && cycles < 1000000);
 	free(image);
 }
 
@@ -209,9 +242,12 @@ static void what_shares_nothing_else_can_be_there(void)
 	expect_tried("ipv6_headers", "");
 	expect_tried("shared_limit", "");
 	expect_tried("chosen", "");
-	expect_tried("block_list", "(lpm_trie) belongs to the fast path");
-	expect_tried("payload_size", "(percpu_array) belongs to the fast path");
-	expect_tried("source_limit", "belongs to the fast path");
+	expect_tried("block_list", "");
+	expect_tried("region_classes", "");
+	expect_tried("own_list", "it changes a hash or prefix list itself");
+	expect_tried("own_value", "it changes a hash or prefix list itself");
+	expect_tried("payload_size", "(percpu_array) is the fast path's own");
+	expect_tried("source_limit", "(lru_hash) is the fast path's own");
 	expect_tried("new_flow", "whether a flow is new");
 	expect_tried("narrow_exchange", "32-bit compare-and-exchange");
 	expect_tried("flow_hash", "flow_hash, service_id or port_id");
@@ -220,13 +256,13 @@ static void what_shares_nothing_else_can_be_there(void)
 static void what_is_dropped_is_counted_by_reason(void)
 {
 	struct shared s = shared_open("amplification", NULL);
-	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
 	struct frame ntp = udp(123, 1), ssdp = udp(1900, 1), other = udp(40000, 1);
 	struct steering_meta m;
 
 	ntp.bytes[42] = 0x26; /* mode 6 */
 	steer();
-	sync_to(&w, 1, BOTH);
+	sync_to(&w, &s, 1, BOTH);
 	uint32_t at = index_of(ID);
 	uint64_t packets = judge[at].packets, bytes = judge[at].bytes;
 
@@ -239,7 +275,7 @@ static void what_is_dropped_is_counted_by_reason(void)
 	CU_ASSERT_EQUAL(judge[at].reasons[3], 2);
 	CU_ASSERT_EQUAL(run(&other, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(judge[at].packets - packets, 3);
-	sync_to(NULL, 0, BOTH);
+	sync_to(NULL, NULL, 0, BOTH);
 	CU_ASSERT_EQUAL(run(&ntp, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(m.magic, 0);
 	shared_close(&s);
@@ -248,12 +284,12 @@ static void what_is_dropped_is_counted_by_reason(void)
 static void verdicts_go_on_in_front_of_the_packet(void)
 {
 	struct shared s = shared_open("chosen", "verdict=0x703"); /* LIMIT(7), from .3 */
-	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
 	struct frame limited = udp(1000, 3), passed = udp(1000, 4);
 	struct steering_meta m;
 
 	steer();
-	sync_to(&w, 1, BOTH);
+	sync_to(&w, &s, 1, BOTH);
 	CU_ASSERT_EQUAL(run(&limited, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(m.magic, STEERING_META_MAGIC);
 	CU_ASSERT_EQUAL(m.verdict, WEIR_LIMIT(7));
@@ -262,19 +298,19 @@ static void verdicts_go_on_in_front_of_the_packet(void)
 	CU_ASSERT_EQUAL(m.verdict, WEIR_PASS);
 	CU_ASSERT_EQUAL(m.seal, seal_of(&passed));
 	CU_ASSERT_NOT_EQUAL(m.seal, seal_of(&limited));
-	sync_to(NULL, 0, BOTH);
+	sync_to(NULL, NULL, 0, BOTH);
 	shared_close(&s);
 }
 
 static void what_is_not_in_order_is_left_to_the_data_plane(void)
 {
 	struct shared s = shared_open("chosen", "verdict=1"); /* DROP, from .3 */
-	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
 	struct frame good = udp(1000, 3), f;
 	struct steering_meta m;
 
 	steer();
-	sync_to(&w, 1, BOTH);
+	sync_to(&w, &s, 1, BOTH);
 	CU_ASSERT_EQUAL(run(&good, &m), XDP_DROP);
 #define LEFT                                        \
 	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT); \
@@ -303,9 +339,9 @@ static void what_is_not_in_order_is_left_to_the_data_plane(void)
 	CU_ASSERT_EQUAL(bpf_map_delete_elem(programs, &at), 0);
 	CU_ASSERT_EQUAL(run(&good, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(m.magic, 0);
-	sync_to(&w, 1, BOTH);
+	sync_to(&w, &s, 1, BOTH);
 	CU_ASSERT_EQUAL(run(&good, &m), XDP_DROP);
-	sync_to(NULL, 0, BOTH);
+	sync_to(NULL, NULL, 0, BOTH);
 	shared_close(&s);
 }
 
@@ -314,23 +350,22 @@ static void a_change_leaves_no_packet_to_the_wrong_one(void)
 {
 	struct shared s = shared_open("chosen", "verdict=1");
 	struct shared other = shared_open("chosen", "verdict=2");
-	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
-	struct judge_want next = want(&other, "203.0.113.10", UDP, 53);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
+	struct judge_want next = want(ID + 1, "203.0.113.10", UDP, 53);
 	struct frame f = udp(1000, 3);
 	struct steering_meta m;
 
-	next.id = ID + 1;
 	steer();
-	sync_to(&w, 1, BOTH);
-	sync_to(&w, 1, STEERING_F_REMOVE);
+	sync_to(&w, &s, 1, BOTH);
+	sync_to(&w, NULL, 1, STEERING_F_REMOVE);
 	CU_ASSERT_EQUAL(run(&f, &m), XDP_DROP);
-	sync_to(&next, 1, STEERING_F_REMOVE);
+	sync_to(&next, NULL, 1, STEERING_F_REMOVE);
 	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(m.magic, 0);
-	sync_to(&next, 1, BOTH);
+	sync_to(&next, &other, 1, BOTH);
 	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
 	CU_ASSERT_EQUAL(m.verdict, WEIR_PASS);
-	sync_to(NULL, 0, BOTH);
+	sync_to(NULL, NULL, 0, BOTH);
 	shared_close(&s);
 	shared_close(&other);
 }
@@ -339,7 +374,7 @@ static void a_change_leaves_no_packet_to_the_wrong_one(void)
 static void both_sides_claim_from_one_array(void)
 {
 	struct shared s = shared_open("shared_limit", "rate=1"), again = s;
-	struct judge_want w = want(&s, "203.0.113.10", UDP, 53);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
 	const struct policy_program_options options = {
 		.workers = 1, .node = -1, .verified = true, .map_fds = s.fds
 	};
@@ -356,7 +391,7 @@ static void both_sides_claim_from_one_array(void)
 		policy_program_create(s.image, s.image->size, &options, &fast, err, sizeof(err)),
 		0);
 	steer();
-	sync_to(&w, 1, BOTH);
+	sync_to(&w, &s, 1, BOTH);
 	for (unsigned int i = 0; i < 40; i++) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		frame.ctx = (struct weir_ctx){ .now_ns = (uint64_t)now.tv_sec * 1000000000u +
@@ -370,8 +405,12 @@ static void both_sides_claim_from_one_array(void)
 	CU_ASSERT_EQUAL(passed + by_kernel, 21);
 	CU_ASSERT(by_kernel == 10 || by_kernel == 11);
 	/* And whoever comes later finds the arrays by the program. */
-	int judging = judge_program(world.directory, ID);
+	struct judges *j;
 
+	CU_ASSERT_EQUAL_FATAL(judges_open(world.directory, &j), 0);
+	int judging = judges_program(j, ID);
+
+	judges_close(j);
 	CU_ASSERT_FATAL(judging >= 0);
 	CU_ASSERT_EQUAL_FATAL(policy_offload_maps_of(s.image, judging, again.fds), 0);
 	for (uint32_t i = 0; i < s.image->map_count; i++) {
@@ -385,7 +424,154 @@ static void both_sides_claim_from_one_array(void)
 	}
 	close(judging);
 	policy_program_destroy(fast);
-	sync_to(NULL, 0, BOTH);
+	sync_to(NULL, NULL, 0, BOTH);
+	shared_close(&s);
+}
+
+/* Two policies of one service, each with a verdict for another client. */
+struct pair {
+	struct shared policy[2];
+	struct judge_want w[2];
+};
+
+static struct pair pair_open(const char *first, const char *second)
+{
+	struct pair p = { .policy = {
+				  shared_open("chosen", first), shared_open("chosen", second) } };
+
+	p.w[0] = want(ID, "203.0.113.10", UDP, 53);
+	p.w[1] = behind(&p.w[0], ID + 1);
+	steer();
+	sync_to(p.w, p.policy, 2, BOTH);
+	return p;
+}
+
+static void pair_close(struct pair *p)
+{
+	sync_to(NULL, NULL, 0, BOTH);
+	shared_close(&p->policy[0]);
+	shared_close(&p->policy[1]);
+}
+
+static void several_judge_one_after_another(void)
+{
+	struct pair p = pair_open("verdict=2", "verdict=0x501"); /* PASS, then DROP for 5 */
+	struct frame chosen = udp(1000, 3), other = udp(1000, 4);
+	struct steering_meta m;
+	uint32_t first = index_of(ID), second = index_of(ID + 1);
+	uint64_t passed = judge[first].passed;
+
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	CU_ASSERT_EQUAL(judge[second].reasons[5], 1);
+	CU_ASSERT_EQUAL(judge[first].passed - passed, 1);
+	CU_ASSERT_EQUAL(judge[first].packets, 0);
+	CU_ASSERT_EQUAL(run(&other, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.judged, 2);
+	CU_ASSERT_EQUAL(m.verdict, WEIR_PASS);
+	CU_ASSERT_EQUAL(m.seal, seal_by(&other, p.w[1].chain));
+	CU_ASSERT_EQUAL(judge[first].passed - passed, 1);
+	/* The one behind it goes: from then on the first one's word is all there is. */
+	sync_to(p.w, NULL, 1, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.judged, 1);
+	CU_ASSERT_EQUAL(m.seal, seal_of(&chosen));
+	pair_close(&p);
+}
+
+static void what_is_no_pass_ends_it(void)
+{
+	struct pair p = pair_open("verdict=0x703", "verdict=1"); /* LIMIT(7), then DROP */
+	struct frame chosen = udp(1000, 3);
+	struct steering_meta m;
+
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.judged, 1);
+	CU_ASSERT_EQUAL(m.verdict, WEIR_LIMIT(7));
+	CU_ASSERT_EQUAL(m.seal, seal_of(&chosen));
+	/* In the other order they are other judges, which the first list has none of. */
+	struct judge_want turned[2] = { want(ID + 1, "203.0.113.10", UDP, 53) };
+	struct shared policies[2] = { p.policy[1], p.policy[0] };
+
+	turned[1] = behind(&turned[0], ID);
+	sync_to(turned, NULL, 2, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	sync_to(turned, policies, 2, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	pair_close(&p);
+}
+
+/* 203.0.113.0/24 with any port, and what stands in it. */
+static void a_range_ends_where_another_service_begins(void)
+{
+	struct shared s = shared_open("chosen", "verdict=1");
+	struct judge_want w[3] = { want(ID, "203.0.113.0", UDP, 0),
+		want(0, "203.0.113.10", UDP, 53), want(0, "203.0.113.0", UDP, 54) };
+	const struct shared policies[3] = { s, s, s };
+	struct frame chosen = udp(1000, 3);
+	struct steering_meta m;
+
+	w[0].prefix_length = 120;
+	w[2].prefix_length = 121;
+	steer();
+	sync_to(w, policies, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	/* Before the data plane hears of the new service, and after. */
+	sync_to(w, NULL, 2, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	sync_to(w, policies, 2, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	/* It goes: not before the data plane knows. */
+	sync_to(w, NULL, 1, STEERING_F_REMOVE);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	sync_to(w, policies, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	/* A longer prefix for another port changes nothing, for this one everything. */
+	struct judge_want longer[2] = { w[0], w[2] };
+
+	sync_to(longer, policies, 2, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	longer[1].port = 53;
+	sync_to(longer, policies, 2, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	longer[1].prefix_length = 119;
+	longer[1].address[14] = 112;
+	sync_to(longer, policies, 2, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_DROP);
+	sync_to(NULL, NULL, 0, BOTH);
+	CU_ASSERT_EQUAL(run(&chosen, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(m.magic, 0);
+	shared_close(&s);
+}
+
+/* A list that the policy only reads: what the daemon writes into the copy is what the kernel does. */
+static void lists_are_copied(void)
+{
+	struct shared s = shared_open("block_list", NULL);
+	struct judge_want w = want(ID, "203.0.113.10", UDP, 53);
+	struct frame f = udp(1000, 3);
+	const struct {
+		uint32_t bits;
+		uint8_t address[16];
+	} blocked = { 128, { [10] = 0xff, 0xff, f.bytes[26], f.bytes[27], f.bytes[28], 3 } };
+	const uint32_t reason = 7;
+	struct steering_meta m;
+	uint32_t at = 0;
+
+	while (at < s.image->map_count && strcmp(image_maps(s.image)[at].name, "blocked") != 0)
+		at++;
+	CU_ASSERT_TRUE_FATAL(policy_offload_copies(s.image, at));
+	steer();
+	sync_to(&w, &s, 1, BOTH);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(s.fds[at], &blocked, &reason, BPF_ANY), 0);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_DROP);
+	CU_ASSERT_EQUAL(judge[index_of(ID)].reasons[7], 1);
+	CU_ASSERT_EQUAL(bpf_map_delete_elem(s.fds[at], &blocked), 0);
+	CU_ASSERT_EQUAL(run(&f, &m), XDP_REDIRECT);
+	sync_to(NULL, NULL, 0, BOTH);
 	shared_close(&s);
 }
 
@@ -399,10 +585,14 @@ static const struct tap_case cases[] = {
 	{ "a change leaves no packet to the wrong one",
 		a_change_leaves_no_packet_to_the_wrong_one },
 	{ "both sides claim from one array", both_sides_claim_from_one_array },
+	{ "several policies judge one after another", several_judge_one_after_another },
+	{ "what is no pass ends that", what_is_no_pass_ends_it },
+	{ "a range ends where another service begins", a_range_ends_where_another_service_begins },
+	{ "lists that are only read are copied", lists_are_copied },
 };
 
 /* The port's judges, and the place where packets go on from them. */
-static bool judges_open(void)
+static bool port_judges_open(void)
 {
 	const uint32_t zero = 0;
 	int verdict =
@@ -420,6 +610,6 @@ int main(int argc, char **argv)
 {
 	objects = argv + 1;
 	object_count = argc - 1;
-	return port_world_run(
-		&world, "front", judges_open, "judges", cases, sizeof(cases) / sizeof(cases[0]));
+	return port_world_run(&world, "front", port_judges_open, "judges", cases,
+		sizeof(cases) / sizeof(cases[0]));
 }

@@ -108,23 +108,22 @@ static __rte_always_inline void judge(struct run *r, struct rte_mbuf **pkts, uin
 	struct policy_frame *frame = &r->core->frame;
 	struct trace_core *const trace = r->trace;
 	const bool observe = r->place->observe;
-	const bool offload = first && r->place->offload;
+	const bool offload = r->place->offload;
 	const struct work *w = r->w;
 	const uint64_t now_ns = worker->now_ns;
-	uint32_t passed = 0;
+	uint32_t passed = 0, before = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		const struct packet *p = packet_of(m);
 		const uint32_t mark = first ? 0 : policy_mark(m);
-		struct steering_meta meta;
-		uint32_t verdict;
+		uint32_t verdict, written;
 
 		if (work_is_reply(p, nat))
 			continue;
-		if (offload && judged_read(w, m, p, r->place->seat->id, ipv6, &meta)) {
-			verdict = meta.verdict;
-			policy_mark_set(m, observe ? mark : meta.mark);
+		if (offload && judged_read(w, m, p, r->number, ipv6, &verdict, &written)) {
+			policy_mark_set(m, written);
+			before++;
 		} else {
 			policy_context_fill(&frame->ctx, m, p, now_ns, mark,
 				is_new_flow(w, m, p, ipv6) ? WEIR_F_NEW_FLOW : 0, ipv6);
@@ -139,6 +138,8 @@ static __rte_always_inline void judge(struct run *r, struct rte_mbuf **pkts, uin
 			act(r, &pkts[i], verdict);
 	}
 	cell_add(&r->cell->verdicts[WEIR_ACTION_PASS], passed);
+	if (offload)
+		cell_add(&r->cell->kernel, before);
 }
 
 /* A policy that was over its budget judges nothing; its on-error says what becomes of packets. */

@@ -333,7 +333,8 @@ def _():
         assert len(errors) == 1 and errors[0].startswith("7:62: services.web.policy.2: good.o: stands"), errors
         errors = check("{object: good.o, set: {nothing: 1}}", "good.o")[1]
         assert len(errors) == 1 and "refused by --set: " in errors[0], errors
-        status, errors, _ = check("{object: %s/good.o, budget: 1}" % folder, "good.o")
+        os.symlink(POLICIES + "/tls_route.o", folder + "/long.o")
+        status, errors, _ = check("{object: %s/long.o, budget: 1}" % folder, "good.o")
         assert status == 1 and "the budget is 1" in errors[0], errors
 
 

@@ -19,6 +19,7 @@ static struct port_judges judges;
 static struct weir_config_policy *offloaded_start(struct bed *b, uint32_t cores, bool ipv6)
 {
 	memset(kernel, 0, sizeof(kernel));
+	kernel[0].next = 64;
 	judges = (struct port_judges){ .judge = kernel };
 	bed_start(b, cores, 2);
 	b->port[0].port.judges = &judges;
@@ -48,7 +49,7 @@ static struct bed_packet datagram(bool ipv6)
 static struct steering_meta meta_of(const uint8_t *frame, uint32_t length, uint32_t verdict)
 {
 	const bool ipv6 = frame[12] == 0x86;
-	struct steering_meta m = { .magic = STEERING_META_MAGIC, .verdict = verdict };
+	struct steering_meta m = { .magic = STEERING_META_MAGIC, .verdict = verdict, .judged = 1 };
 	uint64_t l4;
 	uint32_t saddr;
 
@@ -202,6 +203,55 @@ static void drops_are_counted_as_here(void)
 	bed_stop(&b);
 }
 
+/* The kernel has judged by the first of two, or by both; what it says of a list is that list's alone. */
+static void several_come_with_one_verdict(void)
+{
+	struct bed b;
+	struct bed_packet p = datagram(false), to;
+	struct steering_meta both, first;
+
+	offloaded_start(&b, 1, false);
+	policy_stage(&b, say, ID + 1, SETS("verdict=0x501"));
+	policy_add(&b, ID + 1)->offload = WEIR_POLICY_OFFLOAD_AUTO;
+	bed_apply(&b);
+	both = meta_for(&b, &p, WEIR_PASS);
+	first = both;
+	both.judged = 2;
+	both.seal ^= ID ^ steering_chain(steering_chain(0, ID), ID + 1);
+	CU_ASSERT_TRUE(goes(&b, &p, &both, &to));
+	for (uint32_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, i),
+					POLICY_WORD(verdicts) + WEIR_ACTION_PASS),
+			1);
+	/* By the first only: the second judges here, and drops. */
+	CU_ASSERT_FALSE(goes(&b, &p, &first, &to));
+	CU_ASSERT_EQUAL(
+		policy_sum(&b, policy_entry(&b, 0), POLICY_WORD(verdicts) + WEIR_ACTION_PASS), 2);
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 1), POLICY_WORD(reasons) + 5), 1);
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 0), POLICY_WORD(kernel)), 2);
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 1), POLICY_WORD(kernel)), 1);
+	/* More than there are, and as many with another's seal: the first one judges here, and drops. */
+	both.judged = 3;
+	CU_ASSERT_FALSE(goes(&b, &p, &both, &to));
+	both.judged = 2;
+	both.seal = first.seal;
+	CU_ASSERT_FALSE(goes(&b, &p, &both, &to));
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 0), POLICY_WORD(reasons) + 3), 2);
+	/* What the first passed and the second dropped in the kernel is a verdict of both. */
+	kernel[7].id = ID;
+	kernel[8].id = ID + 1;
+	a_moment(&b);
+	kernel[7].passed += 4;
+	drop(8, 5, 4, 400);
+	a_moment(&b);
+	CU_ASSERT_EQUAL(
+		policy_sum(&b, policy_entry(&b, 0), POLICY_WORD(verdicts) + WEIR_ACTION_PASS), 6);
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 0), POLICY_WORD(kernel_dropped)), 4);
+	CU_ASSERT_EQUAL(policy_sum(&b, policy_entry(&b, 1), POLICY_WORD(reasons) + 5), 5);
+	CU_ASSERT_EQUAL(bed_core(&b, 0)->port[0].packets_received, 8);
+	bed_stop(&b);
+}
+
 /* The cores' time is their own until somebody tells CLOCK_MONOTONIC; less than a microsecond is no difference. */
 static void policies_have_the_kernels_time(void)
 {
@@ -236,6 +286,7 @@ static const struct tap_case cases[] = {
 	{ "a verdict that came with a packet is taken", verdicts_are_taken },
 	{ "nothing else in front of a packet is believed", nothing_else_is_believed },
 	{ "what the kernel dropped is counted as if it had been here", drops_are_counted_as_here },
+	{ "several policies come with one verdict", several_come_with_one_verdict },
 	{ "policies have the kernel's time", policies_have_the_kernels_time },
 	{ "and its image is let go", free_object },
 };
