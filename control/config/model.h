@@ -37,6 +37,11 @@ enum model_idle {
 	MODEL_IDLE_SPIN = 1,
 };
 
+enum model_early_drops {
+	MODEL_EARLY_DROPS_KERNEL = 0,
+	MODEL_EARLY_DROPS_WEIR = 1,
+};
+
 enum model_hugepages {
 	MODEL_HUGEPAGES_AUTO,
 	MODEL_HUGEPAGES_REQUIRED,
@@ -58,6 +63,7 @@ struct model_dataplane {
 	uint16_t *cores; /* CPU numbers, ascending, no repeats; NULL: choose (see INTERFACE) */
 	size_t core_count;
 	enum model_idle idle;
+	enum model_early_drops early_drops;
 	enum model_hugepages hugepages;
 	uint64_t memory_bytes;
 };

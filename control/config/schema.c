@@ -11,6 +11,14 @@ static const struct schema_choice idle_choices[] = {
 	{ 0 },
 };
 
+static const struct schema_choice early_drops_choices[] = {
+	{ .name = "kernel",
+		.value = MODEL_EARLY_DROPS_KERNEL,
+		.help = "in the XDP programs of kernel interfaces, before they cost a copy" },
+	{ .name = "weir", .value = MODEL_EARLY_DROPS_WEIR, .help = "in the data plane alone" },
+	{ 0 },
+};
+
 static const struct schema_choice hugepages_choices[] = {
 	{ .name = "auto", .value = MODEL_HUGEPAGES_AUTO, .help = "use them when there are enough" },
 	{ .name = "required", .value = MODEL_HUGEPAGES_REQUIRED, .help = "do not start without" },
@@ -69,6 +77,11 @@ static const struct schema_choice no_backend_choices[] = {
 	{ 0 },
 };
 
+static bool early_drops_is_set(const void *object)
+{
+	return ((const struct model_dataplane *)object)->early_drops != MODEL_EARLY_DROPS_KERNEL;
+}
+
 static bool no_backend_is_set(const void *object)
 {
 	return ((const struct model_service *)object)->no_backend != MODEL_NO_BACKEND_REFUSE;
@@ -110,6 +123,13 @@ static const struct schema_key dataplane_keys[] = {
 		.preset = "sleep",
 		.choices = idle_choices,
 		.help = "What a worker without packets does." },
+	{ .name = "early-drops",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_dataplane, early_drops),
+		.preset = "kernel",
+		.choices = early_drops_choices,
+		.applies = early_drops_is_set,
+		.help = "Where packets go that are dropped unparsed, as a core is overloaded." },
 	{ .name = "hugepages",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_dataplane, hugepages),

@@ -45,7 +45,9 @@
 	X(WORKER_BEHIND, "worker_behind",                                                          \
 		"the service's worker is behind; dropped before it was parsed")                    \
 	X(OVER_SHARE, "over_share",                                                                \
-		"the receiving core is behind, and this is over its service's share of it")
+		"the receiving core is behind, and this is over its service's share of it")        \
+	X(EARLY_IN_KERNEL, "early_in_kernel",                                                      \
+		"as the two before, by the port's XDP program before it was copied to Weir")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 9u
+#define WEIR_TELEMETRY_VERSION 10u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_BUCKETS	       256 /* of a service: its flows are spread over them */

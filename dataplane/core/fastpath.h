@@ -58,6 +58,7 @@ struct fastpath_params {
 	struct fastpath_core_params core[WEIR_MAX_CORES];
 	uint32_t core_count;
 	enum weir_idle idle;
+	bool early_drops_only_here; /* not in the XDP programs of ports */
 	uint64_t memory_bytes; /* budget for flow tables */
 	uint64_t seed; /* of all hashes; a given seed gives the same choices */
 	/* Where the rotation of translated ports begins; should differ from one start to the next. */

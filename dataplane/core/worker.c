@@ -51,8 +51,10 @@ void core_take_over(struct core *c, const struct generation *g)
 		replaced |= lane_take_over(c, g, i);
 	if (replaced)
 		service_stage_give_up(&c->stage, g->table);
-	if (c->stage.early)
+	if (c->stage.early) {
 		early_forget(c->stage.early);
+		holds_forget(&c->stage);
+	}
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
 	c->stage.outside = g->outside && g->outside->place_count ? g->outside : NULL;

@@ -61,6 +61,8 @@ struct port {
 	struct rte_ring *to_kernel;
 	struct rte_ring *from_kernel;
 	struct port_judges *judges; /* owned by the port; NULL: nobody judges in front of it */
+	/* [STEERING_HOLDS], core 0's: early drops in front of the port (stage/early/holds.h); NULL: there are none */
+	struct steering_hold *holds;
 };
 
 /* Policies that judge in the kernel: dataplane/stage/policy/judged.h. */

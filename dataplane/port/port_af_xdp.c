@@ -286,6 +286,7 @@ static int program_open(struct open_port *p, struct open_port *heir_of,
 	x->judges.judge = xdp_program_judges(x->program);
 	memcpy(x->judges.seen, x->judges.judge, sizeof(x->judges.seen));
 	p->port.judges = &x->judges;
+	p->port.holds = xdp_program_holds(x->program);
 	return 0;
 }
 

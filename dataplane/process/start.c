@@ -278,6 +278,7 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 		.arena = p->arena,
 		.core_count = p->cores.count,
 		.idle = p->arguments.idle,
+		.early_drops_only_here = p->arguments.early_drops_only_here,
 		/* A port's buffers are an eighth each (port/); the rest is slack and EAL's own. */
 		.memory_bytes = p->memory_bytes / 2,
 		.seed = p->arguments.seed,

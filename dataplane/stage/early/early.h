@@ -11,6 +11,8 @@
  *   grows again when it does. A service that sends less than its share loses nothing here. Where only
  *   one service sends there is nobody to protect, and the device drops more cheaply than we could.
  *
+ * What goes here has cost a copy where its port is a kernel interface's; there the XDP program is told to drop it: holds.h.
+ *
  * All of it belongs to the dispatching core, but for what early_create() and early_destroy() do.
  */
 
@@ -20,6 +22,7 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/port/port.h"
 #include "dataplane/service/service.h"
+#include "dataplane/stage/early/holds.h"
 #include "dataplane/stage/stage.h"
 #include "dataplane/table/service_table.h"
 
@@ -48,6 +51,7 @@ struct early {
 	struct service_worker *behind; /* borrowed: list by next_behind */
 	uint8_t workers_behind[WEIR_MAX_SERVICES]; /* by slot */
 	struct early_sent sent[WEIR_MAX_SERVICES]; /* by slot */
+	struct holds holds;
 };
 
 /* Main thread. Returns 0 or -ENOMEM. */
