@@ -34,6 +34,8 @@ static const struct printer_column port_record[] = {
 	{ "transmit queues", "queues.transmit", PRINT_COUNT },
 	{ "steering", "steering", PRINT_TEXT },
 	{ "  why not better", "steering_reason", PRINT_TEXT },
+	{ "wakes its cores", "wakes", PRINT_TEXT },
+	{ "  why they sleep", "wakes_reason", PRINT_TEXT },
 	{ "kernel interface", "interface", PRINT_TEXT },
 	{ "packets received", "packets_received", PRINT_COUNT },
 	{ "packets transmitted", "packets_transmitted", PRINT_COUNT },

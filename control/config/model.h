@@ -35,6 +35,7 @@ enum model_mode {
 enum model_idle {
 	MODEL_IDLE_SLEEP = 0,
 	MODEL_IDLE_SPIN = 1,
+	MODEL_IDLE_INTERRUPT = 2,
 };
 
 enum model_early_drops {

@@ -8,6 +8,9 @@ static const struct schema_choice idle_choices[] = {
 	{ .name = "spin",
 		.value = MODEL_IDLE_SPIN,
 		.help = "never sleep; lowest latency, full CPU" },
+	{ .name = "interrupt",
+		.value = MODEL_IDLE_INTERRUPT,
+		.help = "wait for devices' interrupts; sleep where there are none" },
 	{ 0 },
 };
 

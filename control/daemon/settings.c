@@ -55,8 +55,7 @@ bool settings_differ_from_running(const struct model_dataplane *m,
 	cores_print(m, cores, sizeof(cores));
 	text[0] = 0;
 	name_add(text, size, "cores", m->core_count && strcmp(cores, running->cores) != 0);
-	name_add(text, size, "idle",
-		(m->idle == MODEL_IDLE_SPIN) != (running->idle == WEIR_IDLE_SPIN));
+	name_add(text, size, "idle", (unsigned int)m->idle != running->idle);
 	name_add(text, size, "early-drops",
 		(m->early_drops == MODEL_EARLY_DROPS_WEIR) !=
 			(running->early_drops_only_here != 0));

@@ -109,6 +109,7 @@ struct weir_hello_reply {
 enum weir_idle {
 	WEIR_IDLE_SLEEP = 0,
 	WEIR_IDLE_SPIN = 1,
+	WEIR_IDLE_INTERRUPT = 2, /* sleeps where a device has none */
 };
 
 enum weir_mode {

@@ -195,6 +195,7 @@ static __rte_noinline void strays_send(
 	uint32_t took = rte_ring_sp_enqueue_burst(
 		c->stray, (void *const *)strays->pkts, strays->count, NULL);
 
+	c->stage.handed |= 1;
 	cell_add(&c->stage.cell->port[port->index].astray, strays->count);
 	for (uint32_t i = took; i < strays->count; i++)
 		stage_drop(&c->stage, strays->pkts[i], WEIR_DROP_WORKER_RING_FULL);

@@ -24,7 +24,7 @@ const char arguments_help[] =
 	"                      but the first, else the only one)\n"
 	"  --memory SIZE       for packet buffers and tables, over all nodes (default: 512M)\n"
 	"  --hugepages WISH    auto, required or none (default: auto)\n"
-	"  --idle WHAT         sleep or spin: what a core without packets does (default: sleep)\n"
+	"  --idle WHAT         sleep, spin or interrupt: what a core without packets does (default: sleep)\n"
 	"  --early-drops WHERE kernel or weir: what is dropped unparsed as a core is overloaded goes in\n"
 	"                      ports' XDP programs too, or in the data plane alone (default: kernel)\n"
 	"  --api-fd FD         talk to the one client at this inherited socket, and end with it\n"
@@ -201,7 +201,7 @@ static int option_take(struct arguments *a, int code, const char *value, const c
 	const struct reason *r)
 {
 	static const char *const hugepages[] = { "auto", "required", "none" };
-	static const char *const idle[] = { "sleep", "spin" };
+	static const char *const idle[] = { "sleep", "spin", "interrupt" };
 	static const char *const early_drops[] = { "kernel", "weir" };
 	uint64_t number = 0;
 	int word;
@@ -227,9 +227,9 @@ static int option_take(struct arguments *a, int code, const char *value, const c
 		a->hugepages = (enum hugepages_wish)word;
 		return 0;
 	case OPTION_IDLE:
-		word = word_find(value, idle, 2);
+		word = word_find(value, idle, 3);
 		if (word < 0)
-			return refuse(r, "--idle %s: expected sleep or spin", value);
+			return refuse(r, "--idle %s: expected sleep, spin or interrupt", value);
 		a->idle = (enum weir_idle)word;
 		return 0;
 	case OPTION_EARLY_DROPS:
