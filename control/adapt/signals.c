@@ -296,7 +296,8 @@ static void service_fill(struct adapt_signals *to, const struct reading *before,
 	to->policed = dropped_since(s, b, WEIR_DROP_SOURCE_POLICED) +
 		dropped_since(s, b, WEIR_DROP_SOURCE_BOXED);
 	to->ring_full = dropped_since(s, b, WEIR_DROP_WORKER_RING_FULL) +
-		dropped_since(s, b, WEIR_DROP_WORKER_BEHIND);
+		dropped_since(s, b, WEIR_DROP_WORKER_BEHIND) +
+		dropped_since(s, b, WEIR_DROP_EARLY_IN_KERNEL);
 	to->busy = busiest(before, now, s);
 	cores_fill(to, before, now, s, b);
 }

@@ -36,6 +36,8 @@ static const struct printer_column port_record[] = {
 	{ "  why not better", "steering_reason", PRINT_TEXT },
 	{ "  return path", "return_path", PRINT_TEXT },
 	{ "checksums by the device", "checksums", PRINT_LIST },
+	{ "wakes its cores", "wakes", PRINT_TEXT },
+	{ "  why they sleep", "wakes_reason", PRINT_TEXT },
 	{ "kernel interface", "interface", PRINT_TEXT },
 	{ "packets received", "packets_received", PRINT_COUNT },
 	{ "packets transmitted", "packets_transmitted", PRINT_COUNT },

@@ -37,6 +37,12 @@ enum model_mode {
 enum model_idle {
 	MODEL_IDLE_SLEEP = 0,
 	MODEL_IDLE_SPIN = 1,
+	MODEL_IDLE_INTERRUPT = 2,
+};
+
+enum model_early_drops {
+	MODEL_EARLY_DROPS_KERNEL = 0,
+	MODEL_EARLY_DROPS_WEIR = 1,
 };
 
 enum model_hugepages {
@@ -60,6 +66,7 @@ struct model_dataplane {
 	uint16_t *cores; /* CPU numbers, ascending, no repeats; NULL: choose (see INTERFACE) */
 	size_t core_count;
 	enum model_idle idle;
+	enum model_early_drops early_drops;
 	enum model_hugepages hugepages;
 	uint64_t memory_bytes;
 };

@@ -8,6 +8,17 @@ static const struct schema_choice idle_choices[] = {
 	{ .name = "spin",
 		.value = MODEL_IDLE_SPIN,
 		.help = "never sleep; lowest latency, full CPU" },
+	{ .name = "interrupt",
+		.value = MODEL_IDLE_INTERRUPT,
+		.help = "wait for devices' interrupts; sleep where there are none" },
+	{ 0 },
+};
+
+static const struct schema_choice early_drops_choices[] = {
+	{ .name = "kernel",
+		.value = MODEL_EARLY_DROPS_KERNEL,
+		.help = "in the XDP programs of kernel interfaces, before they cost a copy" },
+	{ .name = "weir", .value = MODEL_EARLY_DROPS_WEIR, .help = "in the data plane alone" },
 	{ 0 },
 };
 
@@ -17,6 +28,11 @@ static const struct schema_choice hugepages_choices[] = {
 	{ .name = "none", .value = MODEL_HUGEPAGES_NONE, .help = "ordinary pages" },
 	{ 0 },
 };
+
+static bool early_drops_is_set(const void *object)
+{
+	return ((const struct model_dataplane *)object)->early_drops != MODEL_EARLY_DROPS_KERNEL;
+}
 
 static const struct schema_key dataplane_keys[] = {
 	{ .name = "cores",
@@ -34,6 +50,13 @@ static const struct schema_key dataplane_keys[] = {
 		.preset = "sleep",
 		.choices = idle_choices,
 		.help = "What a worker without packets does." },
+	{ .name = "early-drops",
+		.type = SCHEMA_CHOICE,
+		FIELD(model_dataplane, early_drops),
+		.preset = "kernel",
+		.choices = early_drops_choices,
+		.applies = early_drops_is_set,
+		.help = "Where packets go that are dropped unparsed, as a core is overloaded." },
 	{ .name = "hugepages",
 		.type = SCHEMA_CHOICE,
 		FIELD(model_dataplane, hugepages),

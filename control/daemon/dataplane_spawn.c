@@ -120,7 +120,7 @@ static int executable_find(char *ret_path, size_t size)
 	return -ENOENT;
 }
 
-#define ARGUMENTS_MAX 20
+#define ARGUMENTS_MAX 24
 
 struct arguments {
 	const char *list[ARGUMENTS_MAX + 1];
@@ -178,6 +178,9 @@ int dataplane_spawn(const struct rundir *run, const char *instance,
 	static const char *const hugepages[] = { [MODEL_HUGEPAGES_AUTO] = "auto",
 		[MODEL_HUGEPAGES_REQUIRED] = "required",
 		[MODEL_HUGEPAGES_NONE] = "none" };
+	static const char *const idle[] = { [MODEL_IDLE_SLEEP] = "sleep",
+		[MODEL_IDLE_SPIN] = "spin",
+		[MODEL_IDLE_INTERRUPT] = "interrupt" };
 	char path[PATH_MAX];
 	char cores[1024];
 	char memory[32];
@@ -199,7 +202,9 @@ int dataplane_spawn(const struct rundir *run, const char *instance,
 	if (settings->memory_bytes)
 		argument_add(&a, "--memory", memory);
 	argument_add(&a, "--hugepages", hugepages[settings->hugepages]);
-	argument_add(&a, "--idle", settings->idle == MODEL_IDLE_SPIN ? "spin" : "sleep");
+	argument_add(&a, "--early-drops",
+		settings->early_drops == MODEL_EARLY_DROPS_WEIR ? "weir" : "kernel");
+	argument_add(&a, "--idle", idle[settings->idle]);
 	/* posix_spawn() wants char *const[], and does not write to it. */
 	char *argv[ARGUMENTS_MAX + 1];
 

@@ -25,6 +25,7 @@ bool settings_differ(
 	text[0] = 0;
 	name_add(text, size, "cores", cores);
 	name_add(text, size, "idle", a->idle != b->idle);
+	name_add(text, size, "early-drops", a->early_drops != b->early_drops);
 	name_add(text, size, "hugepages", a->hugepages != b->hugepages);
 	name_add(text, size, "memory", a->memory_bytes != b->memory_bytes);
 	return text[0] != 0;
@@ -54,8 +55,10 @@ bool settings_differ_from_running(const struct model_dataplane *m,
 	cores_print(m, cores, sizeof(cores));
 	text[0] = 0;
 	name_add(text, size, "cores", m->core_count && strcmp(cores, running->cores) != 0);
-	name_add(text, size, "idle",
-		(m->idle == MODEL_IDLE_SPIN) != (running->idle == WEIR_IDLE_SPIN));
+	name_add(text, size, "idle", (unsigned int)m->idle != running->idle);
+	name_add(text, size, "early-drops",
+		(m->early_drops == MODEL_EARLY_DROPS_WEIR) !=
+			(running->early_drops_only_here != 0));
 	name_add(text, size, "hugepages",
 		(m->hugepages == MODEL_HUGEPAGES_REQUIRED && !running->hugepages) ||
 			(m->hugepages == MODEL_HUGEPAGES_NONE && running->hugepages));

@@ -210,6 +210,13 @@ static double seconds_since(uint64_t then_ns)
 	return (double)(clock_now_ns() - then_ns) / 1e9;
 }
 
+static const char *idle_label(uint8_t idle)
+{
+	return idle == WEIR_IDLE_SPIN	    ? "spin" :
+		idle == WEIR_IDLE_INTERRUPT ? "interrupt" :
+					      "sleep";
+}
+
 json_t *status_dataplane(struct daemon *d, const struct snapshot *now)
 {
 	struct weir_client *client = dataplane_client(d->dataplane);
@@ -231,9 +238,7 @@ json_t *status_dataplane(struct daemon *d, const struct snapshot *now)
 	json_object_set_new(document, "cores",
 		client ? json_string(weir_client_hello(client)->cores) : json_null());
 	json_object_set_new(document, "idle",
-		client ? json_string(weir_client_hello(client)->idle == WEIR_IDLE_SPIN ? "spin" :
-											 "sleep") :
-			 json_null());
+		client ? json_string(idle_label(weir_client_hello(client)->idle)) : json_null());
 	return document;
 }
 

@@ -89,6 +89,11 @@ static void twin_add(json_t *document, const struct weir_port_entry *e, uint64_t
 	json_object_set_new(document, "steering_reason",
 		e->steering_why[0] ? report_text(e->steering_why) : json_null());
 	json_object_set_new(document, "astray", pci ? report_count(astray) : json_null());
+	json_object_set_new(document, "wakes",
+		e->wakes == WEIR_PORT_WAKES_NOBODY ? json_null() :
+						     json_boolean(e->wakes == WEIR_PORT_WAKES));
+	json_object_set_new(
+		document, "wakes_reason", e->wake_why[0] ? report_text(e->wake_why) : json_null());
 }
 
 /* The node is null where the machine does not tell; so is the speed. */
@@ -140,6 +145,8 @@ static json_t *missing_port(const struct model_port *p)
 		json_object_set_new(document, "steering_reason", json_null());
 		json_object_set_new(document, "return_path", json_null());
 		json_object_set_new(document, "astray", json_null());
+		json_object_set_new(document, "wakes", json_null());
+		json_object_set_new(document, "wakes_reason", json_null());
 	}
 	return document;
 }

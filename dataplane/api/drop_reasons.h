@@ -48,7 +48,9 @@
 		"the receiving core is behind, and this is over its service's share of it")        \
 	X(NO_HEADROOM, "no_headroom", "no room in front of it for the headers of a tunnel")        \
 	X(CORE_TAKEN_OVER, "core_taken_over",                                                      \
-		"held by a core that was stuck, while others took its work over")
+		"held by a core that was stuck, while others took its work over")                  \
+	X(EARLY_IN_KERNEL, "early_in_kernel",                                                      \
+		"as worker_behind and over_share, by the XDP program of the port")
 
 enum weir_drop_reason {
 #define X(name, label, help) WEIR_DROP_##name,

@@ -100,7 +100,8 @@ struct weir_hello_reply {
 	uint64_t config_digest;
 	uint8_t idle; /* enum weir_idle */
 	uint8_t hugepages; /* 1: in use */
-	uint8_t reserved[6];
+	uint8_t early_drops_only_here; /* 1: not in the XDP programs of ports */
+	uint8_t reserved[5];
 	uint64_t memory_bytes;
 	char cores[256]; /* as given with --cores, normalised: "1,2-3" */
 };
@@ -108,6 +109,7 @@ struct weir_hello_reply {
 enum weir_idle {
 	WEIR_IDLE_SLEEP = 0,
 	WEIR_IDLE_SPIN = 1,
+	WEIR_IDLE_INTERRUPT = 2, /* sleeps where a device has none */
 };
 
 enum weir_mode {

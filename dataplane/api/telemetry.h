@@ -33,6 +33,7 @@
 #define WEIR_NAME_SIZE	       64 /* with the final NUL */
 #define WEIR_DEVICE_SIZE       64
 #define WEIR_STEERING_WHY_SIZE 512
+#define WEIR_WAKE_WHY_SIZE     96
 
 #define WEIR_MAX_POLICIES_PER_SERVICE 8
 #define WEIR_POLICY_REASONS	      16 /* counted one by one; the last one is all others */
@@ -322,6 +323,13 @@ enum weir_port_checksum {
 	WEIR_PORT_CHECKSUM_RX_IPV4 = 1u << 0, /* of received IPv4 headers */
 };
 
+/* Cores that wait for interrupts. */
+enum weir_port_wakes {
+	WEIR_PORT_WAKES_NOBODY = 0, /* they do not wait */
+	WEIR_PORT_WAKES = 1,
+	WEIR_PORT_CANNOT_WAKE = 2, /* so its cores sleep, and look */
+};
+
 struct weir_port_entry {
 	uint8_t used;
 	uint8_t kind; /* enum weir_port_kind */
@@ -335,7 +343,7 @@ struct weir_port_entry {
 	uint32_t speed_mbps; /* 0 unknown */
 	uint8_t mac[6];
 	uint8_t checksums; /* enum weir_port_checksum; 0 also of data planes that do not say */
-	uint8_t reserved;
+	uint8_t wakes; /* enum weir_port_wakes */
 	char name[WEIR_NAME_SIZE];
 	char device[WEIR_DEVICE_SIZE];
 	char driver[32];
@@ -344,6 +352,7 @@ struct weir_port_entry {
 		buffers_free; /* relaxed atomic, outside of directory_seq; some always wait at the device */
 	uint64_t from_kernel; /* the same; packets that the kernel sent by a PCI port's twin */
 	char steering_why[WEIR_STEERING_WHY_SIZE]; /* why not by the device; "" when it steers */
+	char wake_why[WEIR_WAKE_WHY_SIZE]; /* why its cores sleep instead; "" else */
 };
 
 enum weir_backend_state {
@@ -476,7 +485,7 @@ static_assert(WEIR_HIST_BUCKETS == 834, "histogram buckets");
 static_assert(sizeof(struct weir_core_gaps) == 24 + 24 * (WEIR_GAPS_LONGEST + WEIR_GAPS_RECENT),
 	"core gaps layout");
 static_assert(sizeof(struct weir_core_entry) == 32, "core entry layout");
-static_assert(sizeof(struct weir_port_entry) == 720, "port entry layout");
+static_assert(sizeof(struct weir_port_entry) == 816, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
 static_assert(sizeof(struct weir_policy_entry) == 592, "policy entry layout");

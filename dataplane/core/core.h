@@ -16,6 +16,7 @@
 #include "dataplane/core/fastpath.h"
 #include "dataplane/core/policy_stock.h"
 #include "dataplane/core/pulse.h"
+#include "dataplane/core/wait.h"
 #include "dataplane/service/neighbours.h"
 #include "dataplane/service/service.h"
 #include "dataplane/stage/stage.h"
@@ -112,7 +113,7 @@ struct core {
 	struct transmit transmit;
 	uint64_t seen; /* number of the generation that was taken over; 0: none */
 	uint64_t last_now; /* of the round before */
-	uint64_t asked; /* ticks of sleep since then; 0: none */
+	uint64_t asked; /* ticks of sleep since then; 0: none; or CORE_WAIT_EVENT */
 	uint64_t gap_least; /* ticks; what is longer is a gap */
 	uint32_t busy_rounds; /* counts rounds with packets, to time some of them */
 	uint32_t age_worker; /* next worker to age flows of */
@@ -140,6 +141,7 @@ struct core {
 		uint64_t idle_cycles;
 		uint16_t thousandths; /* between the last two */
 	} busy;
+	struct core_wait wait;
 } __rte_cache_aligned;
 
 static inline bool core_is_fenced(const struct core *c)
@@ -203,7 +205,7 @@ struct service *fastpath_service(const struct fastpath *fp, const char *name);
 uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g);
 
 /* worker.c: go on with another generation; the core's own thread, or nobody's. */
-void core_take_over(struct core *c, const struct generation *g);
+void core_take_over(const struct fastpath *fp, struct core *c, const struct generation *g);
 
 /* generation.c */
 struct generation_input {

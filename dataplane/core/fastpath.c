@@ -62,6 +62,8 @@ static int core_create(struct fastpath *fp, uint32_t index)
 		return -ENOMEM;
 	if (index == 0 && fp->core_count > 1 && early_create(params->node, &c->stage.early))
 		return -ENOMEM;
+	if (c->stage.early)
+		c->stage.early->holds.off = fp->params.early_drops_only_here;
 	entry->cpu = params->cpu;
 	entry->node = params->node;
 	entry->cell_offset = arena_offset(fp->arena, c->stage.cell);

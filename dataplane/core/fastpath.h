@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct arena;
+struct bell;
 struct fastpath;
 struct port;
 struct steering_left;
@@ -60,6 +61,8 @@ struct fastpath_params {
 	struct fastpath_core_params core[WEIR_MAX_CORES];
 	uint32_t core_count;
 	enum weir_idle idle;
+	struct bell *bells; /* borrowed; [core_count]; NULL: cores never wait */
+	bool early_drops_only_here; /* not in the XDP programs of ports */
 	uint64_t memory_bytes; /* budget of the services: tables, pools, rings */
 	uint64_t seed; /* of all hashes; a given seed gives the same choices */
 	/* Where the rotation of translated ports begins; should differ from one start to the next. */

@@ -303,7 +303,7 @@ struct generation *generation_publish(struct fastpath *fp, struct generation *g)
 	__atomic_store_n(&fp->generation, g, __ATOMIC_RELEASE);
 	if (fp->single_threaded) {
 		for (uint32_t i = 0; i < fp->core_count; i++)
-			core_take_over(fp->core[i], g);
+			core_take_over(fp, fp->core[i], g);
 	} else {
 		grace_wait(fp);
 	}

@@ -115,6 +115,7 @@ static bool hold_empty(struct core *c, struct move *m, const struct service_work
 		n = rte_ring_sc_dequeue_burst(
 			m->hold.ring, (void **)pkts, RTE_MIN(room, STAGE_BURST), NULL);
 		rte_ring_sp_enqueue_burst(to->ring, (void *const *)pkts, n, NULL);
+		c->stage.handed |= UINT64_C(1) << to->core;
 	}
 	if (now_ns - m->emptying_ns > MOVE_EMPTYING_NS)
 		while (rte_ring_sc_dequeue(m->hold.ring, (void **)pkts) == 0)

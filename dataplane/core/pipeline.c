@@ -220,6 +220,7 @@ static __rte_noinline void strays_send(
 	uint32_t took = rte_ring_sp_enqueue_burst(
 		c->stray, (void *const *)strays->pkts, strays->count, NULL);
 
+	c->stage.handed |= 1;
 	cell_add(&c->stage.cell->port[port->index].astray, strays->count);
 	for (uint32_t i = took; i < strays->count; i++)
 		stage_drop(&c->stage, strays->pkts[i], WEIR_DROP_WORKER_RING_FULL);
@@ -405,14 +406,19 @@ static void age_side(struct core *c, const struct generation_core *mine)
 	c->age_behind = behind;
 }
 
-/* What the kernel dropped by policies: once a millisecond, by the time of ageing. */
-static void judged_side(struct core *c, const struct generation *g)
+/* What the kernel dropped, and is to drop: once a millisecond, by the time of ageing. */
+static void kernel_side(const struct fastpath *fp, struct core *c, const struct generation *g)
 {
-	if (likely((uint32_t)(stage_ns(&c->stage, c->stage.now) / 1000000) == c->aged_ms))
+	const uint64_t now_ns = stage_ns(&c->stage, c->stage.now);
+
+	if (likely((uint32_t)(now_ns / 1000000) == c->aged_ms))
 		return;
 	for (uint32_t i = 0; i < WEIR_MAX_PORTS; i++)
 		if (g->port[i] && g->port[i]->judges)
 			judged_collect(&c->stage, g->port[i], g->settings);
+	if (c->stage.early)
+		holds_look(&c->stage, g->port, g->service,
+			now_ns + __atomic_load_n(&fp->clock_ns, __ATOMIC_RELAXED));
 }
 
 uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct generation *g)
@@ -429,7 +435,7 @@ uint32_t pipeline_round(const struct fastpath *fp, struct core *c, const struct 
 			takeover_dispatch(c, g->takeover);
 		if (unlikely(fragment_table_held(c->stage.fragments) != 0))
 			service_stage_expire(&c->stage, g->table);
-		judged_side(c, g);
+		kernel_side(fp, c, g);
 		for (uint32_t i = 1; i < fp->core_count; i++)
 			if (unlikely(g->core[i].stray != NULL))
 				found += stray_side(fp, c, g, g->core[i].stray);

@@ -42,7 +42,7 @@ static bool lane_take_over(struct core *c, const struct generation *g, uint8_t i
 	return replaced;
 }
 
-void core_take_over(struct core *c, const struct generation *g)
+void core_take_over(const struct fastpath *fp, struct core *c, const struct generation *g)
 {
 	const struct generation_core *mine = &g->core[c->index];
 
@@ -52,8 +52,11 @@ void core_take_over(struct core *c, const struct generation *g)
 		replaced |= lane_take_over(c, g, i);
 	if (replaced)
 		service_stage_give_up(&c->stage, g->table);
-	if (c->stage.early)
+	core_wait_prepare(fp, c, g);
+	if (c->stage.early) {
 		early_forget(c->stage.early);
+		holds_forget(&c->stage);
+	}
 	for (uint32_t i = 0; i < mine->worker_count; i++)
 		service_worker_take_over(mine->worker[i].worker, mine->worker[i].settings);
 	c->stage.outside = g->outside && g->outside->place_count ? g->outside : NULL;
@@ -87,6 +90,10 @@ static __rte_noinline void count_delay(
 	const bool slept = c->asked != 0;
 	const uint64_t late = passed > c->asked ? passed - c->asked : 0;
 
+	if (c->asked == CORE_WAIT_EVENT) {
+		c->asked = 0;
+		return;
+	}
 	c->asked = 0;
 	if (slept)
 		wakeup_count(&cell->wakeup, stage_ns(&c->stage, late));
@@ -143,10 +150,12 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 	if (g) {
 		charge_round(c, g, now_tsc);
 		if (unlikely(c->seen != g->number))
-			core_take_over(c, g);
+			core_take_over(fp, c, g);
 		found = pipeline_round(fp, c, g);
 	}
 	count_round(c, found);
+	if (unlikely(fp->params.bells && c->stage.handed))
+		core_wake_others(fp, c);
 	return found;
 }
 
@@ -188,6 +197,11 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 		rte_rcu_qsbr_quiescent(fp->qsbr, index);
 		if (found) {
 			idle_rounds = 0;
+			continue;
+		}
+		if (c->wait.possible && idle_rounds >= CORE_IDLE_SPINS && !c->transmit.waiting) {
+			if (core_wait(fp, c))
+				idle_rounds = 0;
 			continue;
 		}
 		sleep_ns = rest(fp, c, idle_rounds, sleep_ns);

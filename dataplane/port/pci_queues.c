@@ -8,9 +8,11 @@
 #include <rte_mbuf.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RX_DESCS      2048u
 #define TX_DESCS      1024u
@@ -30,6 +32,45 @@ static uint16_t pci_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	const struct pci_queue *q = queue;
 
 	return rte_eth_tx_burst(q->device, q->queue, pkts, n);
+}
+
+/* What was signalled while nobody waited is read away: the core looks before it waits. */
+static void pci_arm(void *queue, bool on)
+{
+	const struct pci_queue *q = queue;
+	uint64_t times;
+
+	if (on) {
+		(void)rte_eth_dev_rx_intr_enable(q->device, q->queue);
+		return;
+	}
+	(void)rte_eth_dev_rx_intr_disable(q->device, q->queue);
+	ssize_t n = read(q->interrupt, &times, sizeof(times));
+
+	(void)n;
+}
+
+/* A started device: do its receive queues wake who waits for them? */
+static void interrupts_find(struct open_port *p)
+{
+	struct pci *x = p->state;
+
+	for (uint16_t i = 0; x->interrupts && i < p->port.rx_queue_count; i++) {
+		const int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(x->device, i);
+		const int rc = fd < 0 ? -ENOTSUP : rte_eth_dev_rx_intr_enable(x->device, i);
+
+		if (rc < 0) {
+			snprintf(p->wake_why, sizeof(p->wake_why),
+				"the driver has no interrupt for a receive queue (%s)",
+				strerror(-rc));
+			return;
+		}
+		(void)rte_eth_dev_rx_intr_disable(x->device, i);
+		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		x->queue[i].interrupt = fd;
+		x->ports[i].wait_fd = fd;
+		x->ports[i].arm = pci_arm;
+	}
 }
 
 static void own_pools_drain(struct pci *x)
@@ -137,7 +178,8 @@ static int queues_alloc(struct open_port *p)
 	if (!x->queue || !x->ports)
 		return -ENOMEM;
 	for (uint16_t i = 0; i < x->queue_count; i++) {
-		x->queue[i] = (struct pci_queue){ .device = x->device, .queue = i };
+		x->queue[i] =
+			(struct pci_queue){ .device = x->device, .queue = i, .interrupt = -1 };
 		x->ports[i] = (struct port_queue){
 			.rx = pci_rx, .tx = pci_tx, .handle = &x->queue[i], .core = (uint8_t)i
 		};
@@ -163,6 +205,29 @@ static uint16_t rx_queues_wanted(
 	return x->own_queues_why[0] ? 1 : (uint16_t)params->core_count;
 }
 
+/* With interrupts where they are wanted and there are any. */
+static int configure(
+	struct open_port *p, const struct port_registry_params *params, struct rte_eth_conf *conf)
+{
+	struct pci *x = p->state;
+	int rc = -ENOTSUP;
+
+	conf->intr_conf.rxq = params->interrupts && !x->no_interrupts;
+	x->interrupts = conf->intr_conf.rxq;
+	if (x->interrupts)
+		rc = rte_eth_dev_configure(
+			x->device, p->port.rx_queue_count, p->port.tx_queue_count, conf);
+	if (rc == 0)
+		return 0;
+	if (x->interrupts)
+		snprintf(p->wake_why, sizeof(p->wake_why),
+			"the driver takes no interrupts for receive queues (%s)", strerror(-rc));
+	x->interrupts = false;
+	conf->intr_conf.rxq = 0;
+	return rte_eth_dev_configure(
+		x->device, p->port.rx_queue_count, p->port.tx_queue_count, conf);
+}
+
 /* One queue for each core to send, where the device has so many. */
 int pci_queues_open(
 	struct open_port *p, const struct port_registry_params *params, char *err, size_t err_size)
@@ -179,8 +244,7 @@ int pci_queues_open(
 		p->port.rx_queue_count = rx_queues_wanted(p, params, info.max_rx_queues);
 		p->port.tx_queue_count = (uint16_t)RTE_MIN(
 			RTE_MIN(params->core_count, WEIR_MAX_CORES), info.max_tx_queues);
-		rc = rte_eth_dev_configure(
-			x->device, p->port.rx_queue_count, p->port.tx_queue_count, &conf);
+		rc = configure(p, params, &conf);
 	}
 	if (rc == 0)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(x->device, &rx_descs, &tx_descs);
@@ -233,6 +297,16 @@ int pci_queues_start(
 	struct pci *x = p->state;
 	int rc = start(p, err, err_size);
 
+	if (rc < 0 && x->interrupts) {
+		x->no_interrupts = true;
+		snprintf(p->wake_why, sizeof(p->wake_why),
+			"the device does not start with interrupts for receive queues (%s)",
+			strerror(-rc));
+		pci_queues_free(x);
+		rc = pci_queues_open(p, params, err, err_size);
+		if (rc == 0)
+			rc = start(p, err, err_size);
+	}
 	if (rc < 0)
 		return rc;
 	if (p->port.rx_queue_count > 1 &&
@@ -249,6 +323,7 @@ int pci_queues_start(
 		if (rc < 0)
 			return rc;
 	}
+	interrupts_find(p);
 	snprintf(p->steering_why, sizeof(p->steering_why), "%s", x->own_queues_why);
 	return 0;
 }

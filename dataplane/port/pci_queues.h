@@ -19,6 +19,7 @@ struct twin;
 struct pci_queue {
 	uint16_t device; /* DPDK's number of the ethdev */
 	uint16_t queue;
+	int interrupt; /* an eventfd of the driver's; -1: none */
 };
 
 struct pci {
@@ -30,6 +31,8 @@ struct pci {
 	struct rte_device *dev; /* EAL's; NULL: not probed, or let go of */
 	uint16_t device;
 	bool started;
+	bool interrupts; /* it was set up with some */
+	bool no_interrupts; /* it does not start with them */
 	bool watched; /* `removed` is written to */
 	bool keeps; /* counted in port_pools_keep() */
 	_Atomic bool removed; /* by EAL's interrupt thread: the kernel wants it back */

@@ -25,11 +25,18 @@ struct rte_ring;
  */
 typedef uint16_t (*port_rx_fn)(void *queue, struct rte_mbuf **pkts, uint16_t n);
 typedef uint16_t (*port_tx_fn)(void *queue, struct rte_mbuf **pkts, uint16_t n);
+/*
+ * A core is about to wait for wait_fd, or has done so: from `on` until then packets that come make it readable. The
+ * core looks once more in between.
+ */
+typedef void (*port_arm_fn)(void *queue, bool on);
 
 struct port_queue {
 	port_rx_fn rx; /* NULL: this queue only sends */
 	port_tx_fn tx; /* NULL: this queue only receives */
 	void *handle; /* owned by the port */
+	port_arm_fn arm; /* NULL: it cannot wake anybody */
+	int wait_fd; /* when it can */
 	/*
 	 * Index of the packet core that receives from it: 0, or a worker's, when the device steers services to it.
 	 * What arrives there and is not for that core's workers goes on to core 0.
@@ -63,6 +70,8 @@ struct port {
 	struct rte_ring *to_kernel;
 	struct rte_ring *from_kernel;
 	struct port_judges *judges; /* owned by the port; NULL: nobody judges in front of it */
+	/* [STEERING_HOLDS], core 0's: early drops in front of the port (stage/early/holds.h); NULL: there are none */
+	struct steering_hold *holds;
 };
 
 /* Policies that judge in the kernel: dataplane/stage/policy/judged.h. */

@@ -70,6 +70,13 @@ static uint16_t af_xdp_tx(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return rte_eth_tx_burst(((const struct af_xdp_queue *)queue)->device, 0, pkts, n);
 }
 
+/* The socket can be waited for as it is. */
+static void af_xdp_arm(void *queue, bool on)
+{
+	(void)queue;
+	(void)on;
+}
+
 static bool is_xdp_socket(int fd)
 {
 	int domain;
@@ -255,8 +262,15 @@ static int queues_open(struct open_port *p, char *err, size_t err_size)
 				"port %s: cannot %s an AF_XDP socket on %s queue %u: %s", p->name,
 				what, p->device, i, strerror(-rc));
 		x->rx[i] = (struct port_queue){
-			.rx = af_xdp_rx, .tx = af_xdp_tx, .handle = &x->queue[i]
+			.rx = af_xdp_rx,
+			.tx = af_xdp_tx,
+			.handle = &x->queue[i],
+			.arm = x->queue[i].socket >= 0 ? af_xdp_arm : NULL,
+			.wait_fd = x->queue[i].socket,
 		};
+		if (!x->rx[i].arm)
+			snprintf(p->wake_why, sizeof(p->wake_why),
+				"the driver's socket was not found");
 	}
 	p->port.rx_queue_count = x->queue_count;
 	p->port.tx_queue_count = x->queue_count;
@@ -286,6 +300,7 @@ static int program_open(struct open_port *p, struct open_port *heir_of,
 	x->judges.judge = xdp_program_judges(x->program);
 	memcpy(x->judges.seen, x->judges.judge, sizeof(x->judges.seen));
 	p->port.judges = &x->judges;
+	p->port.holds = xdp_program_holds(x->program);
 	return 0;
 }
 

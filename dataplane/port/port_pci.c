@@ -162,6 +162,7 @@ static int twin_attach(struct open_port *p, struct open_port *heir_of,
 		.port_index = p->port.index,
 		.node = p->port.node,
 		.mtu = p->port.mtu,
+		.bell = params->bell,
 	};
 	char why[256] = "";
 	int rc = 0;

@@ -54,6 +54,7 @@ struct open_port {
 	uint64_t from_kernel; /* packets that the kernel sent by its twin */
 	char steering_why[WEIR_STEERING_WHY_SIZE]; /* not by the device: the reason */
 	uint8_t steering; /* 1: some by the device */
+	char wake_why[WEIR_WAKE_WHY_SIZE]; /* its queues cannot wake a core: the reason */
 	char driver_name[32];
 	bool lost; /* its interface is gone */
 	bool held; /* lost, and its device waits to be let go of, when no core uses it any more */

@@ -97,12 +97,16 @@ static void entry_write(struct port_registry *r, const struct open_port *p)
 		.buffers = p->pool ? p->pool->size : 0,
 		.buffers_free = e->buffers_free,
 		.from_kernel = e->from_kernel,
+		.wakes = !r->params.interrupts ? WEIR_PORT_WAKES_NOBODY :
+			p->wake_why[0]	       ? WEIR_PORT_CANNOT_WAKE :
+						 WEIR_PORT_WAKES,
 	};
 
 	memcpy(now.mac, p->port.mac, sizeof(now.mac));
 	memcpy(now.name, p->name, sizeof(now.name));
 	memcpy(now.device, p->device, sizeof(now.device));
 	memcpy(now.driver, p->driver_name, sizeof(now.driver));
+	memcpy(now.wake_why, p->wake_why, sizeof(now.wake_why));
 	memcpy(now.steering_why, p->steering_why, sizeof(now.steering_why));
 	if (memcmp(e, &now, sizeof(now)) == 0)
 		return;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bell;
 struct port_orphans;
 struct port_registry;
 struct steering_rule;
@@ -31,6 +32,9 @@ struct port_registry_params {
 	struct port_orphans
 		*orphans; /* NULL or owned from now on: taken over by ports of their interfaces */
 	uint64_t memory_bytes; /* of the whole process; a port's buffers are a share of it */
+	bool interrupts; /* cores wait for packets: queues should wake them */
+	struct bell *
+		bell; /* borrowed; of core 0, for what comes from the kernel; NULL: it never waits */
 	uint32_t core_count; /* packet cores: each may send by a queue of its own */
 	int core_node[WEIR_MAX_CORES]; /* NUMA nodes of theirs; -1: unknown */
 	int default_node; /* for devices that lie on none */

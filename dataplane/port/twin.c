@@ -2,6 +2,7 @@
 
 #include "dataplane/port/twin.h"
 
+#include "dataplane/core/bell.h"
 #include "dataplane/net/packet.h"
 #include "dataplane/port/port_private.h"
 #include "dataplane/port/twin_notes.h"
@@ -42,6 +43,7 @@ struct twin {
 	struct rte_mempool *pool; /* owned */
 	struct rte_ring *to_kernel; /* owned */
 	struct rte_ring *from_kernel; /* owned */
+	struct bell *bell; /* borrowed */
 	pthread_t thread;
 	bool running;
 	_Atomic bool stop;
@@ -114,6 +116,8 @@ static unsigned int kernel_take(struct twin *t)
 	if (n == 0)
 		return 0;
 	unsigned int took = rte_ring_sp_enqueue_burst(t->from_kernel, (void *const *)pkts, n, NULL);
+	if (t->bell)
+		bell_ring(t->bell);
 	rte_pktmbuf_free_bulk(pkts + took, n - took);
 	atomic_fetch_add_explicit(&t->sent, took, memory_order_relaxed);
 	return n;
@@ -323,6 +327,7 @@ int twin_open(const struct twin_params *p, struct twin **ret_twin, char *err, si
 	if (!t)
 		return port_refuse(-ENOMEM, err, err_size, "out of memory");
 	t->fd = -1;
+	t->bell = p->bell;
 	atomic_init(&t->port_index, p->port_index);
 	snprintf(t->name, sizeof(t->name), "%s", p->name);
 	snprintf(t->instance_dir, sizeof(t->instance_dir), "%s", p->instance_dir);

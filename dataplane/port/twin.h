@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bell;
 struct rte_ring;
 struct twin;
 
@@ -30,6 +31,7 @@ struct twin_params {
 	int node; /* for its buffers; -1: any */
 	uint8_t mac[6];
 	uint16_t mtu;
+	struct bell *bell; /* borrowed; of core 0; NULL: it never waits */
 };
 
 /* Make or take over the interface, set its MAC address and MTU, and set it up. */

@@ -34,6 +34,7 @@ static const char *const pinned[] = {
 };
 
 #define JUDGES_BYTES (STEERING_MAX_JUDGES * sizeof(struct steering_judge))
+#define HOLDS_BYTES  (STEERING_HOLDS * sizeof(struct steering_hold))
 #define PINNED_COUNT (sizeof(pinned) / sizeof(pinned[0]))
 
 struct xdp_program {
@@ -42,6 +43,7 @@ struct xdp_program {
 	bool generic;
 	uint64_t owner;
 	const struct steering_judge *judges; /* owned mapping; [STEERING_MAX_JUDGES] */
+	struct steering_hold *holds; /* the same; [STEERING_HOLDS] */
 	char pin_dir[PATH_MAX];
 };
 
@@ -181,6 +183,17 @@ static int judges_prepare(struct xdp_program *x)
 	return 0;
 }
 
+static int holds_prepare(struct xdp_program *x)
+{
+	const int fd = bpf_object__find_map_fd_by_name(x->object, STEERING_MAP_HOLDS);
+	void *at = mmap(NULL, HOLDS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	x->holds = at;
+	return 0;
+}
+
 static int program_load(
 	struct xdp_program *x, const struct xdp_program *heir_of, const struct port_link *orphan)
 {
@@ -195,7 +208,8 @@ static int program_load(
 		if (rc < 0)
 			return rc;
 	}
-	return bpf_object__load(x->object) < 0 ? -errno : judges_prepare(x);
+	const int rc = bpf_object__load(x->object) < 0 ? -errno : judges_prepare(x);
+	return rc < 0 ? rc : holds_prepare(x);
 }
 
 int xdp_program_attach(uint32_t ifindex, const char *pin_dir, const uint8_t mac[6], uint64_t owner,
@@ -257,6 +271,8 @@ void xdp_program_detach(struct xdp_program *x)
 	xdp_program_unpin(x);
 	if (x->judges)
 		munmap((void *)(uintptr_t)x->judges, JUDGES_BYTES);
+	if (x->holds)
+		munmap(x->holds, HOLDS_BYTES);
 	bpf_object__close(x->object);
 	free(x);
 }
@@ -271,6 +287,11 @@ void xdp_program_unpin(struct xdp_program *x)
 const struct steering_judge *xdp_program_judges(const struct xdp_program *x)
 {
 	return x->judges;
+}
+
+struct steering_hold *xdp_program_holds(const struct xdp_program *x)
+{
+	return x->holds;
 }
 
 bool xdp_program_is_generic(const struct xdp_program *x)

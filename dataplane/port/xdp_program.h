@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct port_link;
+struct steering_hold;
 struct steering_judge;
 struct xdp_program;
 
@@ -39,6 +40,8 @@ void xdp_program_detach(struct xdp_program *x);
 
 /* What judges in the kernel dropped: STEERING_MAX_JUDGES of them, until the program is detached. Any thread. */
 const struct steering_judge *xdp_program_judges(const struct xdp_program *x);
+/* Whose packets it holds back: STEERING_HOLDS of them, until the program is detached. Core 0's to write. */
+struct steering_hold *xdp_program_holds(const struct xdp_program *x);
 bool xdp_program_is_generic(const struct xdp_program *x); /* not native: slower */
 int xdp_program_set_mac(struct xdp_program *x, const uint8_t mac[6]);
 int xdp_program_move_pins(struct xdp_program *x, const char *pin_dir);

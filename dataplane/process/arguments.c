@@ -24,7 +24,9 @@ const char arguments_help[] =
 	"                      but the first, else the only one)\n"
 	"  --memory SIZE       for packet buffers and tables, over all nodes (default: 512M)\n"
 	"  --hugepages WISH    auto, required or none (default: auto)\n"
-	"  --idle WHAT         sleep or spin: what a core without packets does (default: sleep)\n"
+	"  --idle WHAT         sleep, spin or interrupt: what a core without packets does (default: sleep)\n"
+	"  --early-drops WHERE kernel or weir: what is dropped unparsed as a core is overloaded goes in\n"
+	"                      ports' XDP programs too, or in the data plane alone (default: kernel)\n"
 	"  --api-fd FD         talk to the one client at this inherited socket, and end with it\n"
 	"  --replay            process capture files as fast as possible, on their own clock\n"
 	"  --in PORT=FILE      replay: packets that the port receives\n"
@@ -146,6 +148,7 @@ enum option_code {
 	OPTION_MEMORY,
 	OPTION_HUGEPAGES,
 	OPTION_IDLE,
+	OPTION_EARLY_DROPS,
 	OPTION_API_FD,
 	OPTION_REPLAY,
 	OPTION_IN,
@@ -162,6 +165,7 @@ static const struct option options[] = {
 	{ "memory", required_argument, NULL, OPTION_MEMORY },
 	{ "hugepages", required_argument, NULL, OPTION_HUGEPAGES },
 	{ "idle", required_argument, NULL, OPTION_IDLE },
+	{ "early-drops", required_argument, NULL, OPTION_EARLY_DROPS },
 	{ "api-fd", required_argument, NULL, OPTION_API_FD },
 	{ "replay", no_argument, NULL, OPTION_REPLAY },
 	{ "in", required_argument, NULL, OPTION_IN },
@@ -197,7 +201,8 @@ static int option_take(struct arguments *a, int code, const char *value, const c
 	const struct reason *r)
 {
 	static const char *const hugepages[] = { "auto", "required", "none" };
-	static const char *const idle[] = { "sleep", "spin" };
+	static const char *const idle[] = { "sleep", "spin", "interrupt" };
+	static const char *const early_drops[] = { "kernel", "weir" };
 	uint64_t number = 0;
 	int word;
 
@@ -222,10 +227,16 @@ static int option_take(struct arguments *a, int code, const char *value, const c
 		a->hugepages = (enum hugepages_wish)word;
 		return 0;
 	case OPTION_IDLE:
-		word = word_find(value, idle, 2);
+		word = word_find(value, idle, 3);
 		if (word < 0)
-			return refuse(r, "--idle %s: expected sleep or spin", value);
+			return refuse(r, "--idle %s: expected sleep, spin or interrupt", value);
 		a->idle = (enum weir_idle)word;
+		return 0;
+	case OPTION_EARLY_DROPS:
+		word = word_find(value, early_drops, 2);
+		if (word < 0)
+			return refuse(r, "--early-drops %s: expected kernel or weir", value);
+		a->early_drops_only_here = word == 1;
 		return 0;
 	case OPTION_API_FD:
 		if (number_parse(value, INT_MAX, &number) < 0)

@@ -35,6 +35,7 @@ struct arguments {
 	bool memory_given;
 	enum hugepages_wish hugepages;
 	enum weir_idle idle;
+	bool early_drops_only_here;
 	int api_fd; /* -1: listen at the instance's socket */
 	bool replay;
 	uint64_t seed;

@@ -31,6 +31,7 @@ struct process {
 	struct flow_store *flow_store; /* owned; NULL: flows end with the process */
 	struct arena *arena; /* owned */
 	struct weir_telemetry *telemetry; /* borrowed from arena */
+	struct bell *bells; /* owned; [cores.count]; NULL: cores do not wait for interrupts */
 	struct fastpath *fastpath; /* owned */
 	struct port_registry *ports; /* owned */
 	struct port *port[WEIR_MAX_PORTS]; /* borrowed from ports; those of the last CONFIG */

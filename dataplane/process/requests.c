@@ -51,6 +51,7 @@ static int hello(struct process *p, const void *body, size_t length, struct requ
 	reply->config_digest = p->telemetry->config_digest;
 	reply->idle = (uint8_t)p->arguments.idle;
 	reply->hugepages = p->hugepages;
+	reply->early_drops_only_here = p->arguments.early_drops_only_here;
 	reply->memory_bytes = p->memory_bytes;
 	memcpy(reply->cores, p->cores_text, sizeof(reply->cores));
 	r->body = reply;

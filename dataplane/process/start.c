@@ -3,6 +3,7 @@
 #include "dataplane/process/start.h"
 
 #include "dataplane/core/arena.h"
+#include "dataplane/core/bell.h"
 #include "dataplane/core/fastpath.h"
 #include "dataplane/port/orphans.h"
 #include "dataplane/port/registry.h"
@@ -292,6 +293,7 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 		.arena = p->arena,
 		.core_count = p->cores.count,
 		.idle = p->arguments.idle,
+		.early_drops_only_here = p->arguments.early_drops_only_here,
 		/* A port's buffers are an eighth each (port/); the rest is slack and EAL's own. */
 		.memory_bytes = p->memory_bytes / 2,
 		.seed = p->arguments.seed,
@@ -301,6 +303,9 @@ static int fastpath_prepare(struct process *p, char *err, size_t err_size)
 		.give_up_ctx = p,
 	};
 
+	if (p->arguments.idle == WEIR_IDLE_INTERRUPT && !p->arguments.replay)
+		p->bells = bells_create(p->cores.count);
+	params.bells = p->bells;
 	if (p->instance)
 		(void)flow_store_create(p->arguments.instance_dir, &p->flow_store);
 	params.journal = flow_store_journal(p->flow_store);
@@ -331,6 +336,8 @@ static int ports_prepare(struct process *p, char *err, size_t err_size)
 		.instance_dir = p->arguments.instance_dir,
 		.orphans = p->instance ? port_orphans_collect(p->arguments.instance_dir) : NULL,
 		.memory_bytes = p->memory_bytes,
+		.interrupts = p->bells != NULL,
+		.bell = p->bells,
 		.core_count = p->cores.count,
 		.default_node = cpu_node(p->cores.cpu[0]),
 		.event = process_event,
@@ -434,6 +441,7 @@ void process_end(struct process *p)
 	}
 	flow_store_destroy(p->flow_store);
 	port_registry_destroy(p->ports);
+	bells_destroy(p->bells, p->cores.count);
 	server_destroy(p->server);
 	steering_end(p);
 	free(p->config);

@@ -57,6 +57,7 @@ struct stage_core {
 	const struct policy_set *outside;
 	struct fragment_table *fragments; /* owned; NULL on cores that do not receive */
 	struct early *early; /* owned; NULL on cores that do not dispatch */
+	uint64_t handed; /* bit i: something was put into a ring of core i in this round */
 	uint32_t drop_count;
 	struct rte_mbuf *drops[STAGE_BURST]; /* counted already, to be freed in one go */
 	/* Of the burst at hand: what waits until its other packets are on their way. */

@@ -26,6 +26,9 @@
 #define STEERING_MAP_JUDGES \
 	"weir_judges" /* array in memory: steering_judge; at 0 how many there are */
 #define STEERING_MAP_PACKET "weir_packet" /* per-CPU array of one: steering_packet */
+/* Early drops in the kernel: the data plane's alone, so not pinned and never inherited. */
+#define STEERING_MAP_HOLDS \
+	"weir_holds" /* array in memory: steering_hold; at 0 until when any is in force */
 
 #define STEERING_MAX_SERVICES 4096
 #define STEERING_MAX_PREFIXES 4096
@@ -158,6 +161,33 @@ static inline __u64 steering_seal(__u64 chain, __u64 l4, __u32 saddr, __u32 leng
 	return chain ^ l4 ^ ((__u64)saddr << 32 | length);
 }
 
+/*
+ * A service of whose packets only some may come through: while the data plane would drop the others anyhow, they go
+ * before they cost a copy. Where it lies follows from its key; of two services with one place, one is held. key, pass
+ * and until are the data plane's to write, the counters are the kernel's: they only grow, whosever the place is.
+ * Nobody takes a hold away when the data plane dies: it ends by itself.
+ */
+#define STEERING_HOLDS 256 /* places; 0 belongs to no service */
+
+struct steering_hold {
+	struct steering_service_key key;
+	__u32 pass; /* so many of 2^32 packets stay, by chance */
+	__u64 until; /* CLOCK_MONOTONIC, ns; in force while that is to come. 0: not in force */
+	__u64 packets; /* dropped */
+	__u64 bytes;
+};
+
+static inline __u32 steering_hold_place(const struct steering_service_key *key)
+{
+	const __u32 *word = (const __u32 *)key->address;
+	__u32 hash =
+		word[0] ^ word[1] ^ word[2] ^ word[3] ^ ((__u32)key->port << 16 | key->protocol);
+
+	hash = (hash ^ hash >> 15) * 0x9e3779b1u;
+	return (hash >> 16) % (STEERING_HOLDS - 1) + 1;
+}
+
+_Static_assert(sizeof(struct steering_hold) == 48, "hold layout");
 _Static_assert(sizeof(struct steering_judge) == 48 + 8 * STEERING_JUDGE_REASONS, "judge layout");
 _Static_assert(sizeof(struct steering_packet) == 152, "packet layout");
 _Static_assert(sizeof(struct steering_range) == 8, "range layout");

@@ -15,7 +15,8 @@
  * shares with it, is remembered, so that those after it are the kernel's too; all others on such an address
  * are Weir's, which holds them when they come too early.
  *
- * Of services that have a policy which the kernel can run, packets are judged here: port_judge.h.
+ * Of services that have a policy which the kernel can run, packets are judged here: port_judge.h. What the data plane
+ * would drop unseen is dropped here while it says so: port_hold.h.
  */
 
 #include "steering_keys.h"
@@ -366,6 +367,7 @@ __noinline int destination_is_weirs(struct destination *to)
 	return to->fragment != FRAGMENT_NONE ? fragment_is_weirs(to) : port_is_weirs(to);
 }
 
+#include "port_hold.h"
 #include "port_judge.h"
 
 static __always_inline int is_weirs(
@@ -442,6 +444,8 @@ int xsk_def_prog(struct xdp_md *ctx)
 
 	if (!is_weirs(ctx, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end, &to))
 		return counted(ctx, XDP_PASS);
+	if (held_back(ctx, &to))
+		return XDP_DROP;
 	judge(ctx, &to);
 	return redirected(ctx);
 }

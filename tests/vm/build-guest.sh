@@ -12,7 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: build-guest.sh OUTDIR}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-[ ! -e "$out/complete" ] || [ "$here/build-guest.sh" -nt "$out/complete" ] || exit 0
+[ ! -e "$out/complete" ] || [ "$here/build-guest.sh" -nt "$out/complete" ] ||
+	[ "$here/guest-initramfs.sh" -nt "$out/complete" ] || exit 0
 rm -f "$out/complete"
 say() { echo "vm: $*"; }
 
@@ -32,7 +33,7 @@ get() { apt-get -qq "${options[@]}" "$@" >/dev/null; }
 
 say "package lists"
 get update
-mapfile -t packages < <(sed -n 's/^vm //p' "$here/../../scripts/packages" | grep -v -e '^linux-image' -e '^busybox')
+mapfile -t packages < <(sed -n 's/^vm //p' "$here/../../scripts/packages" | grep -v -e '^linux-image' -e '^busybox' -e '^openssh' -e '^libwrap' -e '^kmod')
 say "QEMU"
 get install -y --no-install-recommends -d -t bookworm-backports "${packages[@]}"
 rm -rf "$out/qemu"
@@ -45,8 +46,11 @@ done
 say "kernel"
 image=$(apt-cache "${options[@]}" depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image.*\)/\1/p' | head -n 1)
 (cd "$cache/kernel" && { ls "${image}_"*.deb busybox-static_*.deb >/dev/null 2>&1 || get download "$image" busybox-static; })
-rm -rf "$out/kernel" "$out/busybox"
-mkdir "$out/kernel" "$out/busybox"
+(cd "$cache/kernel" && { ls openssh-server_*.deb libwrap0_*.deb kmod_*.deb >/dev/null 2>&1 || get download openssh-server libwrap0 kmod; })
+rm -rf "$out/kernel" "$out/busybox" "$out/host"
+mkdir "$out/kernel" "$out/busybox" "$out/host"
+# What the guest's host has and this machine need not.
+for file in "$cache"/kernel/openssh-server_*.deb "$cache"/kernel/libwrap0_*.deb "$cache"/kernel/kmod_*.deb; do dpkg -x "$file" "$out/host"; done
 dpkg -x "$cache"/kernel/busybox-static_*.deb "$out/busybox"
 busybox=$out/busybox/bin/busybox
 # Only what is used: unpacking all of its 400 MB takes twice as long.
@@ -104,7 +108,7 @@ module_files "${boot[@]}" >"$root/boot.modules"
 module_files "${boot[@]}" vfio vfio_iommu_type1 vfio-pci virtio_net vmxnet3 e1000e igb veth tun macvlan |
 	while read -r file; do install -D -m644 "$modules/$file" "$root/lib/modules/$version/$file"; done
 cp "$modules"/modules.builtin* "$modules"/modules.order "$root/lib/modules/$version/"
-"$busybox" depmod -b "$root" "$version"
+(exec -a depmod "$out/host/bin/kmod" -b "$root" "$version")
 install -m 755 "$here/guest-initramfs.sh" "$root/init"
 (cd "$root" && find . -print0 | sort -z | "$busybox" cpio -0 -o -H newc 2>/dev/null) >"$out/initrd.img"
 touch "$out/complete"

@@ -115,7 +115,7 @@ pci_head() { # PORT=N...: ports on nicN
 	local port
 	cat <<-END
 	version: 1
-	dataplane: {cores: ${CORES:-[1]}, idle: sleep, hugepages: ${HUGEPAGES:-required}, memory: ${MEMORY:-160M}}
+	dataplane: {cores: ${CORES:-[1]}, idle: ${IDLE:-sleep}, hugepages: ${HUGEPAGES:-required}, memory: ${MEMORY:-160M}}
 	ports:
 	END
 	for port in "$@"; do

@@ -5,7 +5,7 @@
 #
 # It has two nodes of two cores and a PCIe host bridge on each, an IOMMU and the NICs it is told to have.
 # Its root is this machine's root, read-only, what is written goes to memory; SHAREDIR is /run/share, read
-# and write. What the guest writes to /run/share/ask is a command for QEMU's monitor ("set_link nic0 off"),
+# and write. A guest that wants to is booted again (guest-init.sh). What the guest writes to /run/share/ask is a command for QEMU's monitor ("set_link nic0 off"),
 # done when the file is gone. The exit status is the command's; 99 when the guest did not come so far.
 #
 #   NICS       "MODEL:NODE:CABLE ..."; NICs with the same CABLE are joined. They are nic0, nic1, ...
@@ -20,7 +20,7 @@ log=$share/console.log
 lib=$guest/qemu/usr/lib/x86_64-linux-gnu
 export LD_LIBRARY_PATH=$lib:$guest/qemu/lib/x86_64-linux-gnu QEMU_MODULE_DIR=$lib/qemu
 
-cp "$(dirname "$0")/guest-init.sh" "$share/"
+cp "$(dirname "$0")/guest-init.sh" "$guest/host/bin/kmod" "$share/"
 printf '%s\n' "$3" >"$share/command"
 
 kernel=(console=ttyS0 quiet "panic=-1" "mitigations=off" nokaslr nowatchdog "tsc=reliable" "random.trust_cpu=on"
@@ -32,7 +32,7 @@ arguments=(-L "$guest/qemu/usr/share/qemu" -L "$guest/qemu/usr/share/seabios" -L
 	-object "memory-backend-ram,id=m0,size=${mem}M" -object "memory-backend-ram,id=m1,size=${mem}M"
 	-numa "node,nodeid=0,cpus=0-1,memdev=m0" -numa "node,nodeid=1,cpus=2-3,memdev=m1" -numa "dist,src=0,dst=1,val=21"
 	-nodefaults -no-reboot -display none -serial "file:$log" -monitor "unix:$share/monitor,server,nowait"
-	-kernel "$guest/vmlinux" -initrd "$guest/initrd.img" -append "${kernel[*]}"
+	-kernel "$guest/vmlinux" -initrd "$guest/initrd.img"
 	-fsdev "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap"
 	-device "virtio-9p-pci,fsdev=root,mount_tag=root"
 	-fsdev "local,id=share,path=$share,security_model=none,multidevs=remap"
@@ -76,10 +76,12 @@ monitor() { # COMMAND
 	END
 }
 
-for try in $(seq "${TRIES:-3}"); do
+try=0
+while [ $((++try)) -le "${TRIES:-3}" ]; do
 	rm -f "$share/status" "$share/ask" "$share/monitor"
 	: >"$log"
-	timeout "${TIMEOUT:-240}" "$guest/qemu/usr/bin/qemu-system-x86_64" "${arguments[@]}" </dev/null 2>"$share/qemu.err" &
+	timeout "${TIMEOUT:-240}" "$guest/qemu/usr/bin/qemu-system-x86_64" "${arguments[@]}" \
+		-append "${kernel[*]} $(cat "$share/cmdline" 2>/dev/null)" </dev/null 2>"$share/qemu.err" &
 	qemu=$!
 	boot_ends=$((SECONDS + ${BOOT_TIMEOUT:-90}))
 	while kill -0 $qemu 2>/dev/null; do
@@ -93,6 +95,11 @@ for try in $(seq "${TRIES:-3}"); do
 	wait $qemu
 	ended=$?
 	[ ! -f "$share/status" ] || exit "$(cat "$share/status")"
+	if [ -f "$share/reboot" ] && [ -f "$share/disk.tar" ]; then
+		rm -f "$share/reboot"
+		try=0
+		continue
+	fi
 	echo "run-guest: try $try ended early: $(grep -v 'is not connected' "$share/qemu.err" | tail -c 300 | tr '\n' ' ')" >&2
 	# An emulator that crashed says nothing of Weir; a guest that hung or died does.
 	! started || [ $ended = 134 ] || break

@@ -32,7 +32,7 @@ for test in "${tests[@]}"; do
 	start=$SECONDS
 	NICS=$(sed -n 's/^# nics: //p' "$here/$test.sh") TIMEOUT=${VM_TIMEOUT:-1200} \
 		"$here/run-guest.sh" "$guest" "$share" \
-		"WEIR_BUILD='$build' unshare --mount bash '$here/$test.sh' >/run/share/tap" || status=$?
+		"WEIR_BUILD='$build' unshare --mount bash '$here/$test.sh' >>/run/share/tap" || status=$?
 	cat "$share/tap" 2>/dev/null
 	passed=$((passed + $(grep -cE '^ok' "$share/tap") - $(grep -cE '^ok.*# SKIP' "$share/tap")))
 	skipped=$((skipped + $(grep -cE '# SKIP' "$share/tap")))

@@ -12,6 +12,8 @@
  *   sends less than its share or an equal part loses nothing here, however small the others' flood makes the share. Where only
  *   one service sends there is nobody to protect, and the device drops more cheaply than we could.
  *
+ * What goes here has cost a copy where its port is a kernel interface's; there the XDP program is told to drop it: holds.h.
+ *
  * All of it belongs to the dispatching core, but for what early_create() and early_destroy() do.
  */
 
@@ -21,6 +23,7 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/port/port.h"
 #include "dataplane/service/service.h"
+#include "dataplane/stage/early/holds.h"
 #include "dataplane/stage/stage.h"
 #include "dataplane/table/service_table.h"
 
@@ -57,6 +60,7 @@ struct early {
 	struct service_worker *behind; /* borrowed: list by next_behind */
 	uint8_t workers_behind[WEIR_MAX_SERVICES]; /* by slot */
 	struct early_sent sent[WEIR_MAX_SERVICES]; /* by slot */
+	struct holds holds;
 };
 
 /* Main thread. Returns 0 or -ENOMEM. */

@@ -88,6 +88,7 @@ static void gone_write(struct stage_core *c, const struct port *port, struct gon
 	cell_add(&cell->dropped[gone->reason], gone->packets);
 	cell_add(&c->cell->port[port->index].packets_received, gone->packets);
 	cell_add(&c->cell->port[port->index].bytes_received, gone->bytes);
+	holds_saw(&c->early->holds, gone->slot);
 	gone->packets = 0;
 	gone->bytes = 0;
 }

@@ -29,10 +29,8 @@ void early_destroy(struct early *e)
 static void behind_set(struct early *e, struct service_worker *w, bool behind)
 {
 	w->behind = behind;
-	/* Read by the main thread, which tells the XDP program. */
-	__atomic_store_n(&e->workers_behind[w->service->slot],
-		(uint8_t)(e->workers_behind[w->service->slot] + (behind ? 1 : -1)),
-		__ATOMIC_RELAXED);
+	e->workers_behind[w->service->slot] =
+		(uint8_t)(e->workers_behind[w->service->slot] + (behind ? 1 : -1));
 }
 
 void early_press(struct early *e, struct service_worker *w)

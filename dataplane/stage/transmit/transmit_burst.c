@@ -133,6 +133,7 @@ static void lane_hand_over(struct transmit *t, struct transmit_lane *lane)
 
 	if (took < lane->count)
 		drop_from(t, lane, took, WEIR_DROP_TRANSMIT_FULL);
+	t->core->handed |= 1; /* to core 0 */
 	lane->count = 0;
 }
 

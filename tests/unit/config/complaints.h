@@ -190,7 +190,7 @@
 		"3:10: dataplane.cores: has 65 CPUs, expected at most 64\n")                       \
 	X(idle, "an unknown choice lists the choices", 1,                                          \
 		"version: 1\ndataplane: {idle: nap}\n",                                            \
-		"2:19: dataplane.idle: \"nap\" is unknown, expected sleep or spin\n")              \
+		"2:19: dataplane.idle: \"nap\" is unknown, expected sleep, spin or interrupt\n")              \
 	X(hugepages, "three choices are listed with commas", 1,                                    \
 		"version: 1\ndataplane: {hugepages: yes}\n",                                       \
 		"2:24: dataplane.hugepages: \"yes\" is unknown, expected auto, required or "       \

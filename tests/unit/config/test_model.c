@@ -21,6 +21,7 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(m->dataplane.core_count, 0);
 	CU_ASSERT_PTR_NULL(m->dataplane.cores);
 	CU_ASSERT_EQUAL(m->dataplane.idle, MODEL_IDLE_SLEEP);
+	CU_ASSERT_EQUAL(m->dataplane.early_drops, MODEL_EARLY_DROPS_KERNEL);
 	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_AUTO);
 	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(512) << 20);
 	CU_ASSERT_FALSE(m->metrics.set);
@@ -97,7 +98,7 @@ static void values(void)
 {
 	struct model *m = model_of(
 		"version: 1\n"
-		"dataplane: {cores: [7, 1, 3-4], idle: spin, hugepages: required, memory: 1.5GiB}\n"
+		"dataplane: {cores: [7, 1, 3-4], idle: spin, early-drops: weir, hugepages: required, memory: 1.5GiB}\n"
 		"ports: [{name: front, device: eth1}, {name: back, device: eth2.100}]\n"
 		"services:\n" WEB "    cores: 2\n"
 		"    limits: {packets: 1.5M, bits: 10G, connections: 0, burst: 1.5ms}\n"
@@ -111,6 +112,7 @@ static void values(void)
 	CU_ASSERT_EQUAL_FATAL(m->dataplane.core_count, 4);
 	CU_ASSERT_EQUAL(memcmp(m->dataplane.cores, cores, sizeof(cores)), 0);
 	CU_ASSERT_EQUAL(m->dataplane.idle, MODEL_IDLE_SPIN);
+	CU_ASSERT_EQUAL(m->dataplane.early_drops, MODEL_EARLY_DROPS_WEIR);
 	CU_ASSERT_EQUAL(m->dataplane.hugepages, MODEL_HUGEPAGES_REQUIRED);
 	CU_ASSERT_EQUAL(m->dataplane.memory_bytes, UINT64_C(1536) << 20);
 	CU_ASSERT_STRING_EQUAL(m->ports[1].device, "eth2.100");

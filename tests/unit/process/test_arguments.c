@@ -50,6 +50,7 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(a.cores.count, 0);
 	CU_ASSERT_EQUAL(a.hugepages, HUGEPAGES_AUTO);
 	CU_ASSERT_EQUAL(a.idle, WEIR_IDLE_SLEEP);
+	CU_ASSERT_FALSE(a.early_drops_only_here);
 	CU_ASSERT_EQUAL(a.api_fd, -1);
 	CU_ASSERT_FALSE(a.replay);
 }
@@ -59,9 +60,9 @@ static void everything_given(void)
 	struct arguments a;
 	char err[256] = "";
 
-	CU_ASSERT_EQUAL_FATAL(
-		PARSE("/elsewhere", &a, err, "--instance", "blue", "--cores", "1,4-6", "--memory",
-			"1G", "--hugepages", "required", "--idle", "spin", "--seed", "0x10"),
+	CU_ASSERT_EQUAL_FATAL(PARSE("/elsewhere", &a, err, "--instance", "blue", "--cores", "1,4-6",
+				      "--memory", "1G", "--hugepages", "required", "--idle", "spin",
+				      "--early-drops", "weir", "--seed", "0x10"),
 		0);
 	CU_ASSERT_STRING_EQUAL(a.instance_dir, "/elsewhere/blue");
 	CU_ASSERT_EQUAL(a.cores.count, 4);
@@ -70,6 +71,7 @@ static void everything_given(void)
 	CU_ASSERT_TRUE(a.memory_given);
 	CU_ASSERT_EQUAL(a.hugepages, HUGEPAGES_REQUIRED);
 	CU_ASSERT_EQUAL(a.idle, WEIR_IDLE_SPIN);
+	CU_ASSERT_TRUE(a.early_drops_only_here);
 	CU_ASSERT_EQUAL(a.seed, 16);
 	CU_ASSERT_EQUAL_FATAL(PARSE("/elsewhere", &a, err, "--run-dir", "/here"), 0);
 	CU_ASSERT_STRING_EQUAL(a.instance_dir, "/here/default");
@@ -107,6 +109,7 @@ static void bad_arguments(void)
 	REFUSED("--memory -1", "--memory", "-1");
 	REFUSED("--hugepages yes", "--hugepages", "yes");
 	REFUSED("--idle doze", "--idle", "doze");
+	REFUSED("--early-drops both", "--early-drops", "both");
 	REFUSED("--api-fd -1", "--api-fd", "-1");
 	REFUSED("--seed", "--seed", "abc");
 	REFUSED("--in front", "--replay", "--api-fd", "3", "--in", "front");
