@@ -269,8 +269,8 @@ static void neighbours_push(struct daemon *d)
 
 uint64_t push_wait_ns(uint64_t pushed_ns, uint64_t cost_ns, uint64_t now_ns)
 {
-	uint64_t rest = cost_ns < PUSH_REST_MAX_NS / PUSH_REST ? PUSH_REST * cost_ns :
-								 PUSH_REST_MAX_NS;
+	uint64_t rest =
+		cost_ns < PUSH_REST_MAX_NS / PUSH_REST ? PUSH_REST * cost_ns : PUSH_REST_MAX_NS;
 	uint64_t due = pushed_ns + rest;
 
 	return due > now_ns ? due - now_ns : 0;

@@ -72,8 +72,7 @@ static json_t *return_path(const struct model *m, const struct weir_port_entry *
 	if (e->kind != WEIR_PORT_PCI || !e->steering || (!tcp && !udp))
 		return json_null();
 	return json_sprintf("%s%s%s", tcp ? "TCP: probed before clients come" : "",
-		tcp && udp ? "; " : "",
-		udp ? "UDP: not probed; judged by the first replies" : "");
+		tcp && udp ? "; " : "", udp ? "UDP: not probed; judged by the first replies" : "");
 }
 
 /* What only PCI ports have; null for others, so that the shape is the same. */

@@ -127,8 +127,7 @@ static inline uint8_t *packet_at(struct rte_mbuf *m, uint32_t offset)
  */
 static inline bool packet_sum_is_right(const struct rte_mbuf *m)
 {
-	return (m->ol_flags &
-		       (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD)) ==
+	return (m->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD)) ==
 		RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 

@@ -698,8 +698,8 @@ uint64_t bed_sum_at(const struct bed *b, uint32_t service, size_t word)
 		const uint8_t *cell = (const uint8_t *)b->telemetry + offset[i];
 
 		if (offset[i])
-			sum += __atomic_load_n((const uint64_t *)(const void *)cell + word,
-				__ATOMIC_RELAXED);
+			sum += __atomic_load_n(
+				(const uint64_t *)(const void *)cell + word, __ATOMIC_RELAXED);
 	}
 	return sum;
 }

@@ -446,8 +446,8 @@ static void return_paths_say_what_is_not_probed(void)
 	r->t.port[1].steering = 1;
 	struct snapshot *now = taken(r, 5000);
 	json_t *list = report_port_list(&model, now, NULL);
-	CU_ASSERT_STRING_EQUAL(string_at(list, "0.return_path"),
-		"UDP: not probed; judged by the first replies");
+	CU_ASSERT_STRING_EQUAL(
+		string_at(list, "0.return_path"), "UDP: not probed; judged by the first replies");
 	json_decref(list);
 	snapshot_destroy(now);
 	free(r);
