@@ -322,7 +322,7 @@ grows_under_load_and_gives_back() {
 	expect_eq "cores of echo" "$(echo_cores)" 1
 	echo_until_busy
 	expect_within 2 echo_has 2
-	expect event_of_echo 'cores 1 -> 2: busy 0'
+	expect event_of_echo 'cores 1 -> 2: busy [01]'
 	expect event_of_echo 'buckets? moved from CPU'
 	expect_eq "buckets" "$(service_field echo '[.buckets[]] | tojson')" '[128,128]'
 	expect_eq "cores of web" "$(service_field web '.cores | length')" 1
