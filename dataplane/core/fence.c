@@ -278,6 +278,20 @@ static void lost_settle(struct fastpath *fp, const struct core *c)
 	__atomic_store_n(&fp->telemetry->memory_used, fp->flow_bytes_used, __ATOMIC_RELAXED);
 }
 
+/* It was fenced while it gave buckets up, and nobody took them: they are its own. */
+static void owners_restore(struct fastpath *fp, const struct core *c)
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		struct service *s = fp->service[slot];
+		const struct service_worker *w = s ? s->on_core[c->index] : NULL;
+
+		for (uint32_t i = 0; w && !fp->move && i < FLOW_PARTITIONS; i++)
+			if (s->bucket_owner[i] == SERVICE_NOBODY &&
+				s->bucket_worker[i] == w->number)
+				__atomic_store_n(&s->bucket_owner[i], w->number, __ATOMIC_RELEASE);
+	}
+}
+
 static void let_in(
 	struct fastpath *fp, struct core *c, uint64_t now_ns, fastpath_event event, void *ctx)
 {
@@ -287,6 +301,8 @@ static void let_in(
 	char object[32], text[192];
 
 	lost_settle(fp, c);
+	if (!f->taken)
+		owners_restore(fp, c);
 	kept_release(fp, UINT64_C(1) << c->index);
 	f->shunned = true;
 	f->shunned_ns = now_ns + (SHUN_NS << (RTE_MIN(f->times, SHUN_TIMES) - 1));

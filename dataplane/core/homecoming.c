@@ -61,11 +61,12 @@ static bool service_home(
 			-EALREADY :
 			fastpath_move(fp, &m, now_ns, &count, err, sizeof(err));
 		s->spreading = spreading;
-		if (ret == 0)
-			return true;
+		/* They are home when they are there: a move may end where it began. */
 		for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
 			if (m.buckets[i / 8] >> (i % 8) & 1)
-				s->bucket_home[i] = SERVICE_NOBODY;
+				s->bucket_home[i] = ret ? SERVICE_NOBODY : (uint8_t)core;
+		if (ret == 0)
+			return true;
 		if (ret != -EALREADY)
 			event(ctx, s->identity.name, err);
 	}
