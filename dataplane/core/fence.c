@@ -37,10 +37,16 @@ __rte_noinline void fence_wait(struct fastpath *fp, struct core *c)
 	const struct timespec nap = { .tv_nsec = GATE_NAP_NS };
 
 	rte_rcu_qsbr_thread_offline(fp->qsbr, c->index);
-	__atomic_store_n(&c->fence, CORE_AT_GATE, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&c->fence, __ATOMIC_ACQUIRE) != CORE_FREE &&
-		!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED))
+	while (!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED)) {
+		uint8_t fence = __atomic_load_n(&c->fence, __ATOMIC_ACQUIRE);
+
+		if (fence == CORE_FREE)
+			break;
+		/* Also when it was let in, stopped before it saw that, and was fenced again. */
+		if (fence == CORE_FENCED)
+			__atomic_store_n(&c->fence, CORE_AT_GATE, __ATOMIC_RELEASE);
 		nanosleep(&nap, NULL);
+	}
 	rte_rcu_qsbr_thread_online(fp->qsbr, c->index);
 	c->last_now = 0; /* nobody's time */
 	c->asked = 0;

@@ -241,6 +241,7 @@ struct service {
 	uint16_t slot;
 	uint16_t cores_wanted;
 	bool away; /* some bucket has a home elsewhere */
+	bool short_of_cores; /* it was made while some core was unfit: it gets more when all are well */
 	struct service_lost *lost; /* owned; rescue.h */
 	struct service_directives *directives; /* owned */
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */
