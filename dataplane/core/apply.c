@@ -259,6 +259,9 @@ static int service_add(struct fastpath *fp, struct applying *a,
 		directory_cells_free(fp, &cells);
 		return ret;
 	}
+	(*ret_service)->short_of_cores = params.worker_count <
+		RTE_MIN((uint32_t)config->cores,
+			fp->core_count - core_plan_first_worker(fp->core_count));
 	a->fresh[a->fresh_count++] = (uint16_t)slot;
 	return 0;
 }

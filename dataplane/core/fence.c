@@ -37,10 +37,16 @@ __rte_noinline void fence_wait(struct fastpath *fp, struct core *c)
 	const struct timespec nap = { .tv_nsec = GATE_NAP_NS };
 
 	rte_rcu_qsbr_thread_offline(fp->qsbr, c->index);
-	__atomic_store_n(&c->fence, CORE_AT_GATE, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&c->fence, __ATOMIC_ACQUIRE) != CORE_FREE &&
-		!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED))
+	while (!__atomic_load_n(&fp->stop, __ATOMIC_RELAXED)) {
+		uint8_t fence = __atomic_load_n(&c->fence, __ATOMIC_ACQUIRE);
+
+		if (fence == CORE_FREE)
+			break;
+		/* Also when it was let in, stopped before it saw that, and was fenced again. */
+		if (fence == CORE_FENCED)
+			__atomic_store_n(&c->fence, CORE_AT_GATE, __ATOMIC_RELEASE);
 		nanosleep(&nap, NULL);
+	}
 	rte_rcu_qsbr_thread_online(fp->qsbr, c->index);
 	c->last_now = 0; /* nobody's time */
 	c->asked = 0;
@@ -280,6 +286,20 @@ static void lost_settle(struct fastpath *fp, const struct core *c)
 	directory_memory(fp);
 }
 
+/* It was fenced while it gave buckets up, and nobody took them: they are its own. */
+static void owners_restore(struct fastpath *fp, const struct core *c)
+{
+	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++) {
+		struct service *s = fp->service[slot];
+		const struct service_worker *w = s ? s->on_core[c->index] : NULL;
+
+		for (uint32_t i = 0; w && !fp->move && i < FLOW_PARTITIONS; i++)
+			if (s->bucket_owner[i] == SERVICE_NOBODY &&
+				s->bucket_worker[i] == w->number)
+				__atomic_store_n(&s->bucket_owner[i], w->number, __ATOMIC_RELEASE);
+	}
+}
+
 static void let_in(
 	struct fastpath *fp, struct core *c, uint64_t now_ns, fastpath_event event, void *ctx)
 {
@@ -289,6 +309,8 @@ static void let_in(
 	char object[32], text[192];
 
 	lost_settle(fp, c);
+	if (!f->taken)
+		owners_restore(fp, c);
 	kept_release(fp, UINT64_C(1) << c->index);
 	f->shunned = true;
 	f->shunned_ns = now_ns + (SHUN_NS << (RTE_MIN(f->times, SHUN_TIMES) - 1));

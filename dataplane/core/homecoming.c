@@ -61,11 +61,12 @@ static bool service_home(
 			-EALREADY :
 			fastpath_move(fp, &m, now_ns, &count, err, sizeof(err));
 		s->spreading = spreading;
-		if (ret == 0)
-			return true;
+		/* They are home when they are there: a move may end where it began. */
 		for (uint32_t i = 0; i < FLOW_PARTITIONS; i++)
 			if (m.buckets[i / 8] >> (i % 8) & 1)
-				s->bucket_home[i] = SERVICE_NOBODY;
+				s->bucket_home[i] = ret ? SERVICE_NOBODY : (uint8_t)core;
+		if (ret == 0)
+			return true;
 		if (ret != -EALREADY)
 			event(ctx, s->identity.name, err);
 	}
@@ -73,8 +74,26 @@ static bool service_home(
 	return false;
 }
 
+static bool all_fit(const struct fastpath *fp)
+{
+	for (uint32_t i = 0; i < fp->core_count; i++)
+		if (!fence_is_fit(fp->core[i]))
+			return false;
+	return true;
+}
+
 void homecoming_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event event, void *ctx)
 {
+	const bool well = all_fit(fp);
+
+	for (uint32_t slot = 0; well && slot < WEIR_MAX_SERVICES; slot++) {
+		struct service *s = fp->service[slot];
+
+		if (!s || !s->short_of_cores)
+			continue;
+		s->short_of_cores = false;
+		s->spreading = true;
+	}
 	for (uint32_t slot = 0; slot < WEIR_MAX_SERVICES; slot++)
 		if (fp->service[slot] && fp->service[slot]->away &&
 			service_home(fp, fp->service[slot], now_ns, event, ctx))

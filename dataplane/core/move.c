@@ -463,6 +463,9 @@ bool fastpath_move_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event eve
 	}
 	m->service->worker[SERVICE_HOLD] = NULL;
 	m->service->spreading &= state_of(m) == MOVE_DONE;
+	for (uint32_t i = 0; state_of(m) == MOVE_DONE && i < FLOW_PARTITIONS; i++)
+		if (has(m, i) && m->service->bucket_home[i] == m->to->core)
+			m->service->bucket_home[i] = SERVICE_NOBODY;
 	move_tell(fp, m, now_ns, event, ctx);
 	fence_keep(fp, fence_holders(fp), move_kept_free, m);
 	return false;

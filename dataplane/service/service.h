@@ -256,6 +256,7 @@ struct service {
 	uint16_t cores_max;
 	uint16_t cores_short; /* of those wanted it does not get, as none is free: core/cores.h */
 	bool away; /* some bucket has a home elsewhere */
+	bool short_of_cores; /* it was made while some core was unfit: it gets more when all are well */
 	struct service_lost *lost; /* owned; rescue.h */
 	struct service_directives *directives; /* owned */
 	struct weir_config_service identity; /* name, address, prefix, port, protocol, mode */

@@ -167,52 +167,8 @@ told_of_the_gap() {
 	ctl --json events | jq -e '.[] | select(.object == "CPU 0" and .inputs.length > 0.3)'
 }
 
-# The packet core's thread, and it alone.
-packet_thread() {
-	local task
-	for task in /proc/"$1"/task/*; do
-		[[ $(<"$task/comm") =~ worker|lcore ]] && [ "${task##*/}" != "$1" ] && basename "$task"
-	done
-}
-
-started_anew() { # PID: not this one
-	local now
-	now=$(dataplane_pid) && [ -n "$now" ] && [ "$now" != "$1" ]
-}
-
-told_that_nobody_can() {
-	ctl --json events | jq -e '.[] | select(tostring | contains("nobody can take its work over"))'
-}
-
-# Nobody can take over what the first core does: the data plane ends itself, and the next one goes on.
-gives_up() {
-	local before start holder slow
-	CORES='[0]' IDLE=sleep
-	config 1 >"$WORLD/default.yaml"
-	weir_start || return 1
-	expect_within 5 backends_up 3
-	blob_make 4
-	fetch --max-time 60 --limit-rate 200k -o "$WORLD/got" $URL/blob &
-	slow=$!
-	expect_within 5 test -s "$WORLD/got"
-	before=$(dataplane_pid)
-	python3 "$TOP/tests/e2e/notify_watch.py" --hold "$(packet_thread "$before" | head -1)" 20 &
-	holder=$!
-	start=$SECONDS
-	expect_within 5 told_that_nobody_can
-	expect_within 15 started_anew "$before"
-	expect_number "seconds until it was started anew" $((SECONDS - start)) -ge 9
-	expect_within 5 backends_up 3
-	expect fetch -o /dev/null $URL/
-	wait $slow
-	expect cmp "$WORLD/www/blob" "$WORLD/got"
-	kill $holder 2>/dev/null
-	weir_stop
-}
-
 scenario "a data plane that was stopped for 0.3 s while it slept says so" stopped_and_found_out sleep
 scenario "and while it polled" stopped_and_found_out spin
-scenario "a core that nobody can take over ends the data plane in 10 s, and flows go on" gives_up
 
 # A move is refused, with this text.
 refused() { # TEXT ARGUMENT...
