@@ -113,6 +113,7 @@ struct policy_kept *policies_keep(struct daemon *d, const char *path, const stru
 
 	*k = (struct policy_kept){
 		.id = policies_mark(image, a->image_size, p->load ^ place),
+		.mark = policies_mark(image, a->image_size, 0),
 		.path = strdup(path),
 		.load = p->load,
 		.stamp = *stamp,

@@ -54,6 +54,7 @@ struct policy_source {
 struct policy_kept {
 	struct policy_kept *next; /* owned */
 	uint64_t id;
+	uint64_t mark; /* of its image alone, which others may have as well */
 	char *path; /* owned; absolute */
 	char **sets; /* owned, as the texts are */
 	size_t set_count;

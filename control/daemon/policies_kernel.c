@@ -149,9 +149,14 @@ static void work_forget(struct kernel_work *w)
 
 static void work_end(struct kernel_work *w)
 {
-	for (struct policy_kept *k = w->d->policies.kept; k; k = k->next)
+	const size_t ports = w->d->model->port_count;
+
+	for (struct policy_kept *k = w->d->policies.kept; k; k = k->next) {
+		if (ports < 64)
+			k->kernel_ports &= (UINT64_C(1) << ports) - 1;
 		if (!k->kernel_ports && !strcmp(k->kernel_why, policies_coming))
 			snprintf(k->kernel_why, sizeof(k->kernel_why), "%s", nowhere);
+	}
 	work_forget(w);
 }
 

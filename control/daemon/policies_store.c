@@ -27,9 +27,18 @@
 #define IMAGE_PREFIX "policy-"
 #define NAME_SIZE    48
 
-static void image_name(uint64_t id, char name[NAME_SIZE])
+/* One for all that have the same image. */
+static void image_name(uint64_t mark, char name[NAME_SIZE])
 {
-	snprintf(name, NAME_SIZE, IMAGE_PREFIX "%016" PRIx64 ".image", id);
+	snprintf(name, NAME_SIZE, IMAGE_PREFIX "%016" PRIx64 ".image", mark);
+}
+
+static bool mark_is_kept(const struct daemon *d, uint64_t mark)
+{
+	for (const struct policy_kept *k = d->policies.kept; k; k = k->next)
+		if (k->mark == mark)
+			return true;
+	return false;
 }
 
 static json_t *number_json(uint64_t n)
@@ -51,14 +60,14 @@ static json_t *kept_document(const struct policy_kept *k, pid_t pid)
 	for (size_t i = 0; i < k->set_count; i++)
 		json_array_append_new(sets, json_string(k->sets[i]));
 	return json_pack(
-		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:i}",
+		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:i, s:o}",
 		"id", number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
 		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
 		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
 		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",
 		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns),
 		"place", number_json(k->place), "offload_why", k->offload_why, "dataplane",
-		(int)pid, "kernel_cycles", (int)k->kernel_cycles);
+		(int)pid, "kernel_cycles", (int)k->kernel_cycles, "image", number_json(k->mark));
 }
 
 /* Files of images that are not kept any more. */
@@ -71,10 +80,10 @@ static void images_prune(const struct daemon *d)
 	while (folder && (e = readdir(folder))) {
 		if (strncmp(e->d_name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) != 0)
 			continue;
-		uint64_t id = strtoull(e->d_name + strlen(IMAGE_PREFIX), NULL, 16);
+		uint64_t mark = strtoull(e->d_name + strlen(IMAGE_PREFIX), NULL, 16);
 
-		image_name(id, name);
-		if (strcmp(name, e->d_name) != 0 || !policies_find(d, id))
+		image_name(mark, name);
+		if (strcmp(name, e->d_name) != 0 || !mark_is_kept(d, mark))
 			rundir_unlink(&d->run, e->d_name);
 	}
 	if (folder)
@@ -85,6 +94,8 @@ void policies_save(const struct daemon *d)
 {
 	json_t *list = json_array();
 	char name[NAME_SIZE], path[PATH_MAX], mark[24];
+	uint64_t last = 0;
+	int rc = 0;
 
 	images_prune(d);
 	if (!d->policies.kept && !json_array_size(d->policies.set)) {
@@ -93,12 +104,14 @@ void policies_save(const struct daemon *d)
 		return;
 	}
 	for (const struct policy_kept *k = d->policies.kept; k; k = k->next) {
-		image_name(k->id, name);
+		image_name(k->mark, name);
+		rundir_path(&d->run, name, path);
 		/* What is there already is the same: its name says what it is. */
-		int rc = access(rundir_path(&d->run, name, path), F_OK) == 0 ?
-			0 :
-			rundir_write(&d->run, name, (const char *)k->image, k->image_size);
-
+		if (k->mark != last || rc)
+			rc = access(path, F_OK) == 0 ?
+				0 :
+				rundir_write(&d->run, name, (const char *)k->image, k->image_size);
+		last = k->mark;
 		if (rc)
 			log_error("%s cannot be written: %s", path, strerror(-rc));
 		else
@@ -111,14 +124,14 @@ void policies_save(const struct daemon *d)
 }
 
 /* A file as a memfd that nobody can change. Returns it, or -1. */
-static int image_open(const struct daemon *d, uint64_t id, size_t *ret_size)
+static int image_open(const struct daemon *d, uint64_t image, size_t *ret_size)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	char name[NAME_SIZE];
 	char *text;
 	int fd;
 
-	image_name(id, name);
+	image_name(image, name);
 	if (rundir_read(&d->run, name, &text, ret_size))
 		return -1;
 	fd = memfd_create("weir policy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -169,7 +182,7 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 		if (!p.sets[i])
 			goto bad;
 	}
-	a.image_fd = image_open(d, id, &a.image_size);
+	a.image_fd = image_open(d, number_at(document, "image"), &a.image_size);
 	if (a.image_fd < 0)
 		goto bad;
 	snprintf(a.offload_why, sizeof(a.offload_why), "%s", why ? why : "");

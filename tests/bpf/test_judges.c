@@ -244,6 +244,9 @@ static void what_shares_nothing_else_can_be_there(void)
 	expect_tried("chosen", "");
 	expect_tried("block_list", "");
 	expect_tried("region_classes", "");
+	expect_tried("tls_route", ""); /* a hash that it only reads */
+	expect_tried("quic_check", "");
+	expect_tried("syn_guard", "(lru_hash) is the fast path's own");
 	expect_tried("own_list", "it changes a hash or prefix list itself");
 	expect_tried("own_value", "it changes a hash or prefix list itself");
 	expect_tried("payload_size", "(percpu_array) is the fast path's own");
