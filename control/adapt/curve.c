@@ -52,7 +52,7 @@ void curve_add(struct curve *all, const struct curve *c)
 static double share_of(const struct curve *like)
 {
 	double count = 0;
-	for (uint32_t i = 0; like != NULL && i < WEIR_FOUND_CLASSES; i++)
+	for (uint32_t i = 0; like != NULL && i < LAST; i++)
 		count += like->past.count[i];
 	return count > LIKE ? LIKE / count : count > 0;
 }

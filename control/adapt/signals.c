@@ -177,7 +177,7 @@ static void sources_merge(struct adapt_signals *to)
 }
 
 static void heavy_set_fill(struct adapt_signals *to, const struct weir_heavy_set *now,
-	const struct weir_heavy_set *before, double seconds)
+	const struct weir_heavy_set *before, double per_second)
 {
 	for (size_t way = 0; way < WEIR_HEAVY_WAYS; way++) {
 		const struct weir_heavy_entry *e = &now->entry[way];
@@ -192,8 +192,8 @@ static void heavy_set_fill(struct adapt_signals *to, const struct weir_heavy_set
 			continue;
 		struct adapt_source_signals *s = &to->sources[to->source_count++];
 		memcpy(s->prefix, e->address, sizeof(s->prefix));
-		s->rate[ADAPT_FLOWS] = (double)flows / seconds;
-		s->rate[ADAPT_PACKETS] = (double)packets / seconds;
+		s->rate[ADAPT_FLOWS] = (double)flows * per_second;
+		s->rate[ADAPT_PACKETS] = (double)packets * per_second;
 	}
 }
 
@@ -203,15 +203,15 @@ static int sources_fill(const struct reading *now, struct reading_service *s,
 	bool comparable = past->heavy != NULL && past->heavy_count == s->heavy_count &&
 		now->taken_ns > past->heavy_ns;
 	if (comparable) {
-		double seconds = (double)(now->taken_ns - past->heavy_ns) / 1e9;
+		double per_second = 1e9 / (double)(now->taken_ns - past->heavy_ns);
 		to->sources = malloc((s->heavy_count * WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS + 1) *
 			sizeof(*to->sources));
 		if (to->sources == NULL)
 			return -ENOMEM;
 		for (size_t i = 0; i < s->heavy_count; i++)
 			for (size_t j = 0; j < WEIR_HEAVY_SETS; j++)
-				heavy_set_fill(
-					to, &s->heavy[i].set[j], &past->heavy[i].set[j], seconds);
+				heavy_set_fill(to, &s->heavy[i].set[j], &past->heavy[i].set[j],
+					per_second);
 		if (s->heavy_count > 1)
 			sources_merge(to);
 		to->sources_ns = now->taken_ns - past->heavy_ns;

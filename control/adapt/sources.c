@@ -319,8 +319,10 @@ static void box_tell(const struct source_state *p, double demand, double share, 
 	decision_tell(&d, settings, log);
 }
 
-static void box_step(struct sources_state *v, size_t i, const struct adapt_signals *s,
-	const struct adapt_settings *settings, const struct adapt_log *log)
+/* red: of one share, from where on it is; INFINITY where nobody is policed by that. */
+static void box_step(struct sources_state *v, size_t i, const double red[ADAPT_RESOURCE_COUNT],
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	const struct adapt_log *log)
 {
 	const struct adapt_gains *g = &settings->gains;
 	struct source_state *p = &v->source[i];
@@ -328,10 +330,10 @@ static void box_step(struct sources_state *v, size_t i, const struct adapt_signa
 	int by = 0;
 	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++) {
 		/* Mostly this says it all: nobody has less than one share. */
-		if (!v->of[k].on || v->demand[k][i] <= red_rate(&v->of[k], g))
+		if (v->demand[k][i] <= red[k])
 			continue;
 		double shares = shares_of(v, p, (enum adapt_resource)k, g);
-		double above = v->demand[k][i] / (shares * red_rate(&v->of[k], g));
+		double above = v->demand[k][i] / (shares * red[k]);
 		if (above <= worst)
 			continue;
 		worst = above;
@@ -398,7 +400,10 @@ void sources_step(struct sources_state *v, const struct estimate_service *e,
 	policing->weight_count = policing->box_count = 0;
 	if (!policing->on)
 		return;
+	double red[ADAPT_RESOURCE_COUNT];
+	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
+		red[k] = v->of[k].on ? red_rate(&v->of[k], &settings->gains) : INFINITY;
 	for (size_t i = 0; i < v->count; i++)
-		box_step(v, i, s, settings, log);
+		box_step(v, i, red, s, settings, log);
 	publish(v, s, &settings->gains, policing);
 }

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define WEIR_FOUND_CLASSES 32u /* the last takes all from 448 on */
+#define WEIR_FOUND_CLASSES 32u /* the last: 448 and more, or not known */
 
 /* The class of n; no division. */
 static inline uint32_t weir_found_class(uint32_t n)

@@ -121,7 +121,7 @@ struct weir_backend_cell {
 	uint64_t resets; /* nat + tcp: flows that the backend reset */
 	struct weir_histogram connect; /* nat + tcp: SYN to SYN-ACK */
 	struct weir_histogram first_byte; /* nat: first request byte to first response byte */
-	/* nat: the same times, by what the request found in flight at the backend when it began */
+	/* nat: the same times, by what the request found in flight at the backend when it began (found.h) */
 	struct weir_found {
 		uint64_t count[WEIR_FOUND_CLASSES];
 		uint64_t sum_ns[WEIR_FOUND_CLASSES];

@@ -133,12 +133,22 @@ static inline uint16_t flow_counts(
 	return flags | FLOW_F_IN_FLIGHT;
 }
 
-/* A request that counts already begins: note among how many others. Returns the flow's flags. */
-static inline uint16_t flow_finds(const struct service_worker *w, uint32_t slot, uint16_t flags)
+/*
+ * A request that counts already begins: note among how many others. Returns the flow's flags. What other
+ * workers have in flight lies on lines that they write all the time, so of many workers each asks at one
+ * request in as many; the others are of the class that says nothing, as are all where nobody looks at caps.
+ */
+static inline uint16_t flow_finds(struct service_worker *w, uint32_t slot, uint16_t flags)
 {
-	const uint32_t others = service_in_flight(w->service, slot) - 1;
-	const uint32_t found = weir_found_class((int32_t)others > 0 ? others : 0);
+	uint32_t found = WEIR_FOUND_CLASSES - 1;
 
+	if (__atomic_load_n(&w->service->allowance, __ATOMIC_RELAXED) != NULL &&
+		++w->found_turn >= w->service->worker_count) {
+		const uint32_t others = service_in_flight(w->service, slot) - 1;
+
+		w->found_turn = 0;
+		found = weir_found_class((int32_t)others > 0 ? others : 0);
+	}
 	return (flags & (uint16_t)~FLOW_F_FOUND) | (uint16_t)(found << FLOW_FOUND_SHIFT);
 }
 static_assert(WEIR_FOUND_CLASSES == 32, "a class fits into FLOW_F_FOUND");

@@ -187,6 +187,7 @@ struct service_worker {
 	uint64_t load_slice; /* of time, up to which UDP's was forgotten */
 	/* Main thread's, relaxed atomic: its buckets were taken over, and it may not know yet. */
 	bool lost;
+	uint32_t found_turn; /* requests since one was asked what it found: load.h */
 	/* from here on the dispatcher's: packets of the burst at hand */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t staged;
 	bool behind; /* its ring is nearly full: stage/early */

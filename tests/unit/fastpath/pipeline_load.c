@@ -105,9 +105,13 @@ static void tcp_in_nat(void)
 static void found_by_requests(void)
 {
 	struct bed_packet to[3], p, back, out;
+	struct direct d;
 	struct bed b;
 
 	start(&b, 1, 1, 1);
+	direct_begin(&d, &b);
+	d.header.flags = WEIR_DIRECTIVE_F_SPILL;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
 	for (uint16_t i = 0; i < 3; i++) {
 		p = client((uint16_t)(1000 + i));
 		CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &p, &to[i]));
