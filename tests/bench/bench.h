@@ -30,6 +30,7 @@
 #define BENCH_SOURCES	   64
 #define BENCH_PRIVATE_SIZE 64 /* of an mbuf, as in the pools of real ports */
 #define BENCH_TTL	   64
+#define BENCH_SEED	   42 /* of all hashes */
 #define BENCH_SERVICE_PORT 443
 #define BENCH_BACKEND_PORT 8080
 
@@ -81,6 +82,8 @@ struct bench {
 	uint32_t capacity; /* of the flow table */
 	struct policy_image *policy; /* owned; NULL: none judges the packets */
 	bool per_source; /* every client has a budget of its own, which it does not use up */
+	uint32_t
+		workers; /* cores that work beside core 0, each with queues of its own; 0: core 0 works */
 	uint64_t tsc_hz;
 	uint64_t memory_bytes; /* for flow tables */
 	int node; /* of the CPU that all runs on */
@@ -123,6 +126,15 @@ void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2), no
  */
 bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool want_hugepages);
 
+/* Two CPUs that this process may use. Returns 0, or -ENODEV when there is one only. */
+int bench_two_cpus(int ret_cpu[2]);
+
+/* This thread goes before others on its CPU, if it may: not all of them leave a busy one alone. */
+void bench_hurry(void);
+
+/* Of count values, which it sorts; 0 of none. */
+double bench_median(double *values, unsigned int count);
+
 /* packets.c: the set, made once per process. */
 void bench_set_create(struct bench *b);
 /*
@@ -150,6 +162,9 @@ void bench_set_check(struct bench *b);
 struct policy_image *bench_policy_read(const char *path);
 void bench_path_create(struct bench *b);
 void bench_path_destroy(struct bench *b);
+/* Give it flows, numbered, in random order; and take them back. */
+void bench_order_make(struct bench *b);
+void bench_order_free(struct bench *b);
 /* What a run took. */
 struct bench_time {
 	uint64_t cycles;

@@ -6,12 +6,39 @@
 #include <rte_eal.h>
 #include <rte_lcore.h>
 
+#include <errno.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <unistd.h>
 
 #define HUGEPAGES_FILE "/proc/sys/vm/nr_hugepages"
 
 static long hugepages_before = -1; /* -1: nothing to restore */
+
+void bench_fail(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, format);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	exit(1);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+double bench_median(double *values, unsigned int count)
+{
+	qsort(values, count, sizeof(*values), compare_doubles);
+	return count ? values[count / 2] : 0;
+}
 
 static long number_read(const char *path)
 {
@@ -83,6 +110,28 @@ static int last_allowed_cpu(void)
 		if (CPU_ISSET(i, &set))
 			last = i;
 	return last;
+}
+
+int bench_two_cpus(int ret_cpu[2])
+{
+	cpu_set_t set;
+	int found = 0;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	for (int i = 0; i < CPU_SETSIZE && found < 2; i++)
+		if (CPU_ISSET(i, &set))
+			ret_cpu[found++] = i;
+	return found == 2 ? 0 : -ENODEV;
+}
+
+void bench_hurry(void)
+{
+	const struct sched_param p = { .sched_priority = 1 };
+
+	/* Not by being nice, which counts only among those of one session. */
+	(void)sched_setscheduler(0, SCHED_FIFO, &p);
 }
 
 bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool want_hugepages)

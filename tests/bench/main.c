@@ -11,7 +11,6 @@
 #include <rte_eal.h>
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <string.h>
 
 #define HUGEPAGES_FILE	"/proc/sys/vm/nr_hugepages"
@@ -42,25 +41,6 @@ static struct options options = { .repetitions = 31, .cpu = -1 };
 static bool hugepages;
 static double floor_median; /* of the last case, for the line about testpmd */
 
-void bench_fail(const char *format, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	va_start(args, format);
-	fprintf(stderr, "weir-bench: ");
-	vfprintf(stderr, format, args);
-	fprintf(stderr, "\n");
-	va_end(args);
-	exit(1);
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 /* Of a round that was disturbed for more than half of its packets nothing is kept. */
 static void figure_add(struct figure *f, const struct bench_time *time)
 {
@@ -75,8 +55,7 @@ static double figure_sort(struct figure *f)
 	if (f->count == 0)
 		bench_fail("every repetition was disturbed for more than half of its packets: "
 			   "give it a quieter CPU, or more --repetitions");
-	qsort(f->value, f->count, sizeof(f->value[0]), compare_doubles);
-	return f->value[f->count / 2];
+	return bench_median(f->value, f->count);
 }
 
 /* Everything that went in must have come out, and be counted so. */
@@ -185,30 +164,6 @@ static void series_print(const struct bench *b, struct series *s, struct figure 
 			b->per_source ? ", limits per source" : "");
 }
 
-static void order_make(struct bench *b)
-{
-	uint64_t state = 7;
-
-	b->order = calloc(b->flows, sizeof(*b->order));
-	b->translations = calloc(b->flows, sizeof(*b->translations));
-	if (!b->order || !b->translations)
-		bench_fail("no memory for %u flows", b->flows);
-	for (uint32_t i = 0; i < b->flows; i++) {
-		state = state * 6364136223846793005u + 1442695040888963407u;
-		uint32_t j = (uint32_t)((state >> 33) % (i + 1));
-		b->order[i] = b->order[j];
-		b->order[j] = i;
-	}
-}
-
-static void order_free(struct bench *b)
-{
-	free(b->order);
-	free(b->translations);
-	b->order = NULL;
-	b->translations = NULL;
-}
-
 /* Every flow once, in sets. */
 static void all_flows_run(struct bench *b, enum bench_kind kind)
 {
@@ -254,7 +209,7 @@ static void hits_measure(struct bench *b)
 	b->capacity = b->flows * 2 < 65536 ? 65536 : b->flows * 2;
 	if (b->capacity > FLOW_TABLE_MAX)
 		b->capacity = FLOW_TABLE_MAX;
-	order_make(b);
+	bench_order_make(b);
 	bench_path_create(b);
 	all_flows_run(b, BENCH_SYN);
 	if (nat)
@@ -275,7 +230,7 @@ static void hits_measure(struct bench *b)
 	if (nat)
 		series_print(b, &reply, &floor);
 	bench_path_destroy(b);
-	order_free(b);
+	bench_order_free(b);
 }
 
 /* The table is full of flows that never got beyond their first packet, and every packet is a new one. */

@@ -213,6 +213,30 @@ void bench_set_fill(struct bench *b, enum bench_kind kind, uint32_t first, uint3
 	}
 }
 
+void bench_order_make(struct bench *b)
+{
+	uint64_t state = 7;
+
+	b->order = calloc(b->flows, sizeof(*b->order));
+	b->translations = calloc(b->flows, sizeof(*b->translations));
+	if (!b->order || !b->translations)
+		bench_fail("no memory for %u flows", b->flows);
+	for (uint32_t i = 0; i < b->flows; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		uint32_t j = (uint32_t)((state >> 33) % (i + 1));
+		b->order[i] = b->order[j];
+		b->order[j] = i;
+	}
+}
+
+void bench_order_free(struct bench *b)
+{
+	free(b->order);
+	free(b->translations);
+	b->order = NULL;
+	b->translations = NULL;
+}
+
 static uint16_t queue_receive(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct bench_queue *q = queue;

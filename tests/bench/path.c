@@ -61,7 +61,7 @@ static void config_fill(const struct bench *b, struct config_message *c)
 		.protocol = 6,
 		.mode = (uint8_t)b->mode,
 		.port = BENCH_SERVICE_PORT,
-		.cores = 1,
+		.cores = (uint16_t)RTE_MAX(b->workers, 1u),
 		.limit_packets = WEIR_UNLIMITED,
 		.limit_bits = WEIR_UNLIMITED,
 		.limit_connections = WEIR_UNLIMITED,
@@ -142,14 +142,15 @@ void bench_path_create(struct bench *b)
 		bench_fail("no memory for telemetry");
 	struct fastpath_params params = {
 		.arena = b->arena,
-		.core = { { .cpu = 0, .node = b->node } },
-		.core_count = 1,
+		.core_count = 1 + b->workers,
 		.idle = WEIR_IDLE_SPIN,
 		.memory_bytes = b->memory_bytes,
-		.seed = 42,
+		.seed = BENCH_SEED,
 		.tsc_hz = b->tsc_hz,
 		.single_threaded = true,
 	};
+	for (uint32_t i = 0; i < params.core_count; i++)
+		params.core[i] = (struct fastpath_core_params){ .cpu = i, .node = b->node };
 	int rc = fastpath_create(&params, &b->fp);
 	if (rc)
 		bench_fail("fastpath_create: %s", strerror(-rc));

@@ -72,6 +72,9 @@ for option in "$@"; do
 done
 "$build/tests/bench/weir-bench" --policy "$build/tests/bench/empty.o" --mode nat --flows 10000 "${options[@]}" ||
 	status=1
+# What a service has of another one's flood, and what a second worker brings; both on two CPUs.
+"$build/tests/bench/weir-isolation-bench" "${options[@]}" || [ $? -eq 77 ] || status=1
+"$build/tests/bench/weir-workers-bench" "${options[@]}" || status=1
 # What control pays for adaptation.
 "$build/tests/bench/weir-adapt-bench" ${json:+"$json"} || status=1
 if [ "$(id -u)" -ne 0 ]; then
