@@ -326,13 +326,16 @@ static uint16_t burst_side(const struct fastpath *fp, struct core *c, const stru
 
 /*
  * While more waits than one burst, the next is taken before the one at hand is worked on. What is dropped
- * early costs little of the round, so that who stands behind a flood has its turn sooner.
+ * early costs little of the round, so that who stands behind a flood has its turn sooner. Each burst has a time of its
+ * own: else all that a round takes would have waited since the round began.
  */
 static uint32_t receive_side(const struct fastpath *fp, struct core *c, const struct generation *g,
 	const struct receive_queue *from)
 {
 	struct rte_mbuf *pkts[2][STAGE_BURST];
 	struct stage_core *stage = &c->stage;
+	uint64_t polled =
+		stage->now; /* when the burst ahead was taken; a round of many takes its time */
 	uint32_t found = 0, spent = 0;
 	uint16_t n = 0;
 
@@ -345,14 +348,17 @@ static uint32_t receive_side(const struct fastpath *fp, struct core *c, const st
 		enter(c, WEIR_STAGE_RECEIVE);
 		receive_fetch(stage, n); /* what the burst before was too short for */
 		n = stage->ahead_count;
+		stage->now = polled;
 		found += n;
 		spent += n;
 		stage->ahead = pkts[at ^ 1];
 		stage->ahead_count = 0;
-		if (n >= RECEIVE_MORE && spent + STAGE_BURST <= RECEIVE_ROUND)
+		if (n >= RECEIVE_MORE && spent + STAGE_BURST <= RECEIVE_ROUND) {
+			polled = stage_clock(stage);
 			stage->ahead_count = receive_poll(from->queue, stage->ahead);
-		else if (unlikely(n >= RECEIVE_MORE && stage->early))
+		} else if (unlikely(n >= RECEIVE_MORE && stage->early)) {
 			stage->early->full = true;
+		}
 		early = burst_side(fp, c, g, from->port, pkts[at], n);
 		spent -= early - early / EARLY_PRICE;
 	}

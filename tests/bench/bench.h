@@ -130,8 +130,8 @@ bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool wan
 /* Two CPUs that this process may use. Returns 0, or -ENODEV when there is one only. */
 int bench_two_cpus(int ret_cpu[2]);
 
-/* This thread goes before others on its CPU, if it may: not all of them leave a busy one alone. */
-void bench_hurry(void);
+/* This thread goes before others on its CPU from now on; false when it may not. */
+bool bench_hurry(void);
 
 /* Of count values, which it sorts; 0 of none. */
 double bench_median(double *values, unsigned int count);

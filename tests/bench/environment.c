@@ -126,12 +126,12 @@ int bench_two_cpus(int ret_cpu[2])
 	return found == 2 ? 0 : -ENODEV;
 }
 
-void bench_hurry(void)
+bool bench_hurry(void)
 {
 	const struct sched_param p = { .sched_priority = 1 };
 
 	/* Not by being nice, which counts only among those of one session. */
-	(void)sched_setscheduler(0, SCHED_FIFO, &p);
+	return sched_setscheduler(0, SCHED_FIFO, &p) == 0;
 }
 
 bool bench_eal_start(struct bench *b, int cpu, unsigned int memory_mib, bool want_hugepages)

@@ -23,7 +23,7 @@
 #include <stdalign.h>
 
 #define ISOLATION_CORES	 3u
-#define ISOLATION_QUEUE	 1024u /* packets that a device holds */
+#define ISOLATION_QUEUE	 4096u /* packets that a device holds: a third of a millisecond */
 #define ISOLATION_FRAME	 60u
 #define ISOLATION_FLOWS	 10000u /* of who sends known ones */
 #define ISOLATION_ALWAYS UINT64_MAX /* as a rate: there is always one more */

@@ -200,7 +200,7 @@ static void *core_run(void *arg)
 	if (rte_thread_register())
 		bench_fail("no more threads");
 	if (b->hurried)
-		bench_hurry();
+		(void)bench_hurry();
 	__atomic_store_n(&b->runs, true, __ATOMIC_RELEASE);
 	fastpath_core_run(b->fp, 2);
 	rte_thread_unregister();
@@ -249,7 +249,7 @@ void isolation_start(struct isolation *b)
 	b->step = b->next_step = 0;
 	b->runs = false;
 	if (b->hurried)
-		bench_hurry();
+		(void)bench_hurry();
 	if (pthread_create(&b->thread, NULL, core_run, b))
 		bench_fail("no thread");
 	while (!__atomic_load_n(&b->runs, __ATOMIC_ACQUIRE))

@@ -276,6 +276,8 @@ static void case_measure(const struct bench *like)
 		ceiling_add(&alu, JOB_ALU);
 		ceiling_add(&memory, JOB_MEMORY);
 	}
+	if (client.count == 0)
+		bench_fail("the CPUs are too busy: no round was left alone");
 	case_print(&client, &alu, &memory, "client");
 	if (nat)
 		case_print(&reply, &alu, &memory, "reply");
