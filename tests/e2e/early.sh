@@ -10,7 +10,7 @@ begin
 [ "$(nproc)" -ge 2 ] || { echo "1..0 # SKIP needs a dispatcher and a worker: two CPUs" >&3; finished=yes; exit 0; }
 
 FLOOD=$BUILD/tests/tools/weir-flood
-RATE=120000
+RATE=250000
 
 config() { # EARLY-DROPS
 	config_head front=front back=back | sed "s/idle:/early-drops: $1, idle:/"
