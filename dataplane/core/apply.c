@@ -36,6 +36,8 @@ struct applying {
 	uint16_t fresh[WEIR_MAX_SERVICES]; /* slots of services made for it */
 	struct service *service[WEIR_MAX_SERVICES]; /* by slot */
 	struct service_settings *settings[WEIR_MAX_SERVICES]; /* by slot */
+	uint64_t
+		promised; /* to services made for it: what of their shares their flow tables left */
 	struct neighbours *neighbours;
 	struct generation_shared *shared;
 	struct policy_set *outside;
@@ -177,26 +179,32 @@ void apply_nothing(struct fastpath *fp)
 
 /* coming */
 
-/*
- * Bytes for the flow table of the next of `fresh` new services: equal shares of what is left, and one is left
- * over for who comes later.
- */
-static uint64_t flow_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
+/* What a new service will take beside its flow table. */
+static uint64_t other_bytes(const struct fastpath *fp, const struct weir_config_service *config)
 {
-	return budget_left(&fp->budget) / (fresh + 1);
+	const uint32_t most = fp->core_count > 1 ? fp->core_count - 1 : 1;
+
+	return service_other_bytes(config, directory_slots(fp, config),
+		RTE_MIN(config->cores, most), fp->core_count > 1);
+}
+
+/*
+ * Bytes for the next of `fresh` new services: equal shares of what is left, and one is left over for who comes
+ * later.
+ */
+static uint64_t service_share(const struct fastpath *fp, const struct applying *a, uint32_t fresh)
+{
+	const uint64_t left = budget_left(&fp->budget);
+
+	return (left - RTE_MIN(left, a->promised)) / (fresh + 1);
 }
 
 /*
  * What of a service's share is for its flow table: all but what the rest of it will take; at least half, as that may
  * also come from what is left over.
  */
-static uint64_t flow_part(
-	const struct fastpath *fp, const struct weir_config_service *config, uint64_t share)
+static uint64_t flow_part(uint64_t share, uint64_t others)
 {
-	const uint32_t most = fp->core_count > 1 ? fp->core_count - 1 : 1;
-	const uint64_t others = service_other_bytes(config, directory_slots(fp, config),
-		RTE_MIN(config->cores, most), fp->core_count > 1);
-
 	return share - RTE_MIN(others, share / 2);
 }
 
@@ -214,7 +222,7 @@ static int service_add(struct fastpath *fp, struct applying *a,
 	bool ipv6 = !weir_address_is_v4(config->address);
 	bool nat = config->mode == WEIR_MODE_NAT;
 	uint32_t capacity = service_flow_capacity(
-		flow_part(fp, config, share), ipv6, nat, config->flow_capacity);
+		flow_part(share, other_bytes(fp, config)), ipv6, nat, config->flow_capacity);
 	int slot = slot_find(fp, a);
 	int node[WEIR_MAX_CORES];
 	uint8_t core[WEIR_MAX_CORES];
@@ -262,6 +270,7 @@ static int service_add(struct fastpath *fp, struct applying *a,
 	(*ret_service)->short_of_cores = params.worker_count <
 		RTE_MIN((uint32_t)config->cores,
 			fp->core_count - core_plan_first_worker(fp->core_count));
+	a->promised += share - RTE_MIN(share, params.flow_bytes);
 	a->fresh[a->fresh_count++] = (uint16_t)slot;
 	return 0;
 }
@@ -296,7 +305,7 @@ static int services_find(struct fastpath *fp, struct applying *a)
 		if (a->of[i])
 			continue;
 		ret = service_add(
-			fp, a, &a->view.services[i], flow_share(fp, a, fresh--), &a->of[i]);
+			fp, a, &a->view.services[i], service_share(fp, a, fresh--), &a->of[i]);
 		if (ret)
 			return ret;
 		a->service[a->of[i]->slot] = a->of[i];
