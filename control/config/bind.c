@@ -84,8 +84,6 @@ static void unknown_complain(
 		return;
 	}
 	for (const struct schema_key *k = keys; k->name != NULL; k++) {
-		if ((k->flags & SCHEMA_F_NOT_YET) != 0)
-			continue;
 		used += (size_t)snprintf(
 			names + used, sizeof(names) - used, "%s%s", used ? ", " : "", k->name);
 	}
@@ -107,10 +105,6 @@ static void keys_check(struct error_list *errors, struct node *map, const struct
 			errors_add(errors, n->key_line, n->key_column,
 				"%s: given twice (first on line %u), expected once",
 				node_path(n, NULL, path, sizeof(path)), seen_line[i]);
-		} else if ((keys[i].flags & SCHEMA_F_NOT_YET) != 0) {
-			errors_add(errors, n->key_line, n->key_column,
-				"%s: %s is not supported yet, expected it to be left out",
-				node_path(n, NULL, path, sizeof(path)), keys[i].name);
 		}
 		if (keys[i].name != NULL && seen_line[i] == 0)
 			seen_line[i] = n->key_line;
@@ -364,8 +358,6 @@ static void bind_key(
 {
 	char what[TEXT_SIZE];
 	void *inner = (char *)object + k->offset;
-	if ((k->flags & SCHEMA_F_NOT_YET) != 0)
-		return;
 	if (k->type == SCHEMA_RATE)
 		memset(inner, 0xff, k->size); /* unlimited unless the file says else */
 	if (k->preset != NULL && !schema_read(k, k->preset, object, what, sizeof(what)))

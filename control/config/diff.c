@@ -111,7 +111,7 @@ static void flat_keys(struct flat *f, const struct schema_key *keys, const void 
 		char name[INET6_ADDRSTRLEN + MODEL_NAME_MAX + 8];
 		char *text;
 		size_t count;
-		if ((k->flags & SCHEMA_F_NOT_YET) != 0 || k->type == SCHEMA_VERSION)
+		if (k->type == SCHEMA_VERSION)
 			continue;
 		if (k->type == SCHEMA_MAP) {
 			char *deeper;

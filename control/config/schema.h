@@ -45,14 +45,12 @@ enum schema_type {
 
 enum schema_flag {
 	SCHEMA_F_REQUIRED = 1u << 0,
-	SCHEMA_F_NOT_YET = 1u << 1, /* known, refused by name */
-	SCHEMA_F_ONE_OR_LIST = 1u << 2, /* lists: a mapping alone is a list of one */
+	SCHEMA_F_ONE_OR_LIST = 1u << 1, /* lists: a mapping alone is a list of one */
 };
 
 struct schema_choice {
 	const char *name; /* NULL ends the list */
 	int value;
-	bool not_yet;
 	const char *help;
 };
 

@@ -21,7 +21,7 @@ static const char intro[] =
 	"\n"
 	"    FILE:LINE:COLUMN: key.path: what is wrong, what is expected\n"
 	"\n"
-	"Unknown keys, keys given twice and keys that this version does not support are errors. A file\n"
+	"Unknown keys and keys given twice are errors. A file\n"
 	"whose YAML cannot be read to its end has one error, the place where reading stopped.\n"
 	"\n"
 	"## How values are written\n"
@@ -107,8 +107,6 @@ static void print_choices(const struct schema_key *k)
 {
 	const char *between = " ";
 	for (const struct schema_choice *c = k->choices; c != NULL && c->name != NULL; c++) {
-		if (c->not_yet)
-			continue;
 		printf("%s`%s`", between, c->name);
 		if (c->help != NULL)
 			printf(" (%s)", c->help);
@@ -123,8 +121,6 @@ static void print_keys(const struct schema_key *keys, const char *path)
 	printf("\n## %s\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n",
 		*path != '\0' ? path : "The file");
 	for (const struct schema_key *k = keys; k->name != NULL; k++) {
-		if ((k->flags & SCHEMA_F_NOT_YET) != 0)
-			continue;
 		printf("| `%s` | %s", k->name, schema_type_name(k));
 		print_range(k);
 		printf(" | ");
@@ -143,31 +139,10 @@ static void print_keys(const struct schema_key *keys, const char *path)
 	}
 }
 
-static void print_not_yet(const struct schema_key *keys, const char *path)
-{
-	for (const struct schema_key *k = keys; k->name != NULL; k++) {
-		char full[128];
-		snprintf(full, sizeof(full), "%s%s%s%s", path, *path != '\0' ? "." : "", k->name,
-			k->type == SCHEMA_LIST && k->children ? "[]" : "");
-		if ((k->flags & SCHEMA_F_NOT_YET) != 0)
-			printf("| `%s` | %s |\n", full, k->help);
-		for (const struct schema_choice *c = k->choices; c && c->name; c++) {
-			if (c->not_yet)
-				printf("| `%s: %s` | %s |\n", full, c->name,
-					c->help ? c->help : "");
-		}
-		if (k->children != NULL)
-			print_not_yet(k->children, full);
-	}
-}
-
 int main(void)
 {
 	fputs(intro, stdout);
 	print_keys(schema_root, "");
 	fputs(rules, stdout);
-	printf("\n## Not supported yet\n\nRefused by name, never ignored:\n\n"
-	       "| key | what it will be |\n| --- | --- |\n");
-	print_not_yet(schema_root, "");
 	return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -21,11 +21,9 @@ static const char *expect_choice(const struct schema_key *k, char *buf, size_t s
 	size_t used = 0;
 	buf[0] = '\0';
 	for (const struct schema_choice *c = k->choices; c->name != NULL; c++)
-		count += !c->not_yet;
+		count++;
 	size_t at = 0;
 	for (const struct schema_choice *c = k->choices; c->name != NULL && used < size; c++) {
-		if (c->not_yet)
-			continue;
 		const char *between = at == 0 ? "" : at + 1 == count ? " or " : ", ";
 		used += (size_t)snprintf(buf + used, size - used, "%s%s", between, c->name);
 		at++;

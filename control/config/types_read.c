@@ -64,10 +64,6 @@ static bool read_choice(
 	for (const struct schema_choice *c = k->choices; c->name != NULL; c++) {
 		if (strcmp(c->name, text) != 0)
 			continue;
-		if (c->not_yet) {
-			snprintf(what, size, "%s %s is not supported yet", k->name, text);
-			return false;
-		}
 		memcpy(field, &c->value, sizeof(c->value));
 		return true;
 	}

@@ -103,7 +103,7 @@ static char *write_choice(const struct schema_key *k, const void *field)
 	int value;
 	memcpy(&value, field, sizeof(value));
 	for (const struct schema_choice *c = k->choices; c->name != NULL; c++) {
-		if (!c->not_yet && c->value == value)
+		if (c->value == value)
 			return strdup(c->name);
 	}
 	return strdup("unknown");

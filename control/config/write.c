@@ -28,8 +28,6 @@ static bool key_is_set(struct writer *w, const struct schema_key *k, const void 
 {
 	size_t count;
 	char *text;
-	if ((k->flags & SCHEMA_F_NOT_YET) != 0)
-		return false;
 	if (k->type == SCHEMA_MAP)
 		return map_is_set(k, w->m, (const char *)object + k->offset);
 	if (k->type == SCHEMA_LIST) {

@@ -292,7 +292,7 @@
 		"13:10: metrics.listen: is missing, expected ADDRESS:PORT such as "                \
 		"\"127.0.0.1:9464\" or \"[::1]:9464\"\n")
 
-#define NOT_YET_CASES(X)                                                                           \
+#define POLICY_CASES(X)                                                                           \
 	X(policy, "a policy without an object is refused", 13,                                     \
 		"    policy: {mode: observe}\n",                                                   \
 		"13:13: services[0].policy.object: is missing, expected a path such as "           \

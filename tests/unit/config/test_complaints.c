@@ -68,7 +68,7 @@ static void expect_complaints(unsigned int line, const char *replacement, const 
 	}
 FORM_CASES(X)
 VALUE_CASES(X)
-NOT_YET_CASES(X)
+POLICY_CASES(X)
 ADAPT_CASES(X)
 RULE_CASES(X)
 #undef X
@@ -151,7 +151,7 @@ static void billion_laughs(void)
 
 static const struct tap_case cases[] = {
 	{ "the base file of these cases is good", base_is_good },
-	FORM_CASES(X) VALUE_CASES(X) NOT_YET_CASES(X) ADAPT_CASES(X)
+	FORM_CASES(X) VALUE_CASES(X) POLICY_CASES(X) ADAPT_CASES(X)
 		RULE_CASES(X){ "a file over 16 MiB is refused", huge_file },
 	{ "a file of more than a million values is refused", many_values },
 	{ "a zero byte is refused", zero_byte },
