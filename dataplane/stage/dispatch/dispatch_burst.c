@@ -13,7 +13,9 @@ static void hand_over(struct stage_core *c, struct service_worker *w)
 	uint32_t took =
 		rte_ring_sp_enqueue_burst(w->ring, (void *const *)w->stage, w->staged, &left);
 
-	c->handed |= UINT64_C(1) << w->core;
+	/* Where packets of buckets that move wait nobody works. */
+	if (likely(w->core != SERVICE_NOBODY))
+		c->handed |= UINT64_C(1) << w->core;
 	early_saw(c->early, w->service);
 	if (unlikely(left < EARLY_PRESS))
 		early_press(c->early, w);

@@ -120,6 +120,7 @@ static void at_once(void)
 	CU_ASSERT_EQUAL(w.cores, 2);
 	decision_sentence(&w.last, text, sizeof(text));
 	CU_ASSERT_STRING_EQUAL(text, "cores 1 -> 2: busy 0.87");
+	end(&w);
 	/* A single reading, as of a standstill of the machine, is none. */
 	begin(&w, 1, 4, 0.2);
 	pass(&w, 60);
