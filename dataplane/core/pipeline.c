@@ -348,7 +348,7 @@ static uint32_t receive_side(const struct fastpath *fp, struct core *c, const st
 		enter(c, WEIR_STAGE_RECEIVE);
 		receive_fetch(stage, n); /* what the burst before was too short for */
 		n = stage->ahead_count;
-		stage->now = polled;
+		__atomic_store_n(&stage->now, polled, __ATOMIC_RELAXED);
 		found += n;
 		spent += n;
 		stage->ahead = pkts[at ^ 1];

@@ -140,7 +140,7 @@ uint32_t fastpath_core_step(struct fastpath *fp, uint32_t index, uint64_t now_ts
 	struct core *c = fp->core[index];
 	uint32_t found = 0;
 
-	c->stage.now = now_tsc;
+	__atomic_store_n(&c->stage.now, now_tsc, __ATOMIC_RELAXED);
 	count_time(fp, c, now_tsc);
 	/* After g was read: what is published behind a fence is not for who is in front of it. */
 	if (unlikely(core_is_fenced(c))) {

@@ -85,12 +85,18 @@ static void count_burst(struct stage_core *c, uint8_t port, const struct run *ru
 		cell_add(&port_cell->originated, all.originated);
 }
 
+/* Whoever sees to stuck cores looks at it from outside. */
+static inline void lane_count_set(struct transmit_lane *lane, uint16_t count)
+{
+	__atomic_store_n(&lane->count, count, __ATOMIC_RELAXED);
+}
+
 static void drop_from(struct transmit *t, struct transmit_lane *lane, uint16_t first,
 	enum weir_drop_reason reason)
 {
 	for (uint16_t i = first; i < lane->count; i++)
 		stage_drop(t->core, lane->pkts[i], reason);
-	lane->count = first;
+	lane_count_set(lane, first);
 }
 
 /* Offer everything to the device; what it does not take moves to the front. */
@@ -119,7 +125,7 @@ static void lane_send(struct transmit *t, struct transmit_lane *lane, uint8_t po
 	if (done && done < lane->count)
 		memmove(lane->pkts, lane->pkts + done,
 			(lane->count - done) * sizeof(lane->pkts[0]));
-	lane->count -= done;
+	lane_count_set(lane, (uint16_t)(lane->count - done));
 	if (lane->count && lane->rounds >= TRANSMIT_PATIENCE) {
 		drop_from(t, lane, 0, WEIR_DROP_TRANSMIT_FULL);
 		lane->rounds = 0;
@@ -134,7 +140,7 @@ static void lane_hand_over(struct transmit *t, struct transmit_lane *lane)
 	if (took < lane->count)
 		drop_from(t, lane, took, WEIR_DROP_TRANSMIT_FULL);
 	t->core->handed |= 1; /* to core 0 */
-	lane->count = 0;
+	lane_count_set(lane, 0);
 }
 
 static void lane_flush(struct transmit *t, uint8_t port)
@@ -163,7 +169,8 @@ void transmit_burst(struct transmit *t, struct rte_mbuf **pkts, uint16_t n)
 			stage_drop(t->core, pkts[i], WEIR_DROP_TRANSMIT_FULL);
 			continue;
 		}
-		lane->pkts[lane->count++] = pkts[i];
+		lane->pkts[lane->count] = pkts[i];
+		lane_count_set(lane, (uint16_t)(lane->count + 1));
 		t->waiting |= 1u << port;
 	}
 }
@@ -177,7 +184,7 @@ uint32_t transmit_collect(struct transmit *t, uint8_t port, struct rte_ring *fro
 	if (room == 0)
 		return 0;
 	n = rte_ring_sc_dequeue_burst(from, (void **)(lane->pkts + lane->count), room, NULL);
-	lane->count += (uint16_t)n;
+	lane_count_set(lane, (uint16_t)(lane->count + n));
 	if (n)
 		t->waiting |= 1u << port;
 	return n;
