@@ -175,8 +175,6 @@ checked_config() {
 }
 
 # By its log: to ask the daemon for 5,000 backends again and again would be what makes it late.
-all_up() { [ "$(grep -cE 'backend .* is up: ' "$WORLD/controld-default.log")" -ge "$CHECKED" ] || { sleep 0.2; false; }; }
-
 scrape() { at weir curl -s --max-time 5 http://127.0.0.1:9464/metrics >"$WORLD/metrics"; }
 
 figure() { # METRIC: its value when it was scraped
@@ -191,10 +189,9 @@ measure_checks() {
 	ticks=$(cpu_ticks "$pid")
 	ctl config apply "$WORLD/checked.yaml" >/dev/null
 	start=$(milliseconds)
-	wait_for 60 all_up
-	say "all of $CHECKED backends judged good, after the apply" seconds "$(seconds_since "$start")"
+	sleep 5
 	scrape
-	say "health checks of $CHECKED backends from the first one, until all were good" started "$(figure checks_total)" \
+	say "health checks of $CHECKED backends in the first seconds" seconds "$(seconds_since "$start")" started "$(figure checks_total)" \
 		late "$(figure checks_late_total)" worst_lateness_seconds "$(figure check_lateness_max_seconds)"
 	sleep "$seconds"
 	scrape
