@@ -20,10 +20,7 @@ def to_backend_dsr(frame, out, backends=3, family=4):
     if family == 4:
         header = (want[offset] & 15) * 4
         want[offset + 10:offset + 12] = b"\0\0"
-        total = sum(struct.unpack(f">{header // 2}H", want[offset:offset + header]))
-        while total >> 16:
-            total = (total & 0xFFFF) + (total >> 16)
-        want[offset + 10:offset + 12] = struct.pack(">H", ~total & 0xFFFF)
+        want[offset + 10:offset + 12] = struct.pack(">H", checksum(bytes(want[offset:offset + header])))
     same_frame(out, bytes(want))
     true(out.scapy.src != CLIENT_MAC, "the frame still has the client's link address")
     return macs.index(out.scapy.dst)

@@ -60,15 +60,6 @@ def inner(frame):
     return ip, message[:8], message[8:]
 
 
-def checksum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 @functools.lru_cache(maxsize=None)
 def opened(family, protocol):
     """nat: frames of a client's request and the backend's answer, and what left for each."""

@@ -17,14 +17,6 @@ def tunnel(family=4, mode="ipip", **more):
     return service(family, mode=mode, **{"source-addresses": SOURCES[family], **more})
 
 
-def checksum(data):
-    data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 class Outer:
     """An encapsulated frame, taken apart by hand: every field is looked at."""
 

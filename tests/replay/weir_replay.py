@@ -356,6 +356,16 @@ def reply_frame(request, flags="SA", payload=b"", ttl=64):
         / Raw(payload))
 
 
+def checksum(data):
+    """The Internet checksum of some bytes, as a number; 0 where a right one is among them."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
 def rebuild(packet):
     """The frame again with all checksums and lengths from scratch; a UDP checksum of 0 stays."""
     packet = packet.copy()
