@@ -24,6 +24,7 @@
 #define STEADY	     0.2 /* of what the quiet one can get through, for delay, */
 #define SHARED_FULL  0.4 /* and for throughput where it shares the dispatcher; else all */
 #define TRIES	     3u /* pairs that are measured for one that counts, at most */
+#define FLOODS	     3 /* floods, the later ones higher, until one is one */
 #define SKIP	     77
 
 struct options {
@@ -351,6 +352,12 @@ static bool expect(bool holds, const struct isolation *b, const char *what)
 	return holds;
 }
 
+/* Is what was offered to A still a multiple of what it worked off? */
+static bool was_flood(const struct slice *sum)
+{
+	return sum->a_offered >= (FLOOD_TIMES - 2) * sum->a_worked;
+}
+
 /* On a machine that others use as well: bounds that only what is badly wrong exceeds, but for Weir's own losses. */
 static enum outcome figures_judge(
 	const struct isolation *b, struct figures f[LOADS], const struct slice *sum)
@@ -368,7 +375,7 @@ static enum outcome figures_judge(
 		b, "packets of the quiet one wait");
 	well &= expect(bench_median(full->sent_ratio, full->pairs) >= 0.85, b,
 		"the quiet one gets less through");
-	well &= expect(sum->a_offered >= (FLOOD_TIMES - 2) * sum->a_worked, b, "this was no flood");
+	well &= expect(was_flood(sum), b, "this was no flood");
 	well &= expect(b->flood->reason == WEIR_DROP_COUNT || sum->a_reason > 0, b,
 		"nothing was dropped for the flood's reason");
 	return well ? OUTCOME_WELL : OUTCOME_BAD;
@@ -380,12 +387,19 @@ static enum outcome flood_measure(struct isolation *b)
 	static struct slice sum;
 	struct rates r = { 0 };
 
-	memset(f, 0, sizeof(f));
-	memset(&sum, 0, sizeof(sum));
 	isolation_start(b);
 	rates_measure(b, &r);
-	for (int kind = 0; kind < LOADS; kind++)
-		pairs_measure(b, &r, (enum load_kind)kind, &f[kind], &sum);
+	/* Its capacity may have been measured while somebody else had the CPU. What it really does then says more. */
+	for (int i = 0; i < FLOODS; i++) {
+		memset(f, 0, sizeof(f));
+		memset(&sum, 0, sizeof(sum));
+		for (int kind = 0; kind < LOADS; kind++)
+			pairs_measure(b, &r, (enum load_kind)kind, &f[kind], &sum);
+		if (was_flood(&sum))
+			break;
+		r.capacity_a = RTE_MAX(r.capacity_a, per_second(sum.a_worked, &sum));
+		r.flood = (uint64_t)(FLOOD_TIMES * r.capacity_a);
+	}
 	const enum outcome outcome = figures_judge(b, f, &sum);
 
 	figures_print(b, &r, f, &sum);
