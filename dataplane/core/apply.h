@@ -11,7 +11,14 @@
 #include <stdint.h>
 
 struct fastpath;
+struct generation;
 struct service_settings;
+
+/* Services that g has no more go, each now or when no fenced core may be at work for it any more. */
+void services_leave(struct fastpath *fp, const struct generation *g);
+
+/* Let go of the cells of removed services of which nothing is queued any more. */
+void retired_reap(struct fastpath *fp);
 
 /* Remove every service and the generation, when the cores have stopped and fastpath_drain() is done. */
 void apply_nothing(struct fastpath *fp);
