@@ -370,12 +370,14 @@ static enum outcome figures_judge(
 	well &= expect(steady->lost == steady->missed, b, "Weir drops packets of the quiet one");
 	well &= expect(steady->missed * 100 <= steady->packets, b,
 		"the device has no room for packets of the quiet one");
+#if !defined(__SANITIZE_ADDRESS__) /* whose times say nothing */
 	well &= expect(quiet_quarter(steady->p99[BESIDE], steady->pairs) <=
 			2 * quiet_quarter(steady->p99[ALONE], steady->pairs) + 50,
 		b, "packets of the quiet one wait");
 	well &= expect(bench_median(full->sent_ratio, full->pairs) >= 0.85, b,
 		"the quiet one gets less through");
 	well &= expect(was_flood(sum), b, "this was no flood");
+#endif
 	well &= expect(b->flood->reason == WEIR_DROP_COUNT || sum->a_reason > 0, b,
 		"nothing was dropped for the flood's reason");
 	return well ? OUTCOME_WELL : OUTCOME_BAD;
