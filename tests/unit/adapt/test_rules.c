@@ -197,6 +197,46 @@ static void dsr_is_left_alone(void)
 	adapt_service_destroy(a);
 }
 
+/*
+ * The first backend gets so many SYNs or requests in one tick, and never answers, but for a packet in the tick
+ * heard_at; returns after how many ticks it is out, or 0.
+ */
+static int ejected_after(uint64_t syns, uint64_t requests, bool others, int heard_at)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	int out = 0;
+	begin();
+	for (int i = -20; i < 20 && out == 0; i++) {
+		calm_tick();
+		for (size_t j = 0; i >= 0 && j < (others ? 1 : BACKENDS); j++) {
+			struct adapt_backend_signals *b = &backends[j];
+			b->answered = b->new_flows = b->syn_answered = 0;
+			b->requests = i == 0 ? requests : 0;
+			b->syn_sent = i == 0 ? syns : 0;
+			b->unheard = heard_at != i;
+		}
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+		if (d->backends[0].ejected)
+			out = i + 1;
+	}
+	for (size_t j = 0; j < BACKENDS; j++)
+		backends[j].unheard = 0;
+	adapt_service_destroy(a);
+	return out;
+}
+
+static void silence_ejects(void)
+{
+	CU_ASSERT_EQUAL(ejected_after(6, 0, true, -1), 2);
+	CU_ASSERT_EQUAL(ejected_after(2, 1, true, -1), 3);
+	CU_ASSERT_TRUE(strstr(last.reason, "not a packet for 0.3 s, 3 SYNs and requests") != NULL);
+	CU_ASSERT_EQUAL(ejected_after(0, 3, true, -1), 3);
+	CU_ASSERT_EQUAL(ejected_after(1, 1, true, -1), 0);
+	CU_ASSERT_EQUAL(ejected_after(0, 40, true, 1), 0); /* slow, but its kernel is there */
+	CU_ASSERT_EQUAL(ejected_after(1, 2, false, -1), 0); /* nobody is heard */
+}
+
 static void pools_change(void)
 {
 	struct adapt_service *a = adapt_service_create();
@@ -558,6 +598,8 @@ static const struct tap_case cases[] = {
 	{ "a wait is not longer than it was watched for", a_wait_is_not_longer_than_the_watch },
 	{ "old signals are not acted on", old_signals_are_not_acted_on },
 	{ "a service whose replies are not seen is left alone", dsr_is_left_alone },
+	{ "little is enough of a backend of which not a packet comes while others are heard",
+		silence_ejects },
 	{ "backends are followed by address when the pool changes", pools_change },
 	{ "a pause observes", pause_observes },
 	{ "fair rates are found by water filling", water_is_filled },
