@@ -56,6 +56,8 @@ struct adapt_backend_signals {
 	uint64_t new_flows;
 	uint64_t syn_sent;
 	uint64_t syn_answered;
+	uint64_t
+		unheard; /* 1: not one packet came from it; 0: some did, or they are not seen (not nat) */
 	const struct adapt_histogram *tail; /* since it was read before; NULL: not read this time */
 	const struct adapt_found *found; /* likewise */
 };

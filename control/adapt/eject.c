@@ -8,8 +8,14 @@
  * more without an answer, and not one answered meanwhile, is no chance. Those of the last tick do not
  * count unless they are many and belong to steady traffic, as their answers may still be on the way.
  *
+ * Mostly five do not come together: those who wait there already make new flows go elsewhere, and its weight is
+ * cut. Requests over kept connections still come. However slow a server is, its kernel acknowledges
+ * what it gets at once. So three SYNs or requests are enough where for 300 ms not one packet has come from it, in
+ * which others of its pool were heard (nat: elsewhere packets from it are not seen).
+ *
  * An ejected backend gets no new flows for 1 s, then 2, 4, up to 60 when it is ejected again soon after.
- * After that time two health checks that were passed since the ejection bring it back (without health
+ * The data plane gives up what begins there, too (flow_stays()): SYNs that come again, and requests over kept
+ * connections. After that time two health checks that were passed since the ejection bring it back (without health
  * checks: the time alone), with a tenth of its weight and five seconds to the whole of it.
  *
  * At most half of a pool is ever ejected. When more than half seem dead, it is no backend's fault: that is
@@ -25,13 +31,14 @@
 #include <math.h>
 
 #define AT_ONCE	      12 /* SYNs of one tick that are enough without those before */
+#define FEW	      3 /* SYNs and requests that are enough in a silence */
 #define PROBES_GOOD   2
 #define FORGIVE_NS    UINT64_C(120000000000)
 #define PANIC_LASTS   UINT64_C(5000000000)
 #define SILENCE_NS    UINT64_C(1000000000) /* without one answer from anybody */
 #define RETURN_FACTOR 0.1
 
-static bool looks_dead(
+static bool answers_no_syn(
 	struct eject_backend *j, const struct adapt_backend_signals *s, const struct adapt_gains *g)
 {
 	double before = j->unanswered;
@@ -48,12 +55,33 @@ static bool looks_dead(
 	return before >= g->eject_after || (steady && sent >= AT_ONCE);
 }
 
+/* others: of its pool were heard in this tick. */
+static bool is_mute(struct eject_backend *j, const struct adapt_backend_signals *s, bool others,
+	double seconds, const struct adapt_gains *g)
+{
+	double before = j->silent_asked;
+	if (!s->unheard) {
+		j->silent_asked = j->silent_s = 0;
+		return false;
+	}
+	j->silent_asked += (double)(s->syn_sent + s->requests);
+	j->silent_s += others && j->silent_asked > 0 ? seconds : 0;
+	return before >= FEW && j->silent_s > g->eject_silent - seconds / 2;
+}
+
+static bool looks_dead(struct eject_backend *j, const struct adapt_backend_signals *s, bool others,
+	double seconds, const struct adapt_gains *g)
+{
+	bool no_syn = answers_no_syn(j, s, g);
+	return is_mute(j, s, others, seconds, g) || no_syn;
+}
+
 static void returns(struct eject_backend *j, struct weights_backend *w, struct estimate_backend *b,
 	uint64_t now_ns)
 {
 	j->out = false;
 	j->returned_ns = now_ns;
-	j->unanswered = 0;
+	j->unanswered = j->silent_s = j->silent_asked = 0;
 	estimate_backend_init(b);
 	w->factor = w->told = RETURN_FACTOR;
 	w->ramp_ns = now_ns;
@@ -80,9 +108,16 @@ static void eject(struct eject_backend *j, struct weights_backend *w, const stru
 	struct adapt_decision d = decision_make(s, ADAPT_WEIGHTS, "eject", of);
 	d.from = of->weight * w->factor;
 	d.to = 0;
-	decision_reason(&d, "%.0f SYNs without an answer, none answered; for %g s at least",
-		j->unanswered, seconds);
+	if (j->unanswered < g->eject_after)
+		decision_reason(&d,
+			"not a packet for %.1f s, %.0f SYNs and requests unanswered; for %g s at least",
+			j->silent_s, j->silent_asked, seconds);
+	else
+		decision_reason(&d, "%.0f SYNs without an answer, none answered; for %g s at least",
+			j->unanswered, seconds);
 	decision_figure(&d, "syn_unanswered", j->unanswered);
+	decision_figure(&d, "silent_seconds", j->silent_s);
+	decision_figure(&d, "silent_asked", j->silent_asked);
 	decision_figure(&d, "seconds", seconds);
 	decision_figure(&d, "times", j->times + 1);
 	decision_tell(&d, settings, log);
@@ -90,7 +125,7 @@ static void eject(struct eject_backend *j, struct weights_backend *w, const stru
 	j->times++;
 	j->until_ns = s->now_ns + (uint64_t)(seconds * 1e9);
 	j->probes_at = of->probes_good;
-	j->unanswered = 0;
+	j->unanswered = j->silent_s = j->silent_asked = 0;
 	w->factor = w->told = g->weights_floor;
 }
 
@@ -132,13 +167,15 @@ void eject_step(struct eject_service *e, struct eject_backend *of, struct weight
 	const struct adapt_settings *settings, struct adapt_directive *to,
 	const struct adapt_log *log)
 {
-	size_t pool = 0, out = 0, dead = 0;
+	size_t pool = 0, out = 0, dead = 0, heard = 0;
+	double seconds = (double)s->elapsed_ns / 1e9;
 	for (size_t i = 0; i < s->backend_count; i++) {
 		pool += s->backends[i].usable;
 		out += s->backends[i].usable && of[i].out;
-		if (s->backends[i].answered > 0 || s->backends[i].syn_answered > 0)
-			e->answered_ns = s->now_ns;
+		heard += s->backends[i].answered > 0 || s->backends[i].syn_answered > 0;
 	}
+	if (heard > 0)
+		e->answered_ns = s->now_ns;
 	bool anybody = s->now_ns - e->answered_ns < SILENCE_NS;
 	dead = out;
 	for (size_t i = 0; i < s->backend_count; i++) {
@@ -152,7 +189,7 @@ void eject_step(struct eject_service *e, struct eject_backend *of, struct weight
 			j->times = 0;
 		if (j->out) {
 			come_back(j, &weights[i], &b[i], s, &s->backends[i], settings, log);
-		} else if (looks_dead(j, &s->backends[i], &settings->gains)) {
+		} else if (looks_dead(j, &s->backends[i], heard > 0, seconds, &settings->gains)) {
 			dead++;
 			if (!e->panic &&
 				(double)(out + 1) <= settings->gains.eject_share * (double)pool) {

@@ -9,6 +9,8 @@
 
 struct eject_backend {
 	double unanswered; /* SYNs since the last answer, of ticks before this one */
+	double silent_s; /* not a packet came from it, while others were heard */
+	double silent_asked; /* SYNs and requests since the last one */
 	bool asked_before; /* SYNs were sent in the tick before */
 	bool out;
 	uint64_t until_ns;

@@ -31,6 +31,8 @@
 	X(weights_hold, "weights.hold", 1, 0, 60,                                                  \
 		"seconds that a relapsed backend waits; doubles")                                  \
 	X(eject_after, "eject.after", 5, 2, 1000, "SYNs without an answer that make one dead")     \
+	X(eject_silent, "eject.silent", 0.3, 0.1, 60,                                              \
+		"seconds without a packet after which three are enough")                           \
 	X(eject_first, "eject.first", 1, 0.1, 600, "seconds of the first ejection; they double")   \
 	X(eject_most, "eject.most", 60, 1, 3600, "seconds of the longest")                         \
 	X(eject_share, "eject.share", 0.5, 0, 1, "at most this share of a pool")                   \

@@ -67,6 +67,7 @@ static const struct field backend_fields[] = {
 	WHOLE("new_flows", adapt_backend_signals, new_flows),
 	WHOLE("syn_sent", adapt_backend_signals, syn_sent),
 	WHOLE("syn_answered", adapt_backend_signals, syn_answered),
+	LATER("unheard", adapt_backend_signals, unheard, false),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -62,6 +62,7 @@ static void backend_fill(struct adapt_backend_signals *to, const struct reading_
 	to->new_flows = since(b->new_flows, before->new_flows);
 	to->syn_sent = since(b->syn_sent, before->syn_sent);
 	to->syn_answered = since(b->connects, before->connects);
+	to->unheard = b->packets_from > 0 && b->packets_from == before->packets_from;
 }
 
 static const struct reading_tail *tail_before(

@@ -197,7 +197,10 @@ uint32_t world_port_ifindex(struct daemon *d, const struct model *m, size_t port
 /* methods.c, status.c: the answers. */
 
 void methods_handle(void *ctx, struct rpc_call *call);
-/* The newest snapshot, at most max_age_ms old; NULL without a data plane. Borrowed. */
+/*
+ * The newest snapshot, at most max_age_ms old; NULL without a data plane. Borrowed, until somebody asks for one
+ * again: who makes a document of it hands it on to the makers of its parts.
+ */
 const struct snapshot *daemon_snapshot(struct daemon *d, unsigned int max_age_ms);
 json_t *status_document(struct daemon *d);
 /* Parts of it: {state, pid, ...} and the list of warnings; now may be NULL. */
@@ -206,7 +209,9 @@ json_t *status_warnings(struct daemon *d, const struct snapshot *now);
 /* The backend's entry of `backend list`; NULL when out of memory. */
 json_t *backend_document(struct daemon *d, const struct model_service *s, const struct address *a,
 	uint16_t port, unsigned int max_age_ms);
-json_t *backends_document(struct daemon *d, const struct model_service *s, unsigned int max_age_ms);
+/* Of a service, or of all; NULL without a snapshot. */
+json_t *backends_document(
+	struct daemon *d, const struct snapshot *now, const struct model_service *s);
 
 /* live.c: for `weirctl top`. Both answer the call. */
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Backends can be many thousands, so they come only to who looks at them. */
-static json_t *live_backends(struct daemon *d, const json_t *params, bool *ret_unknown)
+static json_t *live_backends(
+	struct daemon *d, const struct snapshot *now, const json_t *params, bool *ret_unknown)
 {
 	const char *of = json_string_value(json_object_get(params, "service"));
 
@@ -16,10 +17,10 @@ static json_t *live_backends(struct daemon *d, const json_t *params, bool *ret_u
 	if (!json_is_true(json_object_get(params, "backends")))
 		return json_array();
 	if (!of)
-		return backends_document(d, NULL, 100);
+		return backends_document(d, now, NULL);
 	for (size_t i = 0; i < d->model->service_count; i++)
 		if (!strcmp(d->model->services[i].name, of))
-			return backends_document(d, &d->model->services[i], 100);
+			return backends_document(d, now, &d->model->services[i]);
 	*ret_unknown = true;
 	return json_array();
 }
@@ -33,7 +34,8 @@ void live_show(struct daemon *d, struct rpc_call *call)
 	/* Not a live view's fault when there is no data plane: it shows that, too. */
 	json_t *services = now ? report_service_list(d->model, now, base) : json_array();
 	adaptation_annotate(d->adaptation, services);
-	json_t *backends = now ? live_backends(d, rpc_call_params(call), &unknown) : json_array();
+	json_t *backends =
+		now ? live_backends(d, now, rpc_call_params(call), &unknown) : json_array();
 
 	rpc_call_result(call,
 		json_pack("{s:s, s:s, s:o, s:o, s:b, s:i, s:b, s:o, s:o, s:o}", "instance",

@@ -160,7 +160,7 @@ static void service_show(struct daemon *d, struct rpc_call *call)
 	json_t *document = report_service(d->model, s, now, history_base(&d->history));
 
 	if (document) {
-		json_object_set_new(document, "backends", backends_document(d, s, 100));
+		json_object_set_new(document, "backends", backends_document(d, now, s));
 		json_object_set_new(document, "limits", limits_document(d, s));
 	}
 	rpc_call_result(call, document);
@@ -176,8 +176,10 @@ static void backend_list(struct daemon *d, struct rpc_call *call)
 		if (!s)
 			return;
 	}
-	if (snapshot_or_error(d, call))
-		rpc_call_result(call, backends_document(d, s, 100));
+	const struct snapshot *now = snapshot_or_error(d, call);
+
+	if (now)
+		rpc_call_result(call, backends_document(d, now, s));
 }
 
 static void drain_emit(

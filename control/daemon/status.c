@@ -342,9 +342,9 @@ static void backend_annotate(
 	json_object_set_new(entry, "drained", json_boolean(h.draining));
 }
 
-json_t *backends_document(struct daemon *d, const struct model_service *s, unsigned int max_age_ms)
+json_t *backends_document(
+	struct daemon *d, const struct snapshot *now, const struct model_service *s)
 {
-	const struct snapshot *now = daemon_snapshot(d, max_age_ms);
 	json_t *list =
 		now ? report_backend_list(d->model, s, now, history_base(&d->history)) : NULL;
 	size_t at = 0;
@@ -364,7 +364,7 @@ json_t *backends_document(struct daemon *d, const struct model_service *s, unsig
 json_t *backend_document(struct daemon *d, const struct model_service *s, const struct address *a,
 	uint16_t port, unsigned int max_age_ms)
 {
-	json_t *list = backends_document(d, s, max_age_ms);
+	json_t *list = backends_document(d, daemon_snapshot(d, max_age_ms), s);
 	json_t *entry = NULL;
 
 	for (size_t j = 0; list && !entry && j < model_backend_total(s); j++) {

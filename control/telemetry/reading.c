@@ -81,6 +81,7 @@ static void add_cell(struct reading_backend *b, const struct weir_backend_cell *
 	b->requests += load64(&c->requests);
 	b->new_flows += load64(&c->new_flows);
 	b->syn_sent += load64(&c->syn_sent);
+	b->packets_from += load64(&c->packets_from);
 	b->resets += load64(&c->resets);
 	b->connects += load64(&c->connect.count);
 	b->answered += load64(&c->first_byte.count);

@@ -36,6 +36,7 @@ struct reading_backend {
 	uint64_t syn_sent;
 	uint64_t resets;
 	uint64_t connects; /* SYN-ACKs */
+	uint64_t packets_from; /* nat */
 	uint64_t answered;
 	uint64_t answered_ns; /* sum of first-byte times */
 };

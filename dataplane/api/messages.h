@@ -308,7 +308,11 @@ struct weir_directives {
 struct weir_directive_backend {
 	uint8_t address[16];
 	uint16_t port; /* host order */
-	uint8_t ejected; /* 1: no new flows, unless nobody else takes any */
+	/*
+	 * 1: no new flows, unless nobody else takes any. In nat, tcp, nor what begins of known ones: a SYN that comes
+	 * again, and a request, goes to another.
+	 */
+	uint8_t ejected;
 	uint8_t reserved;
 	uint32_t weight; /* in 1/WEIR_WEIGHT_UNIT of a configured unit */
 	uint32_t

@@ -39,6 +39,26 @@ static void pool_mark(struct service_settings *s)
 		s->backend[s->pool->backend[i].slot].takes_flows = true;
 }
 
+static bool pool_has(const struct service_pool *p, uint32_t slot)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->backend[i].slot == slot)
+			return true;
+	return false;
+}
+
+static uint8_t stay_of(const struct service_settings *s, uint32_t slot)
+{
+	const struct service_backend *b = &s->backend[slot];
+	const struct service_pool *pool = b->pool ? s->pools[b->pool - 1] : s->pool;
+
+	if (b->state == WEIR_BACKEND_DOWN || b->state == WEIR_BACKEND_UNUSED)
+		return SERVICE_STAY_NONE;
+	if (b->state != WEIR_BACKEND_UP || b->weight == 0 || s->weight_in_force[slot] != 0)
+		return SERVICE_STAY;
+	return pool->count && !pool_has(pool, slot) ? SERVICE_STAY_BUSY : SERVICE_STAY;
+}
+
 /* Those of a pool, or of the main one's fallback, that can take new flows, in order of their slots. */
 static uint32_t pool_list_part(const struct service_settings *s, uint32_t number, bool fallback,
 	bool directed, struct maglev_backend *ret_list)
@@ -123,15 +143,11 @@ static int pool_make(const struct service_settings *s, uint32_t number, struct s
 	return ret;
 }
 
-int service_pools_attach(struct service_settings *s, const struct service_settings *old,
+static int named_pools_make(struct service_settings *s, const struct service_settings *old,
 	uint32_t pool_count, const struct hash_seed *seed)
 {
-	int ret = pool_make(s, 0, old ? old->pool : NULL, seed, &s->pool);
+	int ret = 0;
 
-	if (ret)
-		return ret;
-	s->maglev = s->pool->table;
-	pool_mark(s);
 	s->pool_count = pool_count;
 	if (pool_count == 0)
 		return 0;
@@ -141,5 +157,20 @@ int service_pools_attach(struct service_settings *s, const struct service_settin
 	for (uint32_t i = 0; ret == 0 && i < pool_count; i++)
 		ret = pool_make(s, i + 1, old && i < old->pool_count ? old->pools[i] : NULL, seed,
 			&s->pools[i]);
+	return ret;
+}
+
+int service_pools_attach(struct service_settings *s, const struct service_settings *old,
+	uint32_t pool_count, const struct hash_seed *seed)
+{
+	int ret = pool_make(s, 0, old ? old->pool : NULL, seed, &s->pool);
+
+	if (ret)
+		return ret;
+	s->maglev = s->pool->table;
+	pool_mark(s);
+	ret = named_pools_make(s, old, pool_count, seed);
+	for (uint32_t i = 0; ret == 0 && i < s->backend_slots; i++)
+		s->backend[i].stay = stay_of(s, i);
 	return ret;
 }

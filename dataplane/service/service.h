@@ -45,6 +45,13 @@ struct service_police;
 #define SERVICE_HOLD   WEIR_MAX_CORES /* where packets of buckets that move wait: core/move.c */
 #define SERVICE_NOBODY UINT8_MAX
 
+/* What becomes of the flows that a backend has. */
+enum service_stay {
+	SERVICE_STAY = 0,
+	SERVICE_STAY_BUSY, /* ejected, and others take its flows: those of TCP that await nothing go, in nat */
+	SERVICE_STAY_NONE, /* it is down, or nobody's slot any more */
+};
+
 /* A backend slot. */
 struct service_backend {
 	uint8_t address[16]; /* IPv4 mapped; in settings with 4 bytes at the end */
@@ -55,7 +62,8 @@ struct service_backend {
 	bool fallback; /* new flows only while none of the others takes any */
 	bool takes_flows; /* it is in the Maglev table of the main pool */
 	uint8_t pool; /* 0: the main one */
-	uint8_t reserved[2];
+	uint8_t stay; /* enum service_stay */
+	uint8_t reserved;
 	uint32_t neighbour; /* of the generation's neighbours, as in the configuration */
 };
 static_assert(sizeof(struct service_backend) == 32, "two backends to a cache line");

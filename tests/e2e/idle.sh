@@ -36,11 +36,11 @@ require nginx_start b2 10.2.0.12:8080 '[fd02::12]:8080'
 require weir_start
 require wait_for 10 backends_up 4
 
-# direct SERVICE ADDRESS CLOSE CAP: for one backend; repeated by who calls it
+# direct SERVICE ADDRESS CLOSE CAP [EJECTED]: for one backend; repeated by who calls it
 direct() {
 	at weir python3 - "$RUN/default/dataplane.sock" "$@" <<-'END'
 	import socket, struct, sys, time
-	path, service, address, close, cap = sys.argv[1:4] + [int(n) for n in sys.argv[4:]]
+	path, service, address, close, cap, ejected = sys.argv[1:4] + [int(n) for n in (sys.argv[4:] + ["0"])[:3]]
 	s = socket.socket(socket.AF_UNIX)
 	s.connect(path)
 	s.settimeout(5)
@@ -62,7 +62,7 @@ direct() {
 	call(1, struct.pack("<II", 0, 0xffffffff))
 	body = service.encode().ljust(64, b"\0")
 	body += struct.pack("<10QIIIBBH", time.monotonic_ns(), 0, 0, 0, none, none, none, none, none, 0, 0, 1, 0, 0, 0, 0)
-	body += packed + struct.pack("<HBBIIII", 8080, 0, 0, 100000, cap, cap, close)
+	body += packed + struct.pack("<HBBIIII", 8080, ejected, 0, 100000, cap, cap, close)
 	call(20, body)
 	END
 }
@@ -71,7 +71,8 @@ connections() { # NS: how many a backend has
 	at "$1" ss -Htn state established sport = :8080 | wc -l
 }
 
-# Holds twenty connections that had an answer each; then writes which of them have ended, each time it is asked.
+# Holds twenty connections that had an answer each; each time it is asked it writes how many of them have ended, how many
+# give another answer, and how many are reset instead.
 cat >"$WORLD/holder.py" <<-'END'
 import socket, sys
 held = []
@@ -85,7 +86,7 @@ for _ in range(20):
     held.append(s)
 print("held", flush=True)
 for line in sys.stdin:
-    reset = served = 0
+    reset = served = refused = 0
     for s in list(held):
         try:
             s.recv(1)
@@ -95,14 +96,17 @@ for line in sys.stdin:
             reset += 1
         held.remove(s)
     for s in held:
-        s.settimeout(10)
+        s.settimeout(1)
         s.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
         got = b""
-        while b"hello" not in got:
-            got += s.recv(4096)
+        try:
+            while b"hello" not in got:
+                got += s.recv(4096)
+            served += 1
+        except ConnectionResetError:
+            refused += 1
         s.settimeout(0)
-        served += 1
-    print(reset, served, flush=True)
+    print(reset, served, refused, flush=True)
 END
 
 closed_at() { # SERVICE ADDRESS-OF-B1 URL
@@ -112,7 +116,7 @@ closed_at() { # SERVICE ADDRESS-OF-B1 URL
 }
 
 idle_ones_close() { # SERVICE ADDRESS-OF-B1 SERVICE-ADDRESS URL
-	local one two line reset served
+	local one two line reset served refused
 	coproc HOLDER { exec 3>&-; at client python3 "$WORLD/holder.py" "$3"; }
 	read -r -t 30 line <&"${HOLDER[0]}"
 	expect_eq "the holder says" "$line" held
@@ -123,9 +127,10 @@ idle_ones_close() { # SERVICE ADDRESS-OF-B1 SERVICE-ADDRESS URL
 	expect_within 20 closed_at "$1" "$2" "$4"
 	expect_eq "connections of b2" "$(connections b2)" "$two"
 	echo look >&"${HOLDER[1]}"
-	read -r -t 30 reset served <&"${HOLDER[0]}"
+	read -r -t 30 reset served refused <&"${HOLDER[0]}"
 	expect_eq "resets that the client got" "$reset" "$one"
 	expect_eq "of b2, and still served" "$served" "$two"
+	expect_eq "reset when they asked" "$refused" 0
 	kill "$HOLDER_PID"
 	wait "$HOLDER_PID"
 	true
@@ -135,5 +140,28 @@ scenario "idle connections of one backend end at both ends, over IPv4" idle_ones
 	web4 10.2.0.11 198.51.100.10 http://198.51.100.10/
 scenario "and over IPv6" idle_ones_close \
 	web6 fd02::11 2001:db8:100::10 'http://[2001:db8:100::10]/'
+# b1 is cut off, and ejected: what its clients ask for ends at once, and not after their patience.
+dead_one_lets_go() {
+	local one two line reset served refused
+	coproc HOLDER { exec 3>&-; at client python3 "$WORLD/holder.py" 198.51.100.10; }
+	read -r -t 30 line <&"${HOLDER[0]}"
+	expect_eq "the holder says" "$line" held
+	one=$(connections b1)
+	two=$(connections b2)
+	expect_eq "connections" $((one + two)) 20
+	expect_number "of b1" "$one" -gt 0
+	ip -n b1 link set eth0 down
+	direct web4 10.2.0.11 0 4294967295 1
+	echo look >&"${HOLDER[1]}"
+	read -r -t 30 reset served refused <&"${HOLDER[0]}"
+	expect_eq "ended before they asked" "$reset" 0
+	expect_eq "of b2, and served" "$served" "$two"
+	expect_eq "of b1, and reset when they asked" "$refused" "$one"
+	kill "$HOLDER_PID"
+	wait "$HOLDER_PID"
+	ip -n b1 link set eth0 up
+}
+
+scenario "connections kept to a dead one that is ejected are reset when their clients ask" dead_one_lets_go
 scenario "all packets are accounted for" expect_balance
 finish

@@ -18,7 +18,8 @@ config() { # [STREAM]
 	    protocol: tcp
 	    mode: nat
 	    source-addresses: [10.2.0.100]
-	    health: {type: tcp, interval: 1s}
+	    objective: {p99: 2s}
+	    health: {type: tcp, interval: ${2:-1s}}
 	    backends:
 	      - {address: 10.2.0.11, port: 8080}
 	      - {address: 10.2.0.12, port: 8080}
@@ -90,6 +91,19 @@ broker_is_back() {
 	expect_within 10 in_order
 }
 
+# The wire of b2 is cut, and its check would need minutes to notice: it is adaptation that finds out.
+decisions_are_told() {
+	config "{brokers: [\"$broker\"], queue: 100}" 60s >"$WORLD/slowly.yaml"
+	expect ctl config apply "$WORLD/slowly.yaml"
+	load_start load -r 100 -c 50 -t 60 -T 1 -i 5 http://198.51.100.10/
+	ip -n b2 link set eth0 down
+	expect_within 20 got web '.type == "event" and .kind == "weight" and .object == "web 10.2.0.12:8080"
+		and .inputs.controller == "weights" and .inputs.action == "eject"'
+	load_stop load
+	ip -n b2 link set eth0 up
+	expect ctl config apply "$WORLD/stream.yaml"
+}
+
 pipes_of() { # PID
 	find "/proc/$1/fd" -lname 'pipe:*' ! -name '[012]' -printf '%l\n' | sort
 }
@@ -116,6 +130,7 @@ ends() {
 scenario "a cluster is told of events and, each second, of figures" begins
 scenario "a broker that dies costs messages only, and they are counted" broker_dies
 scenario "when it is back, it gets what waited, in order" broker_is_back
+scenario "a decision of adaptation is told" decisions_are_told
 scenario "a data plane that is started again inherits nothing of it" dataplane_again
 scenario "without a stream nothing is sent" ends
 finish

@@ -145,6 +145,7 @@ class Bed:
         if what == "kill":
             self.daemon.send_signal(signal.SIGKILL)
             self.daemon.wait()
+            self.daemon = None
         else:
             self.daemon_start()
 
@@ -166,6 +167,9 @@ class Bed:
             at = (time.monotonic_ns() - start_ns) / 1e9
             if todo and at >= todo[0][0]:
                 self.daemon_act(todo.pop(0)[1])
+            if self.daemon and self.daemon.poll() is not None:
+                crowd.terminate()
+                raise Trouble(f"the daemon has ended with {self.daemon.returncode}, see {self.folder}/controld.err")
             samples.append(self.sample(at))
             time.sleep(max(0.0, POLL - ((time.monotonic_ns() - start_ns) / 1e9 - at)))
         if crowd.returncode:
@@ -204,3 +208,11 @@ class Bed:
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
+        self.forget()
+
+    @staticmethod
+    def forget():
+        """Connections that are still ending would meet those of the next run: a SYN that finds its ports taken waits 1 s."""
+        for namespace in ("client", "origins"):
+            subprocess.run(inside(namespace, "ss", "-K", "-H", "-t", "state", "connected"), check=False,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

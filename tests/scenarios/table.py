@@ -116,8 +116,8 @@ BRIEF = Scenario("brief", "one backend ten times slower, then a crowd", 12, (4, 
 
 # By name only: too long for all the others to wait for.
 LONG = float(os.environ.get("SCENARIO_SECONDS", "603"))
-STEADY_LONG = Scenario("steady-long", f"steady load for {(LONG - 3) / 60:.3g} minutes", LONG, (3, LONG), ((0, 0.6),),
-                       alone=True)
+STEADY_LONG = Scenario("steady-long", f"steady load for {(LONG - 3) / 60:.3g} minutes", LONG, (3, LONG),
+                       ((0, float(os.environ.get("SCENARIO_LOAD", "0.6"))),), alone=True)
 
 BY_NAME = {s.name: s for s in (*SCENARIOS, BRIEF, STEADY_LONG)}
 CONTROLLERS = ("weights", "shed", "sources", "forecast")

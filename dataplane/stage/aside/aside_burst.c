@@ -62,7 +62,7 @@ static bool send_to(const struct work *w, struct packet *p, struct flow *f, cons
 		*ret_reason = WEIR_DROP_NO_FLOW;
 		return false;
 	}
-	if (f && flow_is_placed(w, f, nat)) {
+	if (f && flow_is_placed(w, p, f, nat)) {
 		backend = f->backend_slot;
 	} else if (nat || !choose(w, p, addrs, &backend)) {
 		*ret_reason = WEIR_DROP_NO_BACKEND;

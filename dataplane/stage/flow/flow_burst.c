@@ -28,6 +28,27 @@ __rte_noinline uint16_t flow_connected(const struct work *w, const struct flow *
 	return flags & FLOW_F_REQUEST ? flags : flow_counts_not(w->worker, f, flags);
 }
 
+/*
+ * One that is ejected may be dead, or only take no new connections. What
+ * is under way there stays. A SYN that comes again has waited for nothing yet, and finds its answer elsewhere.
+ * A request that begins on a kept connection goes to another backend, whose reset makes the client open
+ * a new one: at once, instead of after its patience.
+ */
+__rte_noinline bool flow_stays(const struct work *w, const struct packet *p, const struct flow *f)
+{
+	const struct service_backend *b = &w->settings->backend[f->backend_slot];
+
+	if (b->epoch != f->backend_epoch || b->stay == SERVICE_STAY_NONE)
+		return false;
+	if (!w->settings->nat || w->settings->protocol != IPPROTO_TCP)
+		return true;
+	if (f->state == FLOW_SYN && !(f->flags & FLOW_F_REPLIED))
+		return (p->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) != FLOW_TCP_SYN;
+	/* With this burst: flow_request(). */
+	return !p->payload_length || !(f->flags & FLOW_F_REQUEST) ||
+		flow_stamp_age(f, w->now_ns) != 0;
+}
+
 /* A bucket that was never used before: a few hundred times in the life of a backend. */
 static __rte_noinline void first_byte_widen(struct weir_backend_cell *cell, uint32_t bucket)
 {

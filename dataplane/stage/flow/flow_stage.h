@@ -103,14 +103,18 @@ static __rte_always_inline uint16_t flow_measure(const struct work *w, const str
 	return flags;
 }
 
-/* True when the flow's backend still takes its packets and, in nat, its source address is still ours. */
-static inline bool flow_is_placed(const struct work *w, const struct flow *f, const bool nat)
+/* Its backend is not what it was: does the packet go there all the same? Out of line. */
+__rte_noinline bool flow_stays(const struct work *w, const struct packet *p, const struct flow *f);
+
+/* True when the flow's backend still takes the packet and, in nat, its source address is still ours. */
+static inline bool flow_is_placed(
+	const struct work *w, const struct packet *p, const struct flow *f, const bool nat)
 {
 	const struct service_settings *s = w->settings;
 	const struct service_backend *b = &s->backend[f->backend_slot];
 
-	if (unlikely(b->epoch != f->backend_epoch || b->state == WEIR_BACKEND_DOWN ||
-		    b->state == WEIR_BACKEND_UNUSED))
+	if (unlikely(b->epoch != f->backend_epoch || b->stay != SERVICE_STAY) &&
+		!flow_stays(w, p, f))
 		return false;
 	if (nat && unlikely(s->source_leaving)) {
 		const uint64_t *usable = s->nat->source[f->source_slot].usable;
@@ -158,7 +162,7 @@ static __rte_always_inline bool flow_known(
 		return true;
 	if (nat)
 		flow_note_client(m, p, f);
-	if (likely(flow_is_placed(w, f, nat))) {
+	if (likely(flow_is_placed(w, p, f, nat))) {
 		p->backend = f->backend_slot;
 		p->neighbour = w->settings->backend[f->backend_slot].neighbour;
 	}

@@ -251,7 +251,9 @@ static void signals_clear(struct loop *l)
 	l->tick = (struct adapt_signals){ 0 };
 	for (size_t i = 0; i < l->count; i++) {
 		struct adapt_backend_signals *t = &l->backends[i].tick;
-		struct adapt_backend_signals next = { .port = t->port, .weight = t->weight };
+		struct adapt_backend_signals next = {
+			.port = t->port, .weight = t->weight, .unheard = l->backends[i].dead
+		};
 		memcpy(next.address, t->address, sizeof(next.address));
 		next.in_flight_peak = (double)l->backends[i].count;
 		*t = next;

@@ -5,7 +5,6 @@
 #include "control/adapt/decision.h"
 #include "control/adapt/forecast.h"
 #include "control/adapt/service.h"
-#include "control/adapt/sources.h"
 #include "dataplane/api/histogram.h"
 #include "tests/unit/tap.h"
 
@@ -197,6 +196,46 @@ static void dsr_is_left_alone(void)
 	adapt_service_destroy(a);
 }
 
+/*
+ * The first backend gets so many SYNs or requests in one tick, and never answers, but for a packet in the tick
+ * heard_at; returns after how many ticks it is out, or 0.
+ */
+static int ejected_after(uint64_t syns, uint64_t requests, bool others, int heard_at)
+{
+	struct adapt_service *a = adapt_service_create();
+	const struct adapt_directive *d = NULL;
+	int out = 0;
+	begin();
+	for (int i = -20; i < 20 && out == 0; i++) {
+		calm_tick();
+		for (size_t j = 0; i >= 0 && j < (others ? 1 : BACKENDS); j++) {
+			struct adapt_backend_signals *b = &backends[j];
+			b->answered = b->new_flows = b->syn_answered = 0;
+			b->requests = i == 0 ? requests : 0;
+			b->syn_sent = i == 0 ? syns : 0;
+			b->unheard = heard_at != i;
+		}
+		d = adapt_service_step(a, &signals, &settings, false, &log_all);
+		if (d->backends[0].ejected)
+			out = i + 1;
+	}
+	for (size_t j = 0; j < BACKENDS; j++)
+		backends[j].unheard = 0;
+	adapt_service_destroy(a);
+	return out;
+}
+
+static void silence_ejects(void)
+{
+	CU_ASSERT_EQUAL(ejected_after(6, 0, true, -1), 2);
+	CU_ASSERT_EQUAL(ejected_after(2, 1, true, -1), 3);
+	CU_ASSERT_TRUE(strstr(last.reason, "not a packet for 0.3 s, 3 SYNs and requests") != NULL);
+	CU_ASSERT_EQUAL(ejected_after(0, 3, true, -1), 3);
+	CU_ASSERT_EQUAL(ejected_after(1, 1, true, -1), 0);
+	CU_ASSERT_EQUAL(ejected_after(0, 40, true, 1), 0); /* slow, but its kernel is there */
+	CU_ASSERT_EQUAL(ejected_after(1, 2, false, -1), 0); /* nobody is heard */
+}
+
 static void pools_change(void)
 {
 	struct adapt_service *a = adapt_service_create();
@@ -243,148 +282,6 @@ static void pause_observes(void)
 	CU_ASSERT(decided > 0);
 	CU_ASSERT_TRUE(last.observed);
 	adapt_service_destroy(a);
-}
-
-static void water_is_filled(void)
-{
-	struct sources_claim claims[] = { { 10, 1 }, { 100, 1 }, { 100, 1 } };
-	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(claims, 3, 110), 50, 1e-9);
-	struct sources_claim heavy[] = { { 100, 1 }, { 100, 3 } };
-	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(heavy, 2, 100), 25, 1e-9);
-	struct sources_claim small[] = { { 10, 1 }, { 20, 1 } };
-	CU_ASSERT(isinf(sources_water_fill(small, 2, 31)));
-	CU_ASSERT(isinf(sources_water_fill(small, 0, 31)));
-	CU_ASSERT_DOUBLE_EQUAL(sources_water_fill(small, 2, -5), 0, 0);
-}
-
-static int claim_compare(const void *a, const void *b)
-{
-	const struct sources_claim *x = a, *y = b;
-	double p = x->demand / x->weight, q = y->demand / y->weight;
-	return (p > q) - (p < q);
-}
-
-/* As it is defined: who asks for least of its share is met first. */
-static double water_of_sorted(struct sources_claim *claims, size_t count, double capacity)
-{
-	double weights = 0;
-	qsort(claims, count, sizeof(*claims), claim_compare);
-	for (size_t i = 0; i < count; i++)
-		weights += claims[i].weight;
-	for (size_t i = 0; i < count; i++) {
-		double rate = fmax(0, capacity) / weights;
-		if (claims[i].demand > rate * claims[i].weight)
-			return rate;
-		capacity -= claims[i].demand;
-		weights -= claims[i].weight;
-	}
-	return INFINITY;
-}
-
-static void water_is_that_of_sorted_claims(void)
-{
-	unsigned int seed = 11;
-	for (int round = 0; round < 20000; round++) {
-		struct sources_claim claims[64];
-		size_t count = (size_t)rand_r(&seed) % 64;
-		double demands = 0;
-		for (size_t i = 0; i < count; i++) {
-			bool heavy = rand_r(&seed) % 8 == 0;
-			claims[i].demand = (double)(rand_r(&seed) % 1000) * (heavy ? 100 : 1);
-			claims[i].weight = rand_r(&seed) % 4 ? 1 : 1 + rand_r(&seed) % 310 / 10.0;
-			demands += claims[i].demand;
-		}
-		double capacity = demands * (rand_r(&seed) % 1100) / 1000.0 - 1;
-		double rate = sources_water_fill(claims, count, capacity);
-		double wanted = water_of_sorted(claims, count, capacity);
-		CU_ASSERT_EQUAL_FATAL(isinf(rate), isinf(wanted));
-		if (!isinf(rate))
-			CU_ASSERT_FATAL(fabs(rate - wanted) <= 1e-9 * (1 + wanted));
-	}
-}
-
-/* Who is new, who is gone and who has another place in the tables: each has its own figures. */
-static void sources_are_told_apart(void)
-{
-	struct sources_state *v = calloc(1, sizeof(*v));
-	struct adapt_policing *policing = calloc(1, sizeof(*policing));
-	struct adapt_directive to = { .policing = policing };
-	double demand[200] = { 0 };
-	struct adapt_source_signals list[200];
-	struct estimate_service e;
-	unsigned int seed = 5;
-	begin();
-	estimate_service_init(&e);
-	signals.sources = list;
-	signals.sources_ns = ADAPT_TICK_NS;
-	for (unsigned int tick = 0; tick < 1500; tick++) {
-		double share = adapt_share(0.2, 1);
-		/* Half of them stop for good in the middle: they are forgotten. */
-		unsigned int most = tick < 500 ? 200 : 100;
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = signals.forwarded = 100;
-		signals.source_count = 0;
-		for (unsigned int i = 0; i < 200; i++)
-			demand[i] *= 1 - share;
-		for (unsigned int n = 0; n < most; n++) {
-			unsigned int i = (n + tick) % most; /* another order each time */
-			double rate = rand_r(&seed) % 100;
-			if (rand_r(&seed) % 5 == 0)
-				continue;
-			struct adapt_source_signals *s = &list[signals.source_count++];
-			*s = (struct adapt_source_signals){ .rate = { rate, 2 * rate } };
-			memcpy(s->prefix + 10,
-				(uint8_t[]){ 255, 255, 10, 0, (uint8_t)(i / 7), (uint8_t)i }, 6);
-			demand[i] += share * rate;
-		}
-		sources_step(v, &e, &signals, &settings, &to, &log_all);
-	}
-	CU_ASSERT_EQUAL(v->count, 100);
-	for (size_t j = 0; j < v->count; j++) {
-		unsigned int i = v->source[j].prefix[15];
-		CU_ASSERT_DOUBLE_EQUAL(v->demand[ADAPT_FLOWS][j], demand[i], 1e-9);
-		CU_ASSERT_DOUBLE_EQUAL(v->demand[ADAPT_PACKETS][j], 2 * demand[i], 1e-9);
-	}
-	free(policing);
-	free(v);
-}
-
-/* More sources than there are places: nobody is lost who asks for much, nothing breaks. */
-static void many_sources(void)
-{
-	struct sources_state *v = calloc(1, sizeof(*v));
-	struct adapt_policing *policing = calloc(1, sizeof(*policing));
-	struct adapt_directive to = { .policing = policing };
-	struct estimate_service e;
-	struct adapt_source_signals list[64];
-	begin();
-	estimate_service_init(&e);
-	signals.sources = list;
-	signals.source_count = 64;
-	signals.sources_ns = ADAPT_TICK_NS;
-	for (unsigned int tick = 0; tick < 200; tick++) {
-		signals.now_ns += ADAPT_TICK_NS;
-		signals.offered = tick > 100 ? 6000 : 640;
-		signals.forwarded = tick > 100 ? 340 : 640;
-		signals.shed = signals.offered - signals.forwarded;
-		for (unsigned int i = 0; i < 64; i++) {
-			unsigned int source = tick * 63 + i;
-			list[i] = (struct adapt_source_signals){ .rate = { 100, 500 } };
-			memcpy(list[i].prefix, &source, sizeof(source));
-		}
-		/* One is always there. */
-		memset(list[0].prefix, 0xff, 16);
-		list[0].rate[ADAPT_FLOWS] = tick > 100 ? 50000 : 100;
-		sources_step(v, &e, &signals, &settings, &to, &log_all);
-		CU_ASSERT(v->count <= SOURCES_MOST);
-	}
-	CU_ASSERT_TRUE(policing->on);
-	CU_ASSERT_EQUAL(policing->box_count, 1);
-	CU_ASSERT_EQUAL(policing->box[0].prefix[0], 0xff);
-	CU_ASSERT(policing->rate[ADAPT_FLOWS] >= 1);
-	CU_ASSERT(policing->yellow >= 2 && policing->yellow <= 64);
-	free(policing);
-	free(v);
 }
 
 /* The forecast alone, in ticks at a rate. */
@@ -558,12 +455,10 @@ static const struct tap_case cases[] = {
 	{ "a wait is not longer than it was watched for", a_wait_is_not_longer_than_the_watch },
 	{ "old signals are not acted on", old_signals_are_not_acted_on },
 	{ "a service whose replies are not seen is left alone", dsr_is_left_alone },
+	{ "little is enough of a backend of which not a packet comes while others are heard",
+		silence_ejects },
 	{ "backends are followed by address when the pool changes", pools_change },
 	{ "a pause observes", pause_observes },
-	{ "fair rates are found by water filling", water_is_filled },
-	{ "water filling without sorting finds what sorting does", water_is_that_of_sorted_claims },
-	{ "sources keep their own figures while they come, move and go", sources_are_told_apart },
-	{ "more sources than places", many_sources },
 	{ "a rise is foreseen", a_rise_is_foreseen },
 	{ "rises that are promised and do not come are not believed",
 		rises_that_do_not_come_are_not_believed },

@@ -41,12 +41,15 @@ static void differences(void)
 	struct signals_past past = { 0 };
 	struct adapt_signals s;
 	want = READING_COUNTERS | READING_TAILS;
+	r->web_backend_cell[0][0].packets_from = 100;
+	r->web_backend_cell[1][0].packets_from = 7;
 	struct reading *before = read_at(r, 10 * TICK);
 	CU_ASSERT_EQUAL(before->service_count, 1);
 	CU_ASSERT_EQUAL(between(NULL, before, &past, &s), -EAGAIN);
 	r->web[0].offered += 30;
 	r->web[1].offered += 12;
 	r->web[1].new_flows += 40;
+	r->web_backend_cell[1][0].packets_from++;
 	r->web[0].dropped[WEIR_DROP_WORKER_RING_FULL] += 3;
 	r->web_backend_cell[0][0].requests += 7;
 	r->web_backend_cell[1][0].requests += 5;
@@ -67,6 +70,8 @@ static void differences(void)
 	CU_ASSERT_DOUBLE_EQUAL(s.backends[0].answered_s, 0.12, 1e-9);
 	CU_ASSERT_TRUE(s.backends[0].usable);
 	CU_ASSERT_EQUAL(s.backends[1].requests, 0);
+	CU_ASSERT_EQUAL(s.backends[0].unheard, 0);
+	CU_ASSERT_EQUAL(s.backends[1].unheard, 0); /* no packet of it was ever seen */
 	signals_free(&s);
 	/* The tails: only what came since they were read. */
 	region_measure(&r->web_backend_cell[1][0].first_byte, 40000000, 9);
@@ -81,6 +86,7 @@ static void differences(void)
 	CU_ASSERT_EQUAL(s.backends[0].found->count[3], 4);
 	CU_ASSERT_DOUBLE_EQUAL(s.backends[0].found->sum_s[3], 0.16, 1e-9);
 	CU_ASSERT_EQUAL(s.backends[0].found->count[2], 0);
+	CU_ASSERT_EQUAL(s.backends[0].unheard, 1);
 	CU_ASSERT_DOUBLE_EQUAL(adapt_histogram_quantile(s.backends[0].tail, 0.5), 0.04, 0.002);
 	signals_free(&s);
 	signals_past_clear(&past);

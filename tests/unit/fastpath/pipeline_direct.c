@@ -145,6 +145,75 @@ static void everybody_ejected(void)
 	bed_stop(&b);
 }
 
+/* A connection to the first of two backends: its SYN, as that one has it, and when asked for, all of a first answer. */
+static struct bed_packet connect_first(
+	struct bed *b, uint16_t port, bool answered, struct bed_packet *ret_at_backend)
+{
+	struct bed_packet p, back, out;
+
+	do
+		p = bed_client("198.51.100.7", port++, DIRECT_SERVICE, 80);
+	while (!bed_exchange(b, 0, &p, ret_at_backend) || ret_at_backend->dst[15] != 11);
+	if (!answered)
+		return p;
+	back = bed_reply(ret_at_backend, BED_SYN | BED_ACK, 0);
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 1, &back, &out));
+	p.tcp_flags = BED_ACK | BED_PSH;
+	p.payload = 10;
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 0, &p, &out));
+	back = bed_reply(ret_at_backend, BED_ACK | BED_PSH, 100);
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 1, &back, &out));
+	return p;
+}
+
+/* Where a packet goes; its answer with these flags must come back to the client. */
+static int answered_by(struct bed *b, const struct bed_packet *p, uint8_t flags)
+{
+	struct bed_packet to, back, out;
+
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 0, p, &to));
+	CU_ASSERT_EQUAL(to.tcp_flags, p->tcp_flags);
+	CU_ASSERT_EQUAL(to.payload, p->payload);
+	back = bed_reply(&to, flags, 0);
+	CU_ASSERT_TRUE_FATAL(bed_exchange(b, 1, &back, &out));
+	CU_ASSERT_EQUAL(out.tcp_flags, flags);
+	CU_ASSERT_EQUAL(out.dport, p->sport);
+	CU_ASSERT_EQUAL(memcmp(out.dst, p->src, 16), 0);
+	return to.dst[15] - 11;
+}
+
+/* What is under way at an ejected backend stays, what only begins does not. */
+static void ejected_leaves(void)
+{
+	struct bed_packet fresh, kept, busy, first, at;
+	struct direct d;
+	struct bed b;
+
+	start(&b, 2);
+	fresh = connect_first(&b, 1000, false, &at);
+	kept = connect_first(&b, 2000, true, &at);
+	busy = connect_first(&b, 3000, true, &at);
+	first = connect_first(&b, 4000, true, &at);
+	CU_ASSERT_TRUE_FATAL(bed_exchange(&b, 0, &busy, &at)); /* it waits for an answer now */
+	b.now += BED_SECOND;
+	direct_begin(&d, &b);
+	d.backend[0].ejected = 1;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(answered_by(&b, &fresh, BED_SYN | BED_ACK), 1);
+	CU_ASSERT_EQUAL(answered_by(&b, &busy, BED_ACK), 0);
+	kept.payload = 0;
+	kept.tcp_flags = BED_ACK;
+	CU_ASSERT_EQUAL(answered_by(&b, &kept, BED_ACK), 0);
+	kept.payload = 10;
+	kept.tcp_flags = BED_ACK | BED_PSH;
+	CU_ASSERT_EQUAL(answered_by(&b, &kept, BED_RST), 1);
+	/* Nobody is left to go to. */
+	d.backend[1].ejected = 1;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(answered_by(&b, &first, BED_ACK), 0);
+	bed_stop(&b);
+}
+
 /* How many of 2000 packets of a second pass. */
 static uint32_t second(struct bed *b)
 {
@@ -276,6 +345,8 @@ static const struct tap_case cases[] = {
 	{ "known flows stay, and few others move", little_moves },
 	{ "small changes of weights wait, the way back is exact", hysteresis },
 	{ "whoever is left takes flows", everybody_ejected },
+	{ "what begins at an ejected backend goes to another, what is under way stays",
+		ejected_leaves },
 	{ "limits only fall below the configured ones", limits_only_fall },
 	{ "directives that are not renewed go stale, then end", expiry },
 	{ "old and impossible directives are refused", refusals },
