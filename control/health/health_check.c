@@ -151,7 +151,7 @@ int health_check_configure(struct health_check *c, const struct model_health *se
 	c->settings.path = path;
 	/* A long wait that was right for the old interval is not for the new one. */
 	if (sooner && evtimer_pending(c->timer, NULL))
-		timer_start(c, health_random_part(settings->interval_ns, random_bits()));
+		timer_start(c, clock_ns() + health_random_part(settings->interval_ns, random_bits()));
 	return 0;
 }
 

@@ -441,6 +441,36 @@ static void test_check_follows(void)
 	event_base_free(f.base);
 }
 
+/* The place in the new interval is a time to come: else all checks of a configuration would start at once, and late. */
+static void test_check_comes_sooner(void)
+{
+	struct model_health h = { .type = MODEL_HEALTH_TCP,
+		.interval_ns = 3600 * 1000 * MS,
+		.timeout_ns = 10 * MS,
+		.rise = 1,
+		.fall = 1 };
+	struct follow f = { .base = event_base_new(), .stop_at = 1, .close_fd = -1 };
+	struct timeval deadline = { .tv_sec = 5 };
+	uint64_t late = health_check_figures()->late;
+	struct health_check *c;
+	uint16_t port;
+	int fd = listen_any(&port);
+
+	address_parse("127.0.0.1", &loopback);
+	CU_ASSERT_EQUAL_FATAL(health_check_create(f.base, &h, &loopback, port, HEALTH_UNKNOWN,
+				      h.interval_ns, follow_take, &f, &c),
+		0);
+	h.interval_ns = 1000 * MS;
+	CU_ASSERT_EQUAL(health_check_configure(c, &h), 0);
+	event_base_loopexit(f.base, &deadline);
+	event_base_dispatch(f.base);
+	CU_ASSERT_EQUAL(f.count, 1);
+	CU_ASSERT_EQUAL(health_check_figures()->late, late);
+	health_check_destroy(c);
+	event_base_free(f.base);
+	close(fd);
+}
+
 static const struct tap_case cases[] = {
 	{ "the first check decides at once", test_first_counts },
 	{ "afterwards rise and fall count checks in a row", test_rise_and_fall },
@@ -461,6 +491,7 @@ static const struct tap_case cases[] = {
 	{ "http does not read without bound", test_http_flood },
 	{ "a cancelled probe tells nobody", test_cancel },
 	{ "a check finds a server that dies", test_check_follows },
+	{ "a shorter interval holds at once, and makes no check late", test_check_comes_sooner },
 };
 
 TAP_MAIN("health", cases)
