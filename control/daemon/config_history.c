@@ -69,12 +69,15 @@ void config_emit(const char *file, const struct config_change *c, const char *wh
 	const char *why)
 {
 	char text[512], by[64], within[64] = "";
+	/* The file named is the one that is back, not the one that was taken back. */
+	bool back = c->how == REVISION_UNDO || c->how == REVISION_ROLLBACK;
+	const char *again = back && strcmp(what, "refused") ? "is in force again: " : "";
 
 	if (c->confirm_ms)
 		snprintf(within, sizeof(within), ", goes back in %g s unless it is confirmed",
 			(double)c->confirm_ms / 1000);
-	snprintf(text, sizeof(text), "%s by %s%s%s%.300s", what, who_print(&c->who, by, sizeof(by)),
-		within, *why ? ": " : "", why);
+	snprintf(text, sizeof(text), "%s%s by %s%s%s%.300s", again, what,
+		who_print(&c->who, by, sizeof(by)), within, *why ? ": " : "", why);
 	event_emit(EVENT_CONFIG, file, text,
 		json_pack("{s:s, s:s, s:o, s:I, s:I, s:f, s:s}", "what", what, "how",
 			revision_how_name(c->how), "by", who_document(&c->who), "number",
