@@ -259,10 +259,18 @@ void config_undo(struct daemon *d, struct rpc_call *call)
 	char err[512];
 
 	if (number && !json_is_null(number)) {
-		index = revision_store_find(&d->revisions, (uint64_t)json_integer_value(number));
-		if (!json_is_integer(number) || index < 0) {
+		json_int_t wanted = json_integer_value(number);
+
+		if (!json_is_integer(number) || wanted < 1) {
+			rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
+				"number: expected that of a configuration, as in `weirctl config history`");
+			return;
+		}
+		index = revision_store_find(&d->revisions, (uint64_t)wanted);
+		if (index < 0) {
 			rpc_call_error(call, RPC_REFUSED, NULL,
-				"there is no such configuration; see `weirctl config history`");
+				"there is no configuration %lld; see `weirctl config history`",
+				(long long)wanted);
 			return;
 		}
 	}
