@@ -26,6 +26,7 @@ struct check_run {
 	struct health_state state;
 	uint64_t started_ns; /* of the last check */
 	uint64_t due_ns; /* when the next one should start */
+	uint64_t random; /* never 0 */
 	bool settled; /* its place in the interval is its own */
 	struct event *timer; /* owned; pending between checks */
 	struct probe *probe; /* owned; NULL between checks */
@@ -52,12 +53,13 @@ static void timer_start(struct check_run *r, uint64_t due_ns)
 	evtimer_add(r->timer, &wait);
 }
 
-static uint32_t random_bits(void)
+/* Places in an interval, not secrets: asking the kernel would cost two calls for each check. */
+static uint32_t random_bits(struct check_run *r)
 {
-	uint32_t bits;
-
-	evutil_secure_rng_get_bytes(&bits, sizeof(bits));
-	return bits;
+	r->random ^= r->random << 13;
+	r->random ^= r->random >> 7;
+	r->random ^= r->random << 17;
+	return (uint32_t)(r->random >> 32);
 }
 
 /* By the second check chance gives each its place in the interval: the first ones are made in a hurry. */
@@ -67,10 +69,10 @@ static uint64_t next_due(struct check_run *r)
 
 	if (!r->settled) {
 		r->settled = true;
-		return now + health_random_part(r->settings.interval_ns, random_bits());
+		return now + health_random_part(r->settings.interval_ns, random_bits(r));
 	}
 	return health_next_due(
-		r->due_ns, r->started_ns, r->settings.interval_ns, now, random_bits());
+		r->due_ns, r->started_ns, r->settings.interval_ns, now, random_bits(r));
 }
 
 static void probe_done(void *ctx, enum probe_result result, const char *reason)
@@ -120,6 +122,8 @@ int check_run_create(struct event_base *base, const struct address *address, uin
 	r->state.verdict = initial;
 	r->cb = cb;
 	r->ctx = ctx;
+	evutil_secure_rng_get_bytes(&r->random, sizeof(r->random));
+	r->random |= 1;
 	r->timer = evtimer_new(base, check_due, r);
 	if (!r->timer) {
 		free(r);
@@ -148,12 +152,12 @@ void check_run_configure(struct check_run *r, const struct model_health *setting
 	/* A long wait that was right for the old interval is not for the new one. */
 	if (sooner && evtimer_pending(r->timer, NULL))
 		timer_start(
-			r, clock_ns() + health_random_part(settings->interval_ns, random_bits()));
+			r, clock_ns() + health_random_part(settings->interval_ns, random_bits(r)));
 }
 
 void check_run_begin(struct check_run *r, uint64_t spread_ns)
 {
-	timer_start(r, clock_ns() + health_random_part(spread_ns, random_bits()));
+	timer_start(r, clock_ns() + health_random_part(spread_ns, random_bits(r)));
 }
 
 struct health_figures check_run_figures(void)
