@@ -136,6 +136,11 @@ void pool_destroy(struct pool *p)
 	free(p);
 }
 
+bool pool_alive(struct pool *p)
+{
+	return health_checks_alive(p->checks);
+}
+
 static void drained_save(const struct pool *p)
 {
 	json_t *list = json_array();

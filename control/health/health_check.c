@@ -70,6 +70,7 @@ struct health_checks {
 	struct checks wishing;
 	struct checks telling;
 	bool stopping;
+	bool asked; /* whether the thread is alive; it takes it back */
 };
 
 static void wake(int fd)
@@ -148,6 +149,7 @@ static void wishes_ready(evutil_socket_t fd, short what, void *ctx)
 	pthread_mutex_lock(&of->lock);
 	bool stopping = of->stopping;
 
+	of->asked = false;
 	pthread_mutex_unlock(&of->lock);
 	if (stopping)
 		event_base_loopbreak(of->base);
@@ -274,6 +276,18 @@ void health_checks_stop(struct health_checks *of)
 	wake(of->wish_fd);
 	pthread_join(of->thread, NULL);
 	checks_free(of);
+}
+
+bool health_checks_alive(struct health_checks *of)
+{
+	pthread_mutex_lock(&of->lock);
+	bool alive = !of->asked;
+
+	of->asked = true;
+	pthread_mutex_unlock(&of->lock);
+	if (alive)
+		wake(of->wish_fd);
+	return alive;
 }
 
 /* Under the lock; returns true when the thread has to be woken for it. */

@@ -30,6 +30,9 @@ int health_checks_start(struct event_base *loop, struct health_checks **ret_chec
 /* When all its checks have been destroyed. NULL is fine. */
 void health_checks_stop(struct health_checks *of);
 
+/* Whether the thread has got round since this was asked last. */
+bool health_checks_alive(struct health_checks *of);
+
 /*
  * Begin to check. The first check starts after a random part of spread_ns, so that many do not start
  * together, the second after a random part of the interval, so that they do not stay together.
