@@ -233,7 +233,7 @@ static struct outcome probe_port(enum model_health_type type, uint16_t port, boo
 {
 	char path[] = "/healthz?a=1";
 	struct model_health h = {
-		.type = type, .path = path, .timeout_ns = 300 * MS, .proxy_header = proxy_header
+		.type = type, .path = path, .timeout_ns = 1000 * MS, .proxy_header = proxy_header
 	};
 	struct outcome o = { 0 };
 	struct event_base *base = event_base_new();
@@ -357,7 +357,7 @@ static void test_http_silent(void)
 	struct outcome o = probe_answer("", NULL);
 
 	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
-	CU_ASSERT_STRING_EQUAL(o.reason, "timed out after 300 ms");
+	CU_ASSERT_STRING_EQUAL(o.reason, "timed out after 1000 ms");
 }
 
 static void test_http_flood(void)
