@@ -51,16 +51,17 @@ static int read_model(struct cli *cli, struct model **ret_model)
 }
 
 static int call(struct cli *cli, struct weir_client *client, enum weir_message_type type,
-	const void *body, size_t length, int timeout_ms, const char *doing)
+	const void *body, size_t length, int timeout_ms, const char *did)
 {
 	void *reply = NULL;
 	size_t reply_length = 0;
 	int err = weir_client_call(client, type, body, length, timeout_ms, &reply, &reply_length);
 	int status = CLI_DONE;
 	if (err == -ECONNRESET || err == -EPIPE)
-		status = cli_fail(cli, CLI_FAILED, "the data plane ended while %s", doing);
+		status =
+			cli_fail(cli, CLI_FAILED, "the data plane ended before the replay %s", did);
 	else if (err != 0)
-		status = cli_fail(cli, CLI_FAILED, "%s failed: %s", doing,
+		status = cli_fail(cli, CLI_FAILED, "the replay has not %s: %s", did,
 			reply != NULL && reply_length > 0 ? (const char *)reply : strerror(-err));
 	free(reply);
 	return status;
@@ -86,15 +87,13 @@ static int run_captures(struct cli *cli, struct weir_client *client, struct mode
 	if (err != 0)
 		return cli_fail(cli, CLI_FAILED, "%s: %s", cli_file_label(cli->arguments[0]),
 			err_text[0] != '\0' ? err_text : strerror(-err));
-	status = call(cli, client, WEIR_MESSAGE_CONFIG, body, length, APPLY_TIMEOUT_MS,
-		"applying the configuration");
+	status = call(cli, client, WEIR_MESSAGE_CONFIG, body, length, APPLY_TIMEOUT_MS, "begun");
 	free(body);
 	if (status == CLI_DONE)
 		status = replay_trace_start(cli, client, trace);
 	/* As long as it takes: an end of the data plane ends the wait. */
 	if (status == CLI_DONE)
-		status = call(
-			cli, client, WEIR_MESSAGE_RUN, NULL, 0, INT_MAX, "running the captures");
+		status = call(cli, client, WEIR_MESSAGE_RUN, NULL, 0, INT_MAX, "come to its end");
 	if (status == CLI_DONE)
 		status = replay_trace_take(cli, client, trace);
 	if (status != CLI_DONE)

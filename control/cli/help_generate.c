@@ -70,8 +70,8 @@ void help_manual(FILE *to)
 	      "Without \\fB\\-\\-json\\fR it prints for people; what it prints then may change. "
 	      "Scripts use \\fB\\-\\-json\\fR.\n.PP\n"
 	      "Without a command, on a terminal, it is a shell: it reads commands, completes them "
-	      "and the names that the daemon knows with Tab, remembers lines, and shows in its "
-	      "prompt the exit status of a command that failed. Options that it was started with go "
+	      "and the names that the daemon knows with Tab, explains what stands before a \\fB?\\fR, "
+	      "remembers lines, and shows in its prompt the exit status of a command that failed. Options that it was started with go "
 	      "for all its commands. \\fBexit\\fR or Ctrl\\-D leaves it.\n.SH OPTIONS\n"
 	      "They may stand before or after the command.\n",
 		to);
@@ -120,7 +120,8 @@ void help_reference(FILE *to)
 		fprintf(to, "- %zu: %s\n", i, statuses[i]);
 	fputs("\nThe socket is `/run/weir/NAME/control.sock` (`WEIR_RUN_DIR` moves `/run/weir`).\n\n"
 	      "Without a command, on a terminal, weirctl is a shell: it reads commands, completes them "
-	      "and the names that the daemon knows with Tab, remembers lines in "
+	      "and the names that the daemon knows with Tab, explains what stands before a `?`, "
+	      "remembers lines in "
 	      "`~/.weirctl_history`, and shows in its prompt the exit status of a command that "
 	      "failed. Options that it was started with go for all its commands. `exit` or Ctrl-D "
 	      "leaves it.\n",

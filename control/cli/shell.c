@@ -176,7 +176,12 @@ static void run_words(struct shell *s, int count, const char **words)
 		s->leave = true;
 		return;
 	}
-	for (int i = 0; i < count && i < WORDS_MAX; i++)
+	/* As on a router. */
+	if (strcmp(words[count - 1], "?") == 0) {
+		count--;
+		argv[argc++] = "help";
+	}
+	for (int i = 0; i < count && i < WORDS_MAX - 1; i++)
 		argv[argc++] = words[i];
 	argv[argc] = NULL;
 	fflush(stdout);

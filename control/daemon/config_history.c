@@ -69,12 +69,15 @@ void config_emit(const char *file, const struct config_change *c, const char *wh
 	const char *why)
 {
 	char text[512], by[64], within[64] = "";
+	/* The file named is the one that is back, not the one that was taken back. */
+	bool back = c->how == REVISION_UNDO || c->how == REVISION_ROLLBACK;
+	const char *again = back && strcmp(what, "refused") ? "is in force again: " : "";
 
 	if (c->confirm_ms)
 		snprintf(within, sizeof(within), ", goes back in %g s unless it is confirmed",
 			(double)c->confirm_ms / 1000);
-	snprintf(text, sizeof(text), "%s by %s%s%s%.300s", what, who_print(&c->who, by, sizeof(by)),
-		within, *why ? ": " : "", why);
+	snprintf(text, sizeof(text), "%s%s by %s%s%s%.300s", again, what,
+		who_print(&c->who, by, sizeof(by)), within, *why ? ": " : "", why);
 	event_emit(EVENT_CONFIG, file, text,
 		json_pack("{s:s, s:s, s:o, s:I, s:I, s:f, s:s}", "what", what, "how",
 			revision_how_name(c->how), "by", who_document(&c->who), "number",
@@ -256,10 +259,18 @@ void config_undo(struct daemon *d, struct rpc_call *call)
 	char err[512];
 
 	if (number && !json_is_null(number)) {
-		index = revision_store_find(&d->revisions, (uint64_t)json_integer_value(number));
-		if (!json_is_integer(number) || index < 0) {
+		json_int_t wanted = json_integer_value(number);
+
+		if (!json_is_integer(number) || wanted < 1) {
+			rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
+				"number: expected that of a configuration, as in `weirctl config history`");
+			return;
+		}
+		index = revision_store_find(&d->revisions, (uint64_t)wanted);
+		if (index < 0) {
 			rpc_call_error(call, RPC_REFUSED, NULL,
-				"there is no such configuration; see `weirctl config history`");
+				"there is no configuration %lld; see `weirctl config history`",
+				(long long)wanted);
 			return;
 		}
 	}

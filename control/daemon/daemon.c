@@ -11,7 +11,6 @@
 #include "control/daemon/startup.h"
 #include "control/daemon/supervise.h"
 #include "control/daemon/traces.h"
-#include "control/health/probe.h"
 #include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>
@@ -26,11 +25,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define REPLAN_DELAY_MS	 50 /* at most: changes come in swarms */
-#define REPLAN_SOON_MS	 5
-#define ADOPT_ATTEMPTS	 10
-#define CHECKS_AT_A_TIME 32
-#define KERNEL_PLAN	 (KERNEL_CHANGE_LINKS | KERNEL_CHANGE_ADDRESSES | KERNEL_CHANGE_ROUTES)
+#define REPLAN_DELAY_MS 50 /* at most: changes come in swarms */
+#define REPLAN_SOON_MS	5
+#define ADOPT_ATTEMPTS	10
+#define KERNEL_PLAN	(KERNEL_CHANGE_LINKS | KERNEL_CHANGE_ADDRESSES | KERNEL_CHANGE_ROUTES)
 
 static void timer_arm(struct event *timer, uint64_t ms)
 {
@@ -298,32 +296,12 @@ static int sockets_start(struct daemon *d, const char **ret_what)
 	return rpc_server_start(d->base, &operators, &d->server);
 }
 
-/* A swarm of health checks lets everything else in between, often enough that nobody has to wait. */
-static struct event_base *loop_create(void)
-{
-	static const struct timeval at_a_time = { .tv_usec = 2000 };
-	struct event_config *config = event_config_new();
-	struct event_base *base = NULL;
-
-	if (config &&
-		!event_config_set_max_dispatch_interval(
-			config, &at_a_time, CHECKS_AT_A_TIME, PROBE_PRIORITY))
-		base = event_base_new_with_config(config);
-	if (config)
-		event_config_free(config);
-	if (base && event_base_priority_init(base, PROBE_PRIORITY + 1)) {
-		event_base_free(base);
-		return NULL;
-	}
-	return base;
-}
-
 static int parts_start(struct daemon *d)
 {
 	const char *what = "event loop";
 	int rc = -ENOMEM;
 
-	d->base = loop_create();
+	d->base = event_base_new();
 	if (!d->base || signals_follow(d) || timers_create(d))
 		goto fail;
 	if (events_start(d->base) || adaptation_start(d, &d->adaptation) ||

@@ -2,6 +2,8 @@
 
 #include "control/daemon/log.h"
 
+#include "dataplane/api/notify.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,10 +18,10 @@ void log_line(enum log_priority priority, const char *format, ...)
 	int n;
 	va_list args;
 
-	if (isatty(STDERR_FILENO))
-		n = snprintf(line, sizeof(line), "weir-controld: %s", words[priority]);
-	else
+	if (notify_journal_reads())
 		n = snprintf(line, sizeof(line), "<%d>%s", (int)priority, words[priority]);
+	else
+		n = snprintf(line, sizeof(line), "weir-controld: %s", words[priority]);
 	va_start(args, format);
 	int m = vsnprintf(line + n, sizeof(line) - 1 - (size_t)n, format, args);
 	va_end(args);

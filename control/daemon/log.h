@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * One line per event on standard error: with journald's priority prefix (sd-daemon(3)) when that is
- * not a terminal. Event loop's thread.
+ * One line per event on standard error: with the priority in front when that is the journal. Event loop's thread.
  */
 
 #ifndef WEIR_DAEMON_LOG_H

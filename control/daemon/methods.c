@@ -309,7 +309,7 @@ static void core_show(struct daemon *d, struct rpc_call *call)
 	const json_t *cpu = json_object_get(rpc_call_params(call), "cpu");
 
 	if (!json_is_integer(cpu)) {
-		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "the parameter cpu is not a number");
+		rpc_call_error(call, RPC_INVALID_PARAMS, NULL, "cpu: expected a number");
 		return;
 	}
 	const struct snapshot *now = snapshot_or_error(d, call);

@@ -40,7 +40,7 @@ struct entry {
 };
 
 struct pool {
-	struct event_base *base; /* borrowed */
+	struct health_checks *checks; /* owned */
 	const struct rundir *run; /* borrowed */
 	pool_changed_cb cb;
 	void *ctx;
@@ -107,7 +107,12 @@ int pool_create(struct event_base *base, const struct rundir *run, pool_changed_
 
 	if (!p)
 		return -ENOMEM;
-	p->base = base;
+	int rc = health_checks_start(base, &p->checks);
+
+	if (rc) {
+		free(p);
+		return rc;
+	}
 	p->run = run;
 	p->cb = cb;
 	p->ctx = ctx;
@@ -126,8 +131,14 @@ void pool_destroy(struct pool *p)
 	if (!p)
 		return;
 	entries_sweep(p, any_entry);
+	health_checks_stop(p->checks);
 	json_decref(p->drained_before);
 	free(p);
+}
+
+bool pool_alive(struct pool *p)
+{
+	return health_checks_alive(p->checks);
 }
 
 static void drained_save(const struct pool *p)
@@ -262,7 +273,7 @@ static int entry_check(struct entry *e, const struct model_service *s,
 	e->type = type;
 	if (e->check)
 		return health_check_configure(e->check, &s->health);
-	return health_check_create(e->pool->base, &s->health, &b->address, b->port, believed,
+	return health_check_create(e->pool->checks, &s->health, &b->address, b->port, believed,
 		spread_ns < s->health.interval_ns ? spread_ns : s->health.interval_ns,
 		health_changed, e, &e->check);
 }

@@ -24,6 +24,9 @@ int pool_create(struct event_base *base, const struct rundir *run, pool_changed_
 	struct pool **ret_pool);
 void pool_destroy(struct pool *p); /* NULL is fine */
 
+/* Whether the thread that checks has got round since this was asked last. */
+bool pool_alive(struct pool *p);
+
 /*
  * Follow a configuration: backends that stay keep what is known of them, others begin to be checked,
  * those that have gone are forgotten.

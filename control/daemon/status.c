@@ -383,7 +383,7 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 	const struct snapshot *now = daemon_snapshot(d, 100);
 	json_t *warnings = status_warnings(d, now);
 	struct metrics_event events[EVENT_KIND_COUNT];
-	const struct health_figures *checks = health_check_figures();
+	const struct health_figures checks = health_check_figures();
 
 	for (int i = 0; i < EVENT_KIND_COUNT; i++)
 		events[i] = (struct metrics_event){ .kind = event_kind_name(i),
@@ -417,9 +417,9 @@ void daemon_metrics(void *ctx, struct evbuffer *out)
 		.event_count = EVENT_KIND_COUNT,
 		.stream = d->stream ? &stream : NULL,
 		.probes = d->probes ? &probes : NULL,
-		.checks_started = checks->started,
-		.checks_late = checks->late,
-		.check_lateness_worst_s = (double)checks->worst_ns / 1e9,
+		.checks_started = checks.started,
+		.checks_late = checks.late,
+		.check_lateness_worst_s = (double)checks.worst_ns / 1e9,
 		.adapt = adapt,
 		.adapt_count = adapt_count,
 		.adapt_cost_s = adapt_cost_s,

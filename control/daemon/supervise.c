@@ -49,14 +49,15 @@ static uint64_t step_ms(const struct daemon *d)
 	return quarter_ms && quarter_ms < ms ? quarter_ms : ms;
 }
 
-/* Runs in the event loop, so a loop that is stuck says nothing. */
+/* Runs in the event loop, so a loop that is stuck says nothing; nor does it where the thread that checks is stuck. */
 static void supervise_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct daemon *d = ctx;
 	uint64_t now = clock_now_ns();
 	char text[640];
 
-	notify_alive(now);
+	if (pool_alive(d->pool))
+		notify_alive(now);
 	if (!d->stopping) {
 		bool ready = d->ready_told || d->in_step || now - d->started_ns > READY_WAIT_NS;
 

@@ -184,7 +184,6 @@ static void wait_for(struct probe *p, short what)
 
 		event_del(p->io);
 		event_assign(p->io, base, p->fd, what, io_ready, p);
-		event_priority_set(p->io, PROBE_PRIORITY);
 	}
 	if (event_add(p->io, NULL))
 		finish_errno(p, ENOMEM);
@@ -264,7 +263,6 @@ int probe_start(struct event_base *base, const struct model_health *health,
 	p->deadline = evtimer_new(base, deadline_reached, p);
 	if (!p->deadline)
 		goto fail;
-	event_priority_set(p->deadline, PROBE_PRIORITY);
 	if ((health->type == MODEL_HEALTH_HTTP || health->proxy_header) &&
 		request_make(p, health, address, port))
 		goto fail;
@@ -281,7 +279,6 @@ int probe_start(struct event_base *base, const struct model_health *health,
 		p->io = event_new(base, fd, EV_WRITE, io_ready, p);
 		if (!p->io)
 			goto fail;
-		event_priority_set(p->io, PROBE_PRIORITY);
 		if (event_add(p->io, NULL))
 			goto fail;
 	}

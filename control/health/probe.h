@@ -15,12 +15,6 @@
 struct event_base;
 struct probe;
 
-/*
- * Checks are the loop's least urgent events, as there may be thousands of them in a second. The base has
- * at least PROBE_PRIORITY + 1 priorities; with fewer they are as urgent as everything else.
- */
-#define PROBE_PRIORITY 2
-
 enum probe_result {
 	PROBE_GOOD,
 	PROBE_BAD,

@@ -21,6 +21,9 @@ void notify_init(void);
 
 bool notify_is_wanted(void);
 
+/* Whether standard error goes to the journal ($JOURNAL_STREAM), which wants priorities in front of lines: sd-daemon(3). */
+bool notify_journal_reads(void);
+
 /* Say that the process serves from now on, or that it is about to end. status may be NULL. */
 void notify_ready(const char *status);
 void notify_stopping(const char *status);

@@ -2,6 +2,8 @@
 
 #include "dataplane/process/log.h"
 
+#include "dataplane/api/notify.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,10 +11,16 @@
 
 void log_line(enum log_level level, const char *format, ...)
 {
+	static const char *const words[] = { [LOG_LEVEL_ERROR] = "error: ",
+		[LOG_LEVEL_WARNING] = "warning: ",
+		[LOG_LEVEL_NOTICE] = "",
+		[LOG_LEVEL_INFO] = "" };
 	char line[1024];
 	va_list ap;
 
-	int n = snprintf(line, sizeof(line), "<%d>weir-dataplane: ", (int)level);
+	int n = notify_journal_reads() ?
+		snprintf(line, sizeof(line), "<%d>weir-dataplane: ", (int)level) :
+		snprintf(line, sizeof(line), "weir-dataplane: %s", words[level]);
 	va_start(ap, format);
 	int m = vsnprintf(line + n, sizeof(line) - (size_t)n, format, ap);
 	va_end(ap);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The process's words to its operator: one line each on standard error, with journald's priority in
- * front ("<4>weir-dataplane: ..."). Main thread; never on the packet path.
+ * The process's words to its operator: one line each on standard error, with the priority in front when
+ * that is the journal. Main thread; never on the packet path.
  */
 
 #ifndef WEIR_PROCESS_LOG_H

@@ -282,6 +282,11 @@ static int run(struct process *p, const void *body, size_t length, struct reques
 
 static int stop(struct process *p, const void *body, size_t length, struct request_reply *r)
 {
+	/* Nothing ends because of what was meant to be something else. */
+	if (length > 0) {
+		snprintf(r->text, sizeof(r->text), "STOP has no body, not %zu bytes", length);
+		return -EINVAL;
+	}
 	p->stopping = true;
 	return 0;
 }

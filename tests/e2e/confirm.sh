@@ -78,7 +78,7 @@ by_itself() {
 	expect_not waits
 	expect_eq "history" "$(history '.[:2][] | [.how, .of, .by.user, .state] | tojson' | tr '\n' ' ')" \
 		'["rollback",1,null,"in force"] ["apply",null,"root","not confirmed"] '
-	expect grep -q 'rolled back by weir-controld' <(ctl events)
+	expect grep -q 'default.yaml is in force again: rolled back by weir-controld' <(ctl events)
 	expect_not ctl config confirm
 }
 

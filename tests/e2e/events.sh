@@ -31,7 +31,11 @@ config 100 >"$WORLD/default.yaml"
 # Any two that every machine has.
 require weir_start default --group adm --read-only-group users
 require wait_for 10 backends_up 2
-ctl --json events --follow >"$WORLD/followed" 2>/dev/null &
+
+follow() { # OPTION...: such that $! is weirctl itself
+	WEIR_RUN_DIR=$RUN exec "$BUILD/weirctl" --json events --follow "$@" >"$WORLD/followed" 2>/dev/null
+}
+follow &
 follower=$!
 
 # told JQ: an event for which this is true, in what the follower has written
@@ -102,7 +106,7 @@ daemon_killed() {
 	# The follower ends with the daemon; the next one begins anew.
 	expect_within 5 ended $follower
 	require weir_start default --group adm --read-only-group users
-	ctl --json events --follow --since 100000 >"$WORLD/followed" 2>/dev/null &
+	follow --since 100000 &
 	follower=$!
 	expect_within 5 told '.kind == "dataplane" and .text == "adopted"'
 	expect_within 5 backends_up 2
@@ -138,6 +142,35 @@ who_may() {
 	expect grep -q 'may not open .*control-ro.sock' "$WORLD/out"
 }
 
+# Drained and enabled 2,500 times while the follower is stopped: more than are kept.
+slow_reader() {
+	local before last
+	before=$(jq -s '.[-1].sequence' "$WORLD/followed")
+	kill -STOP $follower
+	expect python3 - "$RUN/default/control.sock" <<-'END'
+	import json, socket, sys
+	with socket.socket(socket.AF_UNIX) as s:
+	    s.connect(sys.argv[1])
+	    replies = s.makefile("rb")
+	    for i in range(5000):
+	        s.sendall(json.dumps({"jsonrpc": "2.0", "id": i, "method": f"backend.{('drain', 'enable')[i % 2]}",
+	                              "params": {"service": "web", "backend": "10.2.0.12:8080"}}).encode() + b"\n")
+	        assert "result" in json.loads(replies.readline())
+	END
+	kill -CONT $follower
+	last=$(newest)
+	expect_number "events meanwhile" $((last - before)) -ge 5000
+	expect_within 5 told ".sequence == $last"
+	expect_within 1 told ".kind == \"lost\" and .inputs.lost > 0 and (.text | endswith(\"faster than they were read\"))"
+	# One is either read or counted as lost, and none twice.
+	expect_eq "events since it was stopped, read and lost" "$(jq -s "[.[] | select(.sequence > $before)] |
+		([.[] | select(.kind == \"lost\") | .inputs.lost] | add) + ([.[] | select(.kind != \"lost\")] | length)" \
+		"$WORLD/followed")" $((last - before))
+	expect test "$(jq -s '[.[] | select(.kind != "lost") | .sequence] | . == (unique)' "$WORLD/followed")" = true
+	expect_number "events that are kept" "$(ctl --json events | jq length)" -le 4097
+	expect backend_state_is web 10.2.0.12:8080 up
+}
+
 stops_clean() {
 	weir_stop
 	expect_not test -e "$RUN/default/control-ro.sock"
@@ -150,5 +183,6 @@ scenario "an applied and a refused configuration are told with who, one as befor
 scenario "what died and came back is told" what_died
 scenario "a killed weir-controld ends its followers, and the next one tells of its own" daemon_killed
 scenario "the sockets' groups may change things, or only look, and others neither" who_may
+scenario "a reader that is too slow is told how many it lost, and reads on" slow_reader
 scenario "a clean stop takes the sockets and the followers along" stops_clean
 finish

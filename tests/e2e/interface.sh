@@ -228,10 +228,23 @@ help_everywhere() {
 	done <"$WORLD/commands"
 }
 
+# Priorities are for the journal; people and other logs get words.
+logs_for_people_and_the_journal() {
+	: >"$WORLD/err"
+	expect_not "$BUILD/weir-controld" --config "$WORLD/nothing.yaml" 2>>"$WORLD/err"
+	JOURNAL_STREAM=$(stat -c %d:%i "$WORLD/err") "$BUILD/weir-controld" --config "$WORLD/nothing.yaml" 2>>"$WORLD/err"
+	JOURNAL_STREAM=1:2 "$BUILD/weir-controld" --config "$WORLD/nothing.yaml" 2>>"$WORLD/err"
+	expect_eq "three starts" "$(cut -d / -f 1 "$WORLD/err" | tr '\n' '|')" "weir-controld: error: |<3>error: |weir-controld: error: |"
+	# The data plane's, from a start that went well.
+	expect grep -q '^weir-dataplane: warning: one packet core' "$WORLD/controld-default.log"
+	expect_not grep -q '^<' "$WORLD/controld-default.log"
+}
+
 scenario "each command does or refuses as it says, in text" all_commands
 scenario "each command does or refuses as it says, in one JSON document" all_commands --json
 scenario "documents have the names, types and units of the interface" shapes
 scenario "without a daemon the status is 3, and it says how to start one" nobody_there
 scenario "all that is wrong in a file is named by line, column and key, and nothing changes" errors_of_a_file
+scenario "logs are words, with priorities in front for the journal only" logs_for_people_and_the_journal
 scenario "every program and command explains itself" help_everywhere
 finish

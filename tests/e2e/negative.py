@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 bad = 0
 
 
@@ -48,7 +49,6 @@ def call(method, params):
 
 CONTROL += [
     ("an unknown method", call("service.destroy", {}), -32601, "service.destroy"),
-    ("parameters that are a list", call("service.show", ["web"]), None, ""),
     ("a service that is a number", call("service.show", {"service": 7}), -32602, "service"),
     ("an unknown service", call("service.show", {"service": "nobody"}), 1, "nobody"),
     ("a name of 64 characters", call("service.show", {"service": NAME}), 1, "no service"),
@@ -102,7 +102,61 @@ CONTROL += [
     ("a sample of nothing", call("trace.start", {"service": "web", "sample": 0}), -32602, "sample"),
     ("a trace that is not on", call("trace.read", {"session": 4711}), 1, "ended"),
     ("a reading of no records", call("trace.read", {"session": 1, "limit": 0}), -32602, "limit"),
+    ("an end of a trace that is not on", call("trace.stop", {"session": 4711}), 1, "ended"),
+    ("a trace with a negative number", call("trace.stop", {"session": -1}), -32602, "session"),
+    ("no backend to enable", call("backend.enable", {"service": "web"}), -32602, "backend"),
+    ("a backend of port 0", call("backend.enable", {"service": "web", "backend": "10.2.0.11:0"}), 1, "10.2.0.11:0"),
+    ("backends of a number", call("backend.list", {"service": 7}), -32602, "service"),
+    ("a configuration without a name", call("config.apply", {"text": "version: 1"}), -32602, "file"),
+    ("a confirmation before now", call("config.apply", {"file": "x", "text": "version: 1", "confirm": -5}),
+     -32602, "confirm: expected a number 0..86400"),
+    ("a confirmation of nothing", call("config.confirm", {}), 1, "waits to be confirmed"),
+    ("back to what is no number", call("config.undo", {"number": "x"}), -32602, "number"),
+    ("back to a part of a number", call("config.undo", {"number": 1.5}), -32602, "number"),
+    ("back to what never was", call("config.undo", {"number": 4711}), 1, "no configuration 4711"),
+    ("a core that is a text", call("core.show", {"cpu": "a"}), -32602, "cpu"),
+    ("a core that is not there", call("core.show", {"cpu": 99999999999}), 1, "CPU 99999999999"),
+    ("a move from nowhere", call("core.move", {"service": "web"}), -32602, "from"),
+    ("a move to the same core", call("core.move", {"service": "web", "from": 0, "to": 0}), -32602, "name two"),
+    ("a move to a core without work", call("core.move", {"service": "web", "from": 0, "to": 1}), 1, "CPU 1"),
+    ("a move of strange buckets", call("core.move", {"service": "web", "from": 0, "to": 1, "buckets": "256"}),
+     -32602, "buckets"),
+    ("events from before the first", call("events.list", {"since": -1}), -32602, "since"),
+    ("a wait of an hour", call("events.list", {"wait": 3600}), -32602, "wait: expected a number 0..60"),
+    ("too many events", call("events.list", {"limit": 100000}), -32602, "limit"),
+    ("decisions of nobody", call("explain", {"service": "nobody"}), 1, "nobody"),
+    ("a negative number of decisions", call("explain", {"service": "web", "last": -1}), -32602, "last"),
+    ("a histogram of no backend", call("histogram.show", {"service": "web", "backend": "x"}), 1, "no backend x"),
+    ("limits of nobody", call("limit.show", {"service": "nobody"}), 1, "nobody"),
+    ("a limit that is none", call("limit.set", {"service": "web", "key": "x", "value": "1"}), 1, "x is no limit"),
+    ("a limit that is no number", call("limit.set", {"service": "web", "key": "packets", "value": "many"}),
+     1, "many"),
+    ("a limit without a value", call("limit.set", {"service": "web", "key": "packets"}), -32602, "value"),
+    ("a prefix that is too long", call("limit.set", {"service": "web", "key": "per-source.prefix4", "value": "33"}),
+     1, "1..32"),
+    ("a pause of nobody", call("adapt.pause", {"service": "nobody"}), 1, "nobody"),
+    ("going on of a number", call("adapt.resume", {"service": 7}), -32602, "service"),
+    ("a controller that is none", call("adapt.set", {"service": "web", "controller": "x", "mode": "on"}),
+     -32602, "controller"),
+    ("a mode that is none", call("adapt.set", {"service": "web", "controller": "weights", "mode": "x"}),
+     -32602, "mode"),
+    ("a recording of what is not adapted", call("adapt.record", {"service": "web"}), 1, "not adapted"),
+    ("adaptation of nobody", call("adapt.status", {"service": "nobody"}), 1, "nobody"),
+    ("a policy of nobody", call("policy.show", {"service": "nobody"}), 1, "nobody"),
+    ("keys that are a text", call("policy.map.delete", {"service": "web", "map": "m", "keys": "x"}), -32602, "keys"),
 ]
+
+
+# Also of those to come, none may take a list for its parameters.
+with open(os.path.join(TOP, "control/daemon/methods.c"), encoding="utf-8") as table:
+    METHODS = re.findall(r'^\t{ "([a-z.]+)", \w+, (?:READS|CHANGES) },$', table.read(), re.M)
+# All but those that nothing can be said to wrongly have a case of their own.
+ASKED = {json.loads(line)["method"] for _, line, _, _ in CONTROL if line.startswith(b'{"jsonrpc": "2.0", "id": 1, "method": "')
+         and line.endswith(b"}}")}
+NOTHING_TO_SAY = {"config.history", "config.show", "core.list", "live.show", "policy.list", "port.list", "service.list",
+                  "status"}
+tell("every method is here", str(sorted(set(METHODS) - ASKED - NOTHING_TO_SAY)), "[]")
+CONTROL += [(f"a list for {method}", call(method, ["web"]), -32600, "params: expected an object") for method in METHODS]
 
 
 def ask(path, line):
@@ -117,10 +171,7 @@ def control(path):
     for name, line, code, words in CONTROL:
         reply = ask(path, line)
         error = json.loads(reply).get("error", {}) if reply else {}
-        if code is None:
-            tell(name, repr(error), "code")
-        else:
-            tell(name, f"code {error.get('code')}: {error.get('message')}", f"code {code}:", words)
+        tell(name, f"code {error.get('code')}: {error.get('message')}", f"code {code}:", words)
     # Longer than a request may be: answered once, and cut off.
     reply = ask(path, b'{"jsonrpc": "2.0", "id": 1, "method": "' + b"x" * (16 << 20))
     tell("a request of 16 MiB", reply.decode(), "too long")
@@ -129,7 +180,8 @@ def control(path):
 # ---- the data plane's socket -------------------------------------------------------------------
 
 MAGIC = 0x57726D31
-HELLO, CONFIG, BACKENDS, NEIGHBOURS, FLOW_LIST, FLOW_FIND, RUN = range(1, 8)
+HELLO, CONFIG, BACKENDS, NEIGHBOURS, FLOW_LIST, FLOW_FIND, RUN, STOP, EVENT, CORE_MOVE = range(1, 11)
+POLICY_STAGE, POLICY_MAP, DIRECTIVES = 16, 17, 20
 TRACE_START, TRACE_READ, TRACE_STOP = 24, 25, 26
 EINVAL, EPROTO, EOPNOTSUPP, ENOENT, E2BIG = 22, 71, 95, 2, 7
 
@@ -144,9 +196,26 @@ def trace_start(service=b"web", sample=1, snaplen=0, count=None, program=()):
     return message(TRACE_START, struct.pack("<64s64sQIIII", service, b"", 0, sample, snaplen, count, 0) + program)
 
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+def core_move(service=b"web", from_cpu=0, to_cpu=1, flags=0, buckets=b"\xff" * 32):
+    return message(CORE_MOVE, struct.pack("<64sIIII32s", service, from_cpu, to_cpu, flags, 0, buckets))
+
+
+def directives(service=b"web", flags=0, backends=0, cores=0):
+    return message(DIRECTIVES, struct.pack("<64s10QIIIBBH", service, *[0] * 4, *[2**64 - 1] * 5, 0, flags, backends, 0,
+                                           0, 0, cores))
+
+
+def policy_stage(number=1, size=100, arrays=0):
+    return message(POLICY_STAGE, struct.pack("<QQII32s", number, size, 0, arrays, bytes(32)))
+
+
+def policy_map(service=b"web", position=0, op=1, count=0):
+    return message(POLICY_MAP, struct.pack("<64s64sQIIIIII", service, b"m", 0, position, op, 4, 0, count, 0))
+
+
 with open(os.path.join(TOP, "dataplane/api/messages.h"), encoding="utf-8") as header:
-    VERSION = int(re.search(r"define WEIR_PROTOCOL_VERSION\s+(\d+)u", header.read())[1])
+    MESSAGES = header.read()
+VERSION = int(re.search(r"define WEIR_PROTOCOL_VERSION\s+(\d+)u", MESSAGES)[1])
 CONFIG_HEAD = "<QIIIIIIIIII"  # struct weir_config
 HELLO_GOOD = message(HELLO, struct.pack("<II", VERSION, VERSION))
 NAMED = struct.pack("<64s16sHHB3x", b"nobody", bytes(16), 80, 1, 1)
@@ -188,7 +257,35 @@ DATAPLANE = [  # name, message, errno, words
     ("a trace that is not on", message(TRACE_READ, struct.pack("<II", 4711, 1)), ENOENT, "has ended"),
     ("a reading of 5 bytes", message(TRACE_READ, b"hello"), EINVAL, "is read with"),
     ("an end of a trace that is not on", message(TRACE_STOP, struct.pack("<II", 4711, 1)), ENOENT, "has ended"),
+    ("an event from the wrong side", message(EVENT, bytes(8)), EOPNOTSUPP, "unknown message type 9"),
+    ("a move of 3 bytes", message(CORE_MOVE, b"abc"), EINVAL, "a move has"),
+    ("a move to the same CPU", core_move(from_cpu=3, to_cpu=3), EINVAL, "from CPU 3 to the same"),
+    ("a move of no buckets", core_move(buckets=bytes(32)), EINVAL, "buckets or all"),
+    ("a move with unknown flags", core_move(flags=0x80), EINVAL, "flags 0x80"),
+    ("a move of a service that is not there", core_move(b"nobody"), ENOENT, "nobody"),
+    ("directives of 3 bytes", message(DIRECTIVES, b"abc"), EINVAL, "too short for directives"),
+    ("directives of a bad name", directives(b"we b"), EINVAL, "bad service name"),
+    ("directives with unknown flags", directives(flags=0x8000), EINVAL, "flags 0x8000"),
+    ("directives for four billion backends", directives(backends=0xFFFFFFFF), E2BIG, "backends"),
+    ("directives whose backends are missing", directives(backends=2), EINVAL, "the counts in their header make"),
+    ("directives for 60,000 cores", directives(cores=60000), EINVAL, "60000 cores"),
+    ("directives of a service that is not there", directives(b"nobody"), ENOENT, "nobody"),
+    ("a policy of 3 bytes", message(POLICY_STAGE, b"abc"), EINVAL, "a policy's head has"),
+    ("a policy without an id", policy_stage(number=0), EINVAL, "without an id"),
+    ("a policy of no bytes", policy_stage(size=0), EINVAL, "image of 0 bytes"),
+    ("a policy of 4 GiB", policy_stage(size=1 << 32), EINVAL, "image of 4294967296 bytes"),
+    ("a policy of too many arrays", policy_stage(arrays=33), EINVAL, "33 arrays"),
+    ("a policy whose image does not come", policy_stage(), EINVAL, "0 descriptors came"),
+    ("a map request of 3 bytes", message(POLICY_MAP, b"abc"), EINVAL, "too short for a map request"),
+    ("a map request of a bad name", policy_map(b"we b"), EINVAL, "bad service name"),
+    ("a map request of no kind", policy_map(op=9), EINVAL, "unknown operation 9"),
+    ("a map request to a far policy", policy_map(position=1000), EINVAL, "policy 1000"),
+    ("a map request whose keys are missing", policy_map(count=7), EINVAL, ""),
+    ("an end with something behind it", message(STOP, b"now"), EINVAL, "STOP has no body"),
 ]
+
+tell("every type of message is here", str(sorted({struct.unpack_from("<IH", m)[1] for _, m, _, _ in DATAPLANE} - {0, 999})),
+     str(sorted(int(n) for n in re.findall(r"^\tWEIR_MESSAGE_[A-Z_]+ =\s+(\d+),", MESSAGES, re.M))))
 
 # What is no message ends the connection, and nothing else.
 GARBAGE = [

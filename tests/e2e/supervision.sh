@@ -110,6 +110,14 @@ stuck_daemon() {
 	held controld "${weir_pid[default]}"
 }
 
+stuck_checks() {
+	local task
+	for task in /proc/"${weir_pid[default]}"/task/*; do
+		[ "$(<"$task/comm")" != checks ] || held controld "$(basename "$task")"
+	done
+	expect test "$(cat /proc/"${weir_pid[default]}"/task/*/comm | grep -cx checks)" = 1
+}
+
 capabilities_of() { # PID-OR-TASK FIELD
 	awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"
 }
@@ -215,6 +223,7 @@ scenario "the status line says what is served" status_is_told
 scenario "a stuck main loop of the data plane gives no sign of life" stuck_main_loop
 scenario "a stuck packet core gives no sign of life" stuck_packet_core
 scenario "a stuck daemon gives no sign of life" stuck_daemon
+scenario "a daemon whose checks are stuck gives no sign of life" stuck_checks
 scenario "the data plane keeps few privileges, and its packet cores none" main_privileges
 scenario "with these, configurations are applied and ports opened again" all_goes_on
 scenario "the end is announced" stops_with_a_word

@@ -76,12 +76,12 @@ def no_out():
 
 @case("not a capture: refused by name")
 def not_pcap():
-    refused(config(service()), {"front": b"this is no capture file at all\n" * 10}, "front-in.pcap")
+    refused(config(service()), {"front": b"this is no capture file at all\n" * 10}, "front-in.pcap is not a capture")
 
 
 @case("an empty file is no capture")
 def zero_bytes():
-    refused(config(service()), {"front": b""}, "front-in.pcap")
+    refused(config(service()), {"front": b""}, "front-in.pcap is not a capture")
 
 
 @case("a capture that ends within a packet is refused, not half believed")
@@ -91,7 +91,7 @@ def truncated():
         capture_write(path, PACKETS)
         with open(path, "rb") as file:
             whole_file = file.read()
-    refused(config(service()), {"front": whole_file[:-7]}, "front-in.pcap")
+    refused(config(service()), {"front": whole_file[:-7]}, "front-in.pcap: packet 20: truncated")
 
 
 def capture_bytes(**how):
@@ -118,33 +118,40 @@ def pcapng_bytes():
 
 
 # The file's header has 24 bytes, a packet's 16, and the packets here have 54.
-@case("a capture that ends after {} bytes is refused by name", 1, 3, 4, 12, 23, 25, 39, 41, 93, 95, 120)
+@case("a capture that ends after {} bytes is refused, with where", 1, 3, 4, 12, 23, 25, 39, 41, 93, 95, 120)
 def cut_off(size):
-    refused(config(service()), {"front": capture_bytes()[:size]}, "front-in.pcap")
+    where = " is not a capture" if size < 4 else ": truncated" if size < 24 else \
+        ": packet 1: truncated" if size < 94 else ": packet 2: truncated"
+    refused(config(service()), {"front": capture_bytes()[:size]}, "front-in.pcap" + where)
 
 
-@case("a capture with {} is refused by name", "a packet of 4 GiB", "a packet of 300,000 bytes",
+@case("a capture with {} is refused, and it is said why", "a packet of 4 GiB", "a packet of 300,000 bytes",
       "a version of the future", "a byte order that is none")
 def contradicting(what):
     whole = bytearray(capture_bytes())
     if what.startswith("a packet"):
-        whole[32:36] = struct.pack("<I", 0xFFFFFFFF if "GiB" in what else 300_000)
+        length = 0xFFFFFFFF if "GiB" in what else 300_000
+        whole[32:36] = struct.pack("<I", length)
+        why = f": packet 1: invalid packet capture length {length}"
     elif "version" in what:
         whole[4:6] = b"\x63\0"
+        why = ": unsupported pcap savefile version 99"
     else:
         whole[0:4] = b"\xa1\xb2\xc3\xd5"
-    refused(config(service()), {"front": bytes(whole)}, "front-in.pcap")
+        why = " is not a capture"
+    refused(config(service()), {"front": bytes(whole)}, "front-in.pcap" + why)
 
 
-@case("a pcapng capture is read, and refused by name when it is cut off")
+@case("a pcapng capture is read, and when it is cut off refused, with where")
 def next_generation():
     whole = pcapng_bytes()
     with tempfile.TemporaryDirectory() as folder:
         done = replay_raw(config(service()), {"front": whole}, folder=folder)
         equal(done.returncode, 0, f"exit status ({done.stderr!r})")
         equal(json.loads(done.stdout)["transmitted"], 2, "transmitted")
-    for size in (5, 27, 31, len(whole) - 80, len(whole) - 5):
-        refused(config(service()), {"front": whole[:size]}, "front-in.pcap")
+    for size, why in ((5, "unknown file format"), (27, "truncated"), (31, "truncated"),
+                      (len(whole) - 80, "packet 2: truncated"), (len(whole) - 5, "packet 2: truncated")):
+        refused(config(service()), {"front": whole[:size]}, "front-in.pcap: " + why)
 
 
 @case("a capture of another link type is refused")

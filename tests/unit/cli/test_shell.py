@@ -143,6 +143,21 @@ def _(home, daemon):
         assert os.waitstatus_to_exitcode(s.wait()[0]) == 0
 
 
+@case("a question mark explains what stands before it")
+def _(home, daemon):
+    with Shell(home) as s:
+        s.prompt("weir>")
+        s.type("?\n")
+        s.expect(r"Commands:\r\n +status")
+        s.prompt("weir>")
+        s.type("backend drain ?\n")
+        s.expect(r"usage: weirctl backend drain SERVICE ADDRESS:PORT")
+        s.prompt("weir>")
+        s.type("nonsense ?\n")
+        s.expect(r'there is no such command')
+        s.prompt("weir [2]>")
+
+
 @case("Tab completes commands and the names that the daemon knows")
 def _(home, daemon):
     with Shell(home) as s:

@@ -233,7 +233,7 @@ static struct outcome probe_port(enum model_health_type type, uint16_t port, boo
 {
 	char path[] = "/healthz?a=1";
 	struct model_health h = {
-		.type = type, .path = path, .timeout_ns = 300 * MS, .proxy_header = proxy_header
+		.type = type, .path = path, .timeout_ns = 1000 * MS, .proxy_header = proxy_header
 	};
 	struct outcome o = { 0 };
 	struct event_base *base = event_base_new();
@@ -357,7 +357,7 @@ static void test_http_silent(void)
 	struct outcome o = probe_answer("", NULL);
 
 	CU_ASSERT_EQUAL(o.result, PROBE_BAD);
-	CU_ASSERT_STRING_EQUAL(o.reason, "timed out after 300 ms");
+	CU_ASSERT_STRING_EQUAL(o.reason, "timed out after 1000 ms");
 }
 
 static void test_http_flood(void)
@@ -394,6 +394,7 @@ static void test_cancel(void)
 
 struct follow {
 	struct event_base *base;
+	struct health_checks *checks;
 	enum health_verdict verdicts[8];
 	int count;
 	int stop_at;
@@ -413,6 +414,27 @@ static void follow_take(void *ctx, enum health_verdict verdict, const char *reas
 	f->close_fd = -1;
 }
 
+static void follow_begin(struct follow *f)
+{
+	address_parse("127.0.0.1", &loopback);
+	f->base = event_base_new();
+	CU_ASSERT_EQUAL_FATAL(health_checks_start(f->base, &f->checks), 0);
+}
+
+static void follow_run(struct follow *f)
+{
+	struct timeval deadline = { .tv_sec = 5 };
+
+	event_base_loopexit(f->base, &deadline);
+	event_base_dispatch(f->base);
+}
+
+static void follow_end(struct follow *f)
+{
+	health_checks_stop(f->checks);
+	event_base_free(f->base);
+}
+
 static void test_check_follows(void)
 {
 	struct model_health h = { .type = MODEL_HEALTH_TCP,
@@ -420,25 +442,131 @@ static void test_check_follows(void)
 		.timeout_ns = 10 * MS,
 		.rise = 2,
 		.fall = 3 };
-	struct follow f = { .base = event_base_new(), .stop_at = 2 };
-	struct timeval deadline = { .tv_sec = 5 };
+	struct follow f = { .stop_at = 2 };
 	struct health_check *c;
 	uint16_t port;
 
 	f.close_fd = listen_any(&port);
-	address_parse("127.0.0.1", &loopback);
-	CU_ASSERT_EQUAL_FATAL(health_check_create(f.base, &h, &loopback, port, HEALTH_UNKNOWN,
+	follow_begin(&f);
+	CU_ASSERT_EQUAL_FATAL(health_check_create(f.checks, &h, &loopback, port, HEALTH_UNKNOWN,
 				      20 * MS, follow_take, &f, &c),
 		0);
-	event_base_loopexit(f.base, &deadline);
-	event_base_dispatch(f.base);
+	follow_run(&f);
 	CU_ASSERT_EQUAL(f.count, 2);
 	CU_ASSERT_EQUAL(f.verdicts[0], HEALTH_GOOD);
 	CU_ASSERT_EQUAL(f.verdicts[1], HEALTH_BAD);
 	CU_ASSERT_EQUAL(health_check_verdict(c), HEALTH_BAD);
 	CU_ASSERT_STRING_EQUAL(health_check_reason(c), "connection refused");
+	CU_ASSERT(health_check_passed(c) >= 1);
 	health_check_destroy(c);
-	event_base_free(f.base);
+	follow_end(&f);
+}
+
+/* The place in the new interval is a time to come: else all checks of a configuration would start at once, and late. */
+static void test_check_comes_sooner(void)
+{
+	struct model_health h = { .type = MODEL_HEALTH_TCP,
+		.interval_ns = 3600 * 1000 * MS,
+		.timeout_ns = 10 * MS,
+		.rise = 1,
+		.fall = 1 };
+	struct follow f = { .stop_at = 1, .close_fd = -1 };
+	uint64_t late = health_check_figures().late;
+	struct health_check *c;
+	uint16_t port;
+	int fd = listen_any(&port);
+
+	follow_begin(&f);
+	CU_ASSERT_EQUAL_FATAL(health_check_create(f.checks, &h, &loopback, port, HEALTH_UNKNOWN,
+				      h.interval_ns, follow_take, &f, &c),
+		0);
+	/* So that the thread has it, and waits. */
+	usleep(50000);
+	h.interval_ns = 1000 * MS;
+	CU_ASSERT_EQUAL(health_check_configure(c, &h), 0);
+	follow_run(&f);
+	CU_ASSERT_EQUAL(f.count, 1);
+	CU_ASSERT_EQUAL(health_check_figures().late, late);
+	health_check_destroy(c);
+	follow_end(&f);
+	close(fd);
+}
+
+/* Whoever holds the loop up: a big configuration, a long list, a scrape. */
+static void test_loop_stands(void)
+{
+	struct model_health h = { .type = MODEL_HEALTH_TCP,
+		.interval_ns = 1000 * MS,
+		.timeout_ns = 100 * MS,
+		.rise = 1,
+		.fall = 1 };
+	struct follow f = { .stop_at = 8, .close_fd = -1 };
+	uint64_t late = health_check_figures().late;
+	uint64_t started = health_check_figures().started;
+	struct health_check *c[8];
+	uint16_t port;
+
+	/* Nobody is there any more. */
+	close(listen_any(&port));
+	follow_begin(&f);
+	for (int i = 0; i < 8; i++)
+		CU_ASSERT_EQUAL_FATAL(
+			health_check_create(f.checks, &h, &loopback, port, HEALTH_UNKNOWN,
+				h.interval_ns, follow_take, &f, &c[i]),
+			0);
+	usleep(1500000);
+	CU_ASSERT_EQUAL(f.count, 0);
+	CU_ASSERT(health_check_figures().started >= started + 8);
+	CU_ASSERT_EQUAL(health_check_figures().late, late);
+	/* What has come meanwhile is told when it goes on, but for what is not wanted any more. */
+	f.stop_at = 7;
+	health_check_destroy(c[7]);
+	follow_run(&f);
+	CU_ASSERT_EQUAL(f.count, 7);
+	for (int i = 0; i < 7; i++) {
+		CU_ASSERT_EQUAL(health_check_verdict(c[i]), HEALTH_BAD);
+		CU_ASSERT_STRING_EQUAL(health_check_reason(c[i]), "connection refused");
+		health_check_destroy(c[i]);
+	}
+	follow_end(&f);
+}
+
+/* Made, changed and ended in swarms while checks run: nothing is told of what has ended. */
+static void test_checks_churn(void)
+{
+	struct model_health h = {
+		.type = MODEL_HEALTH_HTTP, .interval_ns = MS, .timeout_ns = MS, .rise = 1, .fall = 1
+	};
+	struct follow f = { .stop_at = 1000000, .close_fd = -1 };
+	struct health_check *c[64] = { NULL };
+	char path[32];
+	uint16_t port;
+	int fd = listen_any(&port);
+
+	follow_begin(&f);
+	h.path = path;
+	for (unsigned int i = 0; i < 4000; i++) {
+		struct health_check **place = &c[i * 7 % 64];
+
+		snprintf(path, sizeof(path), "/%u", i % 5);
+		if (*place && i % 3) {
+			CU_ASSERT_EQUAL(health_check_configure(*place, &h), 0);
+		} else {
+			health_check_destroy(*place);
+			CU_ASSERT_EQUAL_FATAL(health_check_create(f.checks, &h, &loopback, port,
+						      HEALTH_UNKNOWN, MS, follow_take, &f, place),
+				0);
+		}
+		event_base_loop(f.base, EVLOOP_NONBLOCK);
+	}
+	for (int i = 0; i < 64; i++)
+		health_check_destroy(c[i]);
+	int count = f.count;
+
+	event_base_loop(f.base, EVLOOP_NONBLOCK);
+	CU_ASSERT_EQUAL(f.count, count);
+	follow_end(&f);
+	close(fd);
 }
 
 static const struct tap_case cases[] = {
@@ -461,6 +589,9 @@ static const struct tap_case cases[] = {
 	{ "http does not read without bound", test_http_flood },
 	{ "a cancelled probe tells nobody", test_cancel },
 	{ "a check finds a server that dies", test_check_follows },
+	{ "a shorter interval holds at once, and makes no check late", test_check_comes_sooner },
+	{ "a loop that stands makes no check late", test_loop_stands },
+	{ "checks come and go in swarms", test_checks_churn },
 };
 
 TAP_MAIN("health", cases)

@@ -7,7 +7,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..6")
+print("1..7")
 
 
 def case(number, name, ok, why=""):
@@ -51,4 +51,10 @@ others = "".join(path.read_text() for kind in ("replay/*.py", "e2e/*.sh") for pa
 untested = [label for label, _ in reasons
             if not re.search(rf"WEIR_DROP_{label.upper()}\b", unit_tests) and not re.search(rf"\b{label}\b", others)]
 case(6, "each drop reason has a test that provokes it", not untested, f"add one to tests/unit/fastpath or tests/replay: {untested}")
+
+# The table of what is shown names cases that are there.
+rows = re.findall(r"`(tests/[\w./-]+)`: ((?:\"[^\"]+\"(?:, )?)+)", (top / "docs/developers/what-is-shown.md").read_text())
+named = [(file, sentence) for file, sentences in rows for sentence in re.findall(r'"([^"]+)"', sentences)]
+gone = [pair for pair in named if not (top / pair[0]).exists() or pair[1] not in (top / pair[0]).read_text()]
+case(7, "each test that the page on what is shown names is there", named and not gone, gone)
 sys.exit(failed)
