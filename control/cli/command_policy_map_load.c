@@ -42,13 +42,17 @@ static int shape_ask(struct cli *cli, struct entries *e)
 		return status;
 	const char *type = json_string_value(json_object_get(part, "type"));
 
+	if (type != NULL && strstr(type, "array") != NULL && cli_value(cli, "replace", 0) != NULL)
+		status = cli_fail(cli, CLI_FAILED,
+			"%s is an array, which always has all of its entries: leave out --replace",
+			cli->arguments[1]);
 	e->shape.type = type != NULL && strcmp(type, "lpm_trie") == 0 ? BPF_MAP_TYPE_LPM_TRIE :
 									BPF_MAP_TYPE_HASH;
 	e->shape.key_size = (uint32_t)json_integer_value(json_object_get(part, "key_size"));
 	e->shape.value_size = (uint32_t)json_integer_value(json_object_get(part, "value_size"));
 	e->size = e->shape.key_size + (size_t)e->shape.value_size;
 	json_decref(part);
-	return CLI_DONE;
+	return status;
 }
 
 /* Room for one more; NULL: there is no memory. */
@@ -196,13 +200,17 @@ static bool entries_have(const struct entries *e, const uint8_t *key)
 	return false;
 }
 
-/* Keys of the map that the sorted entries do not have. */
-static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone)
+/* A map beside a list. */
+struct standing {
+	json_t *gone; /* owned; keys that the list does not have */
+	size_t most; /* entries that it has room for */
+};
+
+static int standing_find(struct cli *cli, const struct entries *e, struct standing *s)
 {
 	json_t *next = NULL;
 	int status = CLI_DONE;
 
-	*ret_gone = json_array();
 	do {
 		uint8_t key[256];
 		char err[256];
@@ -221,8 +229,9 @@ static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone
 				map_key_read(&e->shape, json_string_value(text), key, err,
 					sizeof(err)) &&
 				!entries_have(e, key))
-				json_array_append(*ret_gone, text);
+				json_array_append(s->gone, text);
 		}
+		s->most = (size_t)json_integer_value(json_object_get(part, "max_entries"));
 		next = json_incref(json_object_get(part, "next"));
 		json_decref(part);
 	} while (json_is_string(next));
@@ -230,21 +239,37 @@ static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone
 	return status;
 }
 
-static int delete_gone(struct cli *cli, struct entries *e, size_t *ret_count)
+static int keys_delete(struct cli *cli, const json_t *keys)
 {
-	json_t *gone;
-	qsort_r(e->bytes, e->count, e->size, key_compare, &e->shape.key_size);
-	int status = find_gone(cli, e, &gone);
+	int status = CLI_DONE;
 
-	for (size_t at = 0; status == CLI_DONE && at < json_array_size(gone); at += BATCH) {
+	for (size_t at = 0; status == CLI_DONE && at < json_array_size(keys); at += BATCH) {
 		json_t *list = json_array();
 
-		for (size_t i = at; i < at + BATCH && i < json_array_size(gone); i++)
-			json_array_append(list, json_array_get(gone, i));
+		for (size_t i = at; i < at + BATCH && i < json_array_size(keys); i++)
+			json_array_append(list, json_array_get(keys, i));
 		status = send_part(cli, "policy.map.delete", "keys", list);
 	}
-	*ret_count = json_array_size(gone);
-	json_decref(gone);
+	return status;
+}
+
+/*
+ * A source that both lists cover, be it by other prefixes, must not be without one meanwhile: the new entries come
+ * before the old ones go. Only where a map has no room for both it is the other way round.
+ */
+static int entries_replace(struct cli *cli, struct entries *e, size_t *ret_deleted)
+{
+	struct standing s = { .gone = json_array() };
+	qsort_r(e->bytes, e->count, e->size, key_compare, &e->shape.key_size);
+	int status = standing_find(cli, e, &s);
+	bool both = e->count + json_array_size(s.gone) <= s.most;
+
+	if (status == CLI_DONE)
+		status = both ? entries_send(cli, e) : keys_delete(cli, s.gone);
+	if (status == CLI_DONE)
+		status = both ? keys_delete(cli, s.gone) : entries_send(cli, e);
+	*ret_deleted = json_array_size(s.gone);
+	json_decref(s.gone);
 	return status;
 }
 
@@ -256,10 +281,9 @@ int command_policy_map_load(struct cli *cli)
 
 	if (status == CLI_DONE)
 		status = file_read_entries(cli, &e);
-	/* First, as a full map has no room for new ones; what both lists have is never away. */
 	if (status == CLI_DONE && cli_value(cli, "replace", 0) != NULL)
-		status = delete_gone(cli, &e, &deleted);
-	if (status == CLI_DONE)
+		status = entries_replace(cli, &e, &deleted);
+	else if (status == CLI_DONE)
 		status = entries_send(cli, &e);
 	if (status == CLI_DONE) {
 		json_t *result = json_pack(

@@ -365,8 +365,9 @@ const struct command command_table[] = {
 	{ "policy map load", "SERVICE MAP FILE", "fill a policy's map from a file",
 		"One entry a line: a key, and behind white space its value; # begins a comment. A line "
 		"without a value gets that of --value. What is there already gets the new value; with "
-		"--replace what is not in the file goes, so that the map never lacks what both the old "
-		"and the new list have. FILE may be - for standard input. Nothing is changed when a line "
+		"--replace what is not in the file goes, after all that is in it has come: the map never "
+		"lacks what both the old and the new list cover. Only when it has no room for both at "
+		"once old entries go first. FILE may be - for standard input. Nothing is changed when a line "
 		"of the file cannot be read.",
 		command_policy_map_load, 0, policy_map_load_options },
 	{ "explain", "SERVICE", "explain what adaptation decided, and why",
