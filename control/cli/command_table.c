@@ -370,10 +370,10 @@ const struct command command_table[] = {
 		"once old entries go first. FILE may be - for standard input. Nothing is changed when a line "
 		"of the file cannot be read.",
 		command_policy_map_load, 0, policy_map_load_options },
-	{ "explain", "SERVICE", "explain what adaptation decided, and why",
+	{ "explain", "SERVICE", "explain what was decided, and why",
 		"Newest first: what was changed, from what to what, and why. With --json each decision "
 		"comes with the figures that it was made from. The daemon keeps the last 256 of each "
-		"service.",
+		"service. What became of the service's policies stands among them.",
 		command_explain, COMMAND_F_WATCH, explain_options },
 	{ "adapt status", "[SERVICE]", "show what adaptation may do and does",
 		"The objective and the p99 of the last second, the mode of each controller, and what "

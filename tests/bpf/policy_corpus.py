@@ -148,6 +148,10 @@ def capture(path, count):
             f.write(struct.pack("<IIII", 1700000000, i * 1000, len(frame), len(frame)) + frame)
 
 
+def reachable_by_nobody():
+    return subprocess.run([WEIRCTL, "help"], capture_output=True, user=65534).returncode == 0
+
+
 def runs_on_a_capture(folder):
     build(TOP / "ebpf/policies/source_limit.c", folder / "o.o")
     capture(folder / "a.pcap", 200)
@@ -166,6 +170,13 @@ def runs_on_a_capture(folder):
     assert "not verified" not in p.stdout, p
     p = subprocess.run([*arguments, "--unverified"], capture_output=True, text=True, timeout=60)
     assert p.returncode == 0 and "not verified because" in p.stdout, p
+    if reachable_by_nobody():
+        os.chmod(folder, 0o755)
+        p = subprocess.run([*arguments, "--json"], capture_output=True, text=True, timeout=60, user=65534, group=65534,
+                           extra_groups=[])
+        found = json.loads(p.stdout)
+        assert p.returncode == 0 and found["outcome"] == "unverified" and "CAP_BPF" in found["reason"], (p, found)
+        assert found["packets"] == 200 and 12 <= found["verdicts"]["pass"] <= 14, found
     p = subprocess.run([*arguments[:5], str(folder / "o.o")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and "o.o" in p.stderr, p
 
@@ -187,7 +198,7 @@ def faults_are_shown(folder):
 def without_rights(folder):
     build(FOLDER / "good/functions.c", folder / "o.o")
     os.chmod(folder, 0o755)
-    reachable = subprocess.run([WEIRCTL, "help"], capture_output=True, user=65534).returncode == 0
+    reachable = reachable_by_nobody()
     status, found, err = check(folder / "o.o", *([] if reachable else ["--unverified"]), user=65534 if reachable else None)
     assert (status, found["outcome"]) == (0, "unverified"), (status, found, err)
     if reachable:

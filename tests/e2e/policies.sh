@@ -300,6 +300,8 @@ bad_ones_are_refused() {
 	expect_not ctl policy load web "$WORLD/canary.o" --set nothing=1
 	expect_not ctl policy load web "$WORLD/not-there.o"
 	expect_not ctl policy load nobody "$WORLD/canary.o"
+	expect_eq "the last that explain tells" "$(ctl --json explain web --last 1 |
+		jq -c '[length, .[0].action, (.[0].reason | test("refused"))]')" '[1,"refused",true]'
 	judged=$(policy_field web .packets)
 	expect_eq "backend, still" "$(backend_for 10.1.0.3)" b3
 	expect_within 5 judges_on "$judged"
@@ -431,6 +433,11 @@ metrics_and_events() {
 	expect grep -qE '^weir_class_packets_total\{.*class="none"\}' "$WORLD/metrics"
 	kinds=$(ctl --json events | jq -r '[.[] | select(.kind == "policy") | .inputs.what] | unique | join(" ")')
 	expect_eq "what events tell" "$kinds" "replaced"
+	expect_eq "what explain tells" "$(ctl --json explain web |
+		jq -c '.[0] | [.service, .controller, .action, .object, .mode, .inputs.what]')" \
+		'["web","policy","replaced","chosen","on","replaced"]'
+	ctl explain web >"$WORLD/explained"
+	expect grep -qE '  policy    policy chosen replaced \(' "$WORLD/explained"
 	expect_balance
 }
 
