@@ -325,8 +325,9 @@ const struct command command_table[] = {
 	{ "policy run", "OBJECT", "judge the packets of a capture",
 		"Time is that of the packets. Nothing is loaded anywhere. Without the rights to ask "
 		"the kernel's verifier the policy runs in an interpreter that checks every "
-		"access, and what it does that it must not is shown; cycles are shown only for "
-		"verified policies, which run as the machine code that the data plane would run.",
+		"access, and what it does that it must not is shown. A verified policy runs as the machine code "
+		"that the data plane would run, and cycles are of that; those in the interpreter, "
+		"some dozen times as many, are good for comparing policies.",
 		command_policy_run, COMMAND_F_NO_DAEMON, policy_run_options },
 	{ "policy list", "", "list policies, and what they did",
 		"CYCLES are those a packet, lately. The service - stands for packets that are no "

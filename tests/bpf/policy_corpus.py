@@ -40,9 +40,11 @@ def good(source, folder):
     build(source, folder / "o.o")
     status, found, err = check(folder / "o.o")
     assert (status, found["outcome"]) == (0, "admitted"), (status, found, err)
+    assert found["cycles"]["median"] > 0 and found["interpreted_cycles"] is None, found
     assert found["visited"] > 0 and found["packets"] > 0 and found["verdicts"]["aborted"] == 0, found
     status, found, err = check(folder / "o.o", "--unverified")
     assert (status, found["outcome"]) == (0, "unverified") and found["cycles"] is None, (status, found, err)
+    assert found["interpreted_cycles"] > 0, found
 
 
 def bad(source, folder):
@@ -177,6 +179,7 @@ def runs_on_a_capture(folder):
         found = json.loads(p.stdout)
         assert p.returncode == 0 and found["outcome"] == "unverified" and "CAP_BPF" in found["reason"], (p, found)
         assert found["packets"] == 200 and 12 <= found["verdicts"]["pass"] <= 14, found
+        assert found["interpreted_cycles"] > 0, found
     p = subprocess.run([*arguments[:5], str(folder / "o.o")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and "o.o" in p.stderr, p
 
