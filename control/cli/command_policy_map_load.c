@@ -26,6 +26,7 @@ struct entries {
 	uint8_t *bytes; /* owned */
 	size_t count;
 	size_t capacity;
+	size_t most; /* entries that the map has room for */
 };
 
 static const uint8_t *entry_at(const struct entries *e, size_t i)
@@ -51,6 +52,7 @@ static int shape_ask(struct cli *cli, struct entries *e)
 	e->shape.key_size = (uint32_t)json_integer_value(json_object_get(part, "key_size"));
 	e->shape.value_size = (uint32_t)json_integer_value(json_object_get(part, "value_size"));
 	e->size = e->shape.key_size + (size_t)e->shape.value_size;
+	e->most = (size_t)json_integer_value(json_object_get(part, "max_entries"));
 	json_decref(part);
 	return status;
 }
@@ -85,52 +87,57 @@ static char *line_cut(char *line, char **ret_value)
 	return *key != '\0' ? key : NULL;
 }
 
-/* Every line that cannot be read is told, up to a screenful. */
-static int lines_read(struct cli *cli, char *text, struct entries *e)
+/* One line; false when it is wrong, which is told. */
+static bool line_read(struct cli *cli, char *line, size_t number, struct entries *e)
 {
+	char err[256], *value;
+	char *key = line_cut(line, &value);
+
+	if (key == NULL)
+		return true;
+	uint8_t *entry = entry_add(e);
 	const char *preset = cli_value(cli, "value", 0);
-	const char *file = cli_file_label(cli->arguments[2]);
+
+	if (value == NULL)
+		value = (char *)(uintptr_t)(preset != NULL ? preset : "1");
+	if (entry == NULL)
+		snprintf(err, sizeof(err), "out of memory");
+	else if (e->count > e->most)
+		snprintf(err, sizeof(err), "the map has room for %zu entries", e->most);
+	else if (map_key_read(&e->shape, key, entry, err, sizeof(err)) &&
+		map_value_read(&e->shape, value, entry + e->shape.key_size, err, sizeof(err)))
+		return true;
+	fprintf(cli->err, "%s:%zu: %s\n", cli_file_label(cli->arguments[2]), number, err);
+	return false;
+}
+
+/* Line by line, for the file may be large. Every one that is wrong is told, up to a screenful. */
+static int lines_read(struct cli *cli, FILE *file, struct entries *e)
+{
+	char *line = NULL;
+	size_t room = 0, number = 0;
 	unsigned int wrong = 0;
-	size_t number = 1;
 
-	for (char *line = text, *next; line != NULL && wrong < 20; line = next, number++) {
-		char *end = strchr(line, '\n');
-		char err[256], *value;
-
-		next = end != NULL ? end + 1 : NULL;
-		if (end != NULL)
-			*end = '\0';
-		char *key = line_cut(line, &value);
-
-		if (key == NULL)
-			continue;
-		uint8_t *entry = entry_add(e);
-
-		if (entry == NULL)
-			return cli_fail(cli, CLI_FAILED, "out of memory");
-		if (value == NULL)
-			value = (char *)(uintptr_t)(preset != NULL ? preset : "1");
-		if (map_key_read(&e->shape, key, entry, err, sizeof(err)) &&
-			map_value_read(
-				&e->shape, value, entry + e->shape.key_size, err, sizeof(err)))
-			continue;
-		fprintf(cli->err, "%s:%zu: %s\n", file, number, err);
-		wrong++;
-	}
+	while (wrong < 20 && e->count <= e->most && getline(&line, &room, file) >= 0)
+		wrong += !line_read(cli, line, ++number, e);
+	free(line);
+	if (ferror(file))
+		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s",
+			cli_file_label(cli->arguments[2]), strerror(errno));
 	return wrong == 0 ? CLI_DONE : CLI_FAILED;
 }
 
 static int file_read_entries(struct cli *cli, struct entries *e)
 {
-	char *text;
-	size_t length;
-	int err = cli_read_file(cli->arguments[2], &text, &length);
-	if (err != 0)
-		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s",
-			cli_file_label(cli->arguments[2]), strerror(-err));
-	int status = lines_read(cli, text, e);
+	if (strcmp(cli->arguments[2], "-") == 0)
+		return lines_read(cli, stdin, e);
+	FILE *file = fopen(cli->arguments[2], "re");
+	if (file == NULL)
+		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s", cli->arguments[2],
+			strerror(errno));
+	int status = lines_read(cli, file, e);
 
-	free(text);
+	fclose(file);
 	return status;
 }
 
@@ -200,13 +207,8 @@ static bool entries_have(const struct entries *e, const uint8_t *key)
 	return false;
 }
 
-/* A map beside a list. */
-struct standing {
-	json_t *gone; /* owned; keys that the list does not have */
-	size_t most; /* entries that it has room for */
-};
-
-static int standing_find(struct cli *cli, const struct entries *e, struct standing *s)
+/* Keys of the map that the sorted entries do not have. */
+static int find_gone(struct cli *cli, const struct entries *e, json_t *gone)
 {
 	json_t *next = NULL;
 	int status = CLI_DONE;
@@ -229,9 +231,8 @@ static int standing_find(struct cli *cli, const struct entries *e, struct standi
 				map_key_read(&e->shape, json_string_value(text), key, err,
 					sizeof(err)) &&
 				!entries_have(e, key))
-				json_array_append(s->gone, text);
+				json_array_append(gone, text);
 		}
-		s->most = (size_t)json_integer_value(json_object_get(part, "max_entries"));
 		next = json_incref(json_object_get(part, "next"));
 		json_decref(part);
 	} while (json_is_string(next));
@@ -259,17 +260,17 @@ static int keys_delete(struct cli *cli, const json_t *keys)
  */
 static int entries_replace(struct cli *cli, struct entries *e, size_t *ret_deleted)
 {
-	struct standing s = { .gone = json_array() };
+	json_t *gone = json_array();
 	qsort_r(e->bytes, e->count, e->size, key_compare, &e->shape.key_size);
-	int status = standing_find(cli, e, &s);
-	bool both = e->count + json_array_size(s.gone) <= s.most;
+	int status = find_gone(cli, e, gone);
+	bool both = e->count + json_array_size(gone) <= e->most;
 
 	if (status == CLI_DONE)
-		status = both ? entries_send(cli, e) : keys_delete(cli, s.gone);
+		status = both ? entries_send(cli, e) : keys_delete(cli, gone);
 	if (status == CLI_DONE)
-		status = both ? keys_delete(cli, s.gone) : entries_send(cli, e);
-	*ret_deleted = json_array_size(s.gone);
-	json_decref(s.gone);
+		status = both ? keys_delete(cli, gone) : entries_send(cli, e);
+	*ret_deleted = json_array_size(gone);
+	json_decref(gone);
 	return status;
 }
 

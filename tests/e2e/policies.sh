@@ -134,10 +134,10 @@ block_list_under_traffic() {
 	expect_not ctl policy map set web blocked 10.1.0.300 1
 }
 
-# A long list with one entry that matters; then a short one without it. (A million fit.)
+# A long list with one entry that matters, 20 MB with its comments; then a short one without it. (A million fit.)
 a_long_list() {
 	local start
-	awk 'BEGIN { for (i = 0; i < 99999; i++) printf "100.%d.%d.%d\n", 64 + i / 65536, i / 256 % 256, i % 256
+	awk 'BEGIN { for (i = 0; i < 99999; i++) printf "100.%d.%d.%d # %0180d\n", 64 + i / 65536, i / 256 % 256, i % 256, i
 		print "10.1.0.4 9 # the client" }' >"$WORLD/list"
 	start=$(milliseconds)
 	expect ctl policy map load web blocked "$WORLD/list" --value 1
@@ -191,6 +191,12 @@ a_list_at_once() {
 	expect serves 10.1.0.3
 	expect shut_out 10.1.0.4
 	expect shut_out 10.1.0.5
+	# What does not fit changes nothing.
+	seq 0 1000 | sed 's/.*/2001:db8::&/' >"$WORLD/first"
+	expect_not ctl policy map load web list_1 "$WORLD/first" --replace 2>"$WORLD/refusal"
+	expect grep -q 'first:1001: the map has room for 1000 entries' "$WORLD/refusal"
+	expect_eq "entries" "$(ctl --json policy map dump web list_1 | jq -c '[.entries[].key] | sort')" \
+		'["10.1.0.4/32","10.1.0.5/32"]'
 	echo "0 0" >"$WORLD/first"
 	expect_not ctl policy map load web which "$WORLD/first" --replace
 	expect shut_out 10.1.0.5
