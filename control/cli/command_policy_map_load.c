@@ -133,8 +133,8 @@ static int file_read_entries(struct cli *cli, struct entries *e)
 		return lines_read(cli, stdin, e);
 	FILE *file = fopen(cli->arguments[2], "re");
 	if (file == NULL)
-		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s", cli->arguments[2],
-			strerror(errno));
+		return cli_fail(
+			cli, CLI_FAILED, "cannot read %s: %s", cli->arguments[2], strerror(errno));
 	int status = lines_read(cli, file, e);
 
 	fclose(file);

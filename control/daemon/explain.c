@@ -32,7 +32,8 @@ static double time_of(const json_t *list, size_t i)
 }
 
 /* Both newest first, and so is what is made of them. */
-static json_t *merge(const json_t *decisions, const json_t *events, const char *service, size_t most)
+static json_t *merge(
+	const json_t *decisions, const json_t *events, const char *service, size_t most)
 {
 	json_t *all = json_array();
 	size_t d = 0, e = 0;
