@@ -19,14 +19,18 @@ static const char *const outcomes[] = {
 };
 
 static const struct printer_column record[] = {
-	{ "policy", "policy", PRINT_TEXT }, { "outcome", "outcome", PRINT_TEXT },
+	{ "policy", "policy", PRINT_TEXT },
+	{ "outcome", "outcome", PRINT_TEXT },
 	{ "instructions", "instructions", PRINT_TEXT },
 	{ "  seen by the verifier", "visited", PRINT_TEXT },
-	{ "packets tried", "packets", PRINT_COUNT }, { "verdicts", "verdicts", PRINT_COUNTERS },
+	{ "packets tried", "packets", PRINT_COUNT },
+	{ "verdicts", "verdicts", PRINT_COUNTERS },
 	{ "cycles a packet", "cycles.median", PRINT_TEXT },
 	{ "  of 99 in 100", "cycles.p99", PRINT_TEXT },
 	{ "  at worst", "cycles.worst", PRINT_TEXT },
-	{ "not verified because", "reason", PRINT_TEXT }, /* last: left out when it is verified */
+	/* These two are left out when it is verified. */
+	{ "  in the interpreter", "interpreted_cycles", PRINT_TEXT },
+	{ "not verified because", "reason", PRINT_TEXT },
 };
 
 static const struct printer_column map_table[] = {
@@ -112,6 +116,9 @@ static void add_trial(json_t *document, const struct policy_trial *t)
 	json_object_set_new(document, "packets", json_integer((json_int_t)t->packets));
 	json_object_set_new(document, "verdicts", verdicts);
 	json_object_set_new(document, "arguments", arguments);
+	json_object_set_new(document, "interpreted_cycles",
+		t->interpreted_cycles == 0 ? json_null() :
+					     json_integer((json_int_t)t->interpreted_cycles));
 	if (t->cycles_worst == 0) {
 		json_object_set_new(document, "cycles", json_null());
 		return;
@@ -160,7 +167,8 @@ int policy_print(struct cli *cli, const json_t *document)
 		{ "maps", map_table, PRINTER_COUNT(map_table) },
 	};
 	bool verified = json_is_null(json_object_get(document, "reason"));
-	int status = printer_record(cli, document, record, PRINTER_COUNT(record) - verified);
+	int status =
+		printer_record(cli, document, record, PRINTER_COUNT(record) - 2 * (size_t)verified);
 
 	for (size_t i = 0; status == CLI_DONE && i < PRINTER_COUNT(tables); i++) {
 		const json_t *items = json_object_get(document, tables[i].key);

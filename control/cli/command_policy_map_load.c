@@ -26,6 +26,7 @@ struct entries {
 	uint8_t *bytes; /* owned */
 	size_t count;
 	size_t capacity;
+	size_t most; /* entries that the map has room for */
 };
 
 static const uint8_t *entry_at(const struct entries *e, size_t i)
@@ -42,13 +43,18 @@ static int shape_ask(struct cli *cli, struct entries *e)
 		return status;
 	const char *type = json_string_value(json_object_get(part, "type"));
 
+	if (type != NULL && strstr(type, "array") != NULL && cli_value(cli, "replace", 0) != NULL)
+		status = cli_fail(cli, CLI_FAILED,
+			"%s is an array, which always has all of its entries: leave out --replace",
+			cli->arguments[1]);
 	e->shape.type = type != NULL && strcmp(type, "lpm_trie") == 0 ? BPF_MAP_TYPE_LPM_TRIE :
 									BPF_MAP_TYPE_HASH;
 	e->shape.key_size = (uint32_t)json_integer_value(json_object_get(part, "key_size"));
 	e->shape.value_size = (uint32_t)json_integer_value(json_object_get(part, "value_size"));
 	e->size = e->shape.key_size + (size_t)e->shape.value_size;
+	e->most = (size_t)json_integer_value(json_object_get(part, "max_entries"));
 	json_decref(part);
-	return CLI_DONE;
+	return status;
 }
 
 /* Room for one more; NULL: there is no memory. */
@@ -81,52 +87,57 @@ static char *line_cut(char *line, char **ret_value)
 	return *key != '\0' ? key : NULL;
 }
 
-/* Every line that cannot be read is told, up to a screenful. */
-static int lines_read(struct cli *cli, char *text, struct entries *e)
+/* One line; false when it is wrong, which is told. */
+static bool line_read(struct cli *cli, char *line, size_t number, struct entries *e)
 {
+	char err[256], *value;
+	char *key = line_cut(line, &value);
+
+	if (key == NULL)
+		return true;
+	uint8_t *entry = entry_add(e);
 	const char *preset = cli_value(cli, "value", 0);
-	const char *file = cli_file_label(cli->arguments[2]);
+
+	if (value == NULL)
+		value = (char *)(uintptr_t)(preset != NULL ? preset : "1");
+	if (entry == NULL)
+		snprintf(err, sizeof(err), "out of memory");
+	else if (e->count > e->most)
+		snprintf(err, sizeof(err), "the map has room for %zu entries", e->most);
+	else if (map_key_read(&e->shape, key, entry, err, sizeof(err)) &&
+		map_value_read(&e->shape, value, entry + e->shape.key_size, err, sizeof(err)))
+		return true;
+	fprintf(cli->err, "%s:%zu: %s\n", cli_file_label(cli->arguments[2]), number, err);
+	return false;
+}
+
+/* Line by line, for the file may be large. Every one that is wrong is told, up to a screenful. */
+static int lines_read(struct cli *cli, FILE *file, struct entries *e)
+{
+	char *line = NULL;
+	size_t room = 0, number = 0;
 	unsigned int wrong = 0;
-	size_t number = 1;
 
-	for (char *line = text, *next; line != NULL && wrong < 20; line = next, number++) {
-		char *end = strchr(line, '\n');
-		char err[256], *value;
-
-		next = end != NULL ? end + 1 : NULL;
-		if (end != NULL)
-			*end = '\0';
-		char *key = line_cut(line, &value);
-
-		if (key == NULL)
-			continue;
-		uint8_t *entry = entry_add(e);
-
-		if (entry == NULL)
-			return cli_fail(cli, CLI_FAILED, "out of memory");
-		if (value == NULL)
-			value = (char *)(uintptr_t)(preset != NULL ? preset : "1");
-		if (map_key_read(&e->shape, key, entry, err, sizeof(err)) &&
-			map_value_read(
-				&e->shape, value, entry + e->shape.key_size, err, sizeof(err)))
-			continue;
-		fprintf(cli->err, "%s:%zu: %s\n", file, number, err);
-		wrong++;
-	}
+	while (wrong < 20 && e->count <= e->most && getline(&line, &room, file) >= 0)
+		wrong += !line_read(cli, line, ++number, e);
+	free(line);
+	if (ferror(file))
+		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s",
+			cli_file_label(cli->arguments[2]), strerror(errno));
 	return wrong == 0 ? CLI_DONE : CLI_FAILED;
 }
 
 static int file_read_entries(struct cli *cli, struct entries *e)
 {
-	char *text;
-	size_t length;
-	int err = cli_read_file(cli->arguments[2], &text, &length);
-	if (err != 0)
-		return cli_fail(cli, CLI_FAILED, "cannot read %s: %s",
-			cli_file_label(cli->arguments[2]), strerror(-err));
-	int status = lines_read(cli, text, e);
+	if (strcmp(cli->arguments[2], "-") == 0)
+		return lines_read(cli, stdin, e);
+	FILE *file = fopen(cli->arguments[2], "re");
+	if (file == NULL)
+		return cli_fail(
+			cli, CLI_FAILED, "cannot read %s: %s", cli->arguments[2], strerror(errno));
+	int status = lines_read(cli, file, e);
 
-	free(text);
+	fclose(file);
 	return status;
 }
 
@@ -197,12 +208,11 @@ static bool entries_have(const struct entries *e, const uint8_t *key)
 }
 
 /* Keys of the map that the sorted entries do not have. */
-static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone)
+static int find_gone(struct cli *cli, const struct entries *e, json_t *gone)
 {
 	json_t *next = NULL;
 	int status = CLI_DONE;
 
-	*ret_gone = json_array();
 	do {
 		uint8_t key[256];
 		char err[256];
@@ -221,7 +231,7 @@ static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone
 				map_key_read(&e->shape, json_string_value(text), key, err,
 					sizeof(err)) &&
 				!entries_have(e, key))
-				json_array_append(*ret_gone, text);
+				json_array_append(gone, text);
 		}
 		next = json_incref(json_object_get(part, "next"));
 		json_decref(part);
@@ -230,20 +240,36 @@ static int find_gone(struct cli *cli, const struct entries *e, json_t **ret_gone
 	return status;
 }
 
-static int delete_gone(struct cli *cli, struct entries *e, size_t *ret_count)
+static int keys_delete(struct cli *cli, const json_t *keys)
 {
-	json_t *gone;
-	qsort_r(e->bytes, e->count, e->size, key_compare, &e->shape.key_size);
-	int status = find_gone(cli, e, &gone);
+	int status = CLI_DONE;
 
-	for (size_t at = 0; status == CLI_DONE && at < json_array_size(gone); at += BATCH) {
+	for (size_t at = 0; status == CLI_DONE && at < json_array_size(keys); at += BATCH) {
 		json_t *list = json_array();
 
-		for (size_t i = at; i < at + BATCH && i < json_array_size(gone); i++)
-			json_array_append(list, json_array_get(gone, i));
+		for (size_t i = at; i < at + BATCH && i < json_array_size(keys); i++)
+			json_array_append(list, json_array_get(keys, i));
 		status = send_part(cli, "policy.map.delete", "keys", list);
 	}
-	*ret_count = json_array_size(gone);
+	return status;
+}
+
+/*
+ * A source that both lists cover, be it by other prefixes, must not be without one meanwhile: the new entries come
+ * before the old ones go. Only where a map has no room for both it is the other way round.
+ */
+static int entries_replace(struct cli *cli, struct entries *e, size_t *ret_deleted)
+{
+	json_t *gone = json_array();
+	qsort_r(e->bytes, e->count, e->size, key_compare, &e->shape.key_size);
+	int status = find_gone(cli, e, gone);
+	bool both = e->count + json_array_size(gone) <= e->most;
+
+	if (status == CLI_DONE)
+		status = both ? entries_send(cli, e) : keys_delete(cli, gone);
+	if (status == CLI_DONE)
+		status = both ? keys_delete(cli, gone) : entries_send(cli, e);
+	*ret_deleted = json_array_size(gone);
 	json_decref(gone);
 	return status;
 }
@@ -256,10 +282,9 @@ int command_policy_map_load(struct cli *cli)
 
 	if (status == CLI_DONE)
 		status = file_read_entries(cli, &e);
-	/* First, as a full map has no room for new ones; what both lists have is never away. */
 	if (status == CLI_DONE && cli_value(cli, "replace", 0) != NULL)
-		status = delete_gone(cli, &e, &deleted);
-	if (status == CLI_DONE)
+		status = entries_replace(cli, &e, &deleted);
+	else if (status == CLI_DONE)
 		status = entries_send(cli, &e);
 	if (status == CLI_DONE) {
 		json_t *result = json_pack(

@@ -325,8 +325,9 @@ const struct command command_table[] = {
 	{ "policy run", "OBJECT", "judge the packets of a capture",
 		"Time is that of the packets. Nothing is loaded anywhere. Without the rights to ask "
 		"the kernel's verifier the policy runs in an interpreter that checks every "
-		"access, and what it does that it must not is shown; cycles are shown only for "
-		"verified policies, which run as the machine code that the data plane would run.",
+		"access, and what it does that it must not is shown. A verified policy runs as the machine code "
+		"that the data plane would run, and cycles are of that; those in the interpreter, "
+		"some dozen times as many, are good for comparing policies.",
 		command_policy_run, COMMAND_F_NO_DAEMON, policy_run_options },
 	{ "policy list", "", "list policies, and what they did",
 		"CYCLES are those a packet, lately. The service - stands for packets that are no "
@@ -365,14 +366,15 @@ const struct command command_table[] = {
 	{ "policy map load", "SERVICE MAP FILE", "fill a policy's map from a file",
 		"One entry a line: a key, and behind white space its value; # begins a comment. A line "
 		"without a value gets that of --value. What is there already gets the new value; with "
-		"--replace what is not in the file goes, so that the map never lacks what both the old "
-		"and the new list have. FILE may be - for standard input. Nothing is changed when a line "
+		"--replace what is not in the file goes, after all that is in it has come: the map never "
+		"lacks what both the old and the new list cover. Only when it has no room for both at "
+		"once old entries go first. FILE may be - for standard input. Nothing is changed when a line "
 		"of the file cannot be read.",
 		command_policy_map_load, 0, policy_map_load_options },
-	{ "explain", "SERVICE", "explain what adaptation decided, and why",
+	{ "explain", "SERVICE", "explain what was decided, and why",
 		"Newest first: what was changed, from what to what, and why. With --json each decision "
 		"comes with the figures that it was made from. The daemon keeps the last 256 of each "
-		"service.",
+		"service. What became of the service's policies stands among them.",
 		command_explain, COMMAND_F_WATCH, explain_options },
 	{ "adapt status", "[SERVICE]", "show what adaptation may do and does",
 		"The objective and the p99 of the last second, the mode of each controller, and what "

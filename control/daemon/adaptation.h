@@ -43,8 +43,10 @@ void adaptation_warn(const struct adaptation *a, json_t *warnings);
 struct metrics_adapt *adaptation_metrics(
 	const struct adaptation *a, size_t *ret_count, double *ret_cost_s);
 
+/* The last decisions about a service, newest first: a new reference. */
+json_t *adaptation_decisions(const struct adaptation *a, const char *service, size_t most);
+
 /* The methods of the control API; each answers its call. */
-void adaptation_explain(struct daemon *d, struct rpc_call *call, const struct model_service *s);
 void adaptation_status(struct daemon *d, struct rpc_call *call, const struct model_service *s);
 void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_service *s);
 void adaptation_pause(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What adaptation answers: explain, status, set, pause and record. */
+/* What adaptation answers: its decisions, status, set, pause and record. */
 
 #include "control/adapt/decision.h"
 #include "control/adapt/recording.h"
@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAST_PRESET    20
 #define RECORD_IDLE_NS (10 * NS_PER_S)
 
 static json_t *number(double value)
@@ -32,24 +31,15 @@ static json_t *decision_at(const struct adapted *a, uint64_t index)
 	return decision_document(&k->d, a->service, k->time_s);
 }
 
-void adaptation_explain(struct daemon *d, struct rpc_call *call, const struct model_service *s)
+json_t *adaptation_decisions(const struct adaptation *all, const char *service, size_t most)
 {
-	const struct adapted *a = adapted_find(d->adaptation, s->name, 0);
-	json_t *last = json_object_get(rpc_call_params(call), "last");
-	json_int_t most = json_is_integer(last) ? json_integer_value(last) : LAST_PRESET;
+	const struct adapted *a = adapted_find(all, service, 0);
+	uint64_t kept = a && a->decided < DECISIONS ? a->decided : DECISIONS;
 	json_t *list = json_array();
 
-	if (last && !json_is_null(last) && (!json_is_integer(last) || most < 1)) {
-		json_decref(list);
-		rpc_call_error(call, RPC_INVALID_PARAMS, NULL,
-			"last: expected a whole number 1..%d", DECISIONS);
-		return;
-	}
-	uint64_t kept = a && a->decided < DECISIONS ? a->decided : DECISIONS;
-
-	for (uint64_t i = 0; a && a->decisions && i < kept && i < (uint64_t)most; i++)
+	for (uint64_t i = 0; a && a->decisions && i < kept && i < most; i++)
 		json_array_append_new(list, decision_at(a, a->decided - 1 - i));
-	rpc_call_result(call, list);
+	return list;
 }
 
 static json_t *modes_document(const struct adapted *a)

@@ -154,6 +154,9 @@ void stream_end(struct daemon *d);
 json_t *stream_document(struct daemon *d); /* null when there is none */
 void stream_warn(struct daemon *d, json_t *list);
 
+/* explain.c: answers the call, with what was decided about a service, and what became of its policies. */
+void explain_answer(struct daemon *d, struct rpc_call *call, const struct model_service *s);
+
 /* startup.c */
 
 /* {errors: ["FILE:LINE:COLUMN: text", ...]}; NULL when out of memory. */

@@ -2,6 +2,7 @@
 
 #include "control/daemon/event_ring.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 const char *event_kind_name(enum event_kind kind)
@@ -77,6 +78,29 @@ json_t *event_ring_since(const struct event_ring *r, uint64_t since, size_t limi
 			json_decref(list);
 			return NULL;
 		}
+	}
+	return list;
+}
+
+static bool has_text(const json_t *item, const char *key, const char *text)
+{
+	const char *has = json_string_value(json_object_get(item, key));
+
+	return has && !strcmp(has, text);
+}
+
+json_t *event_ring_last(
+	const struct event_ring *r, enum event_kind kind, const char *object, size_t most)
+{
+	uint64_t kept = r->last < EVENT_RING_SIZE ? r->last : EVENT_RING_SIZE;
+	json_t *list = json_array();
+
+	for (uint64_t i = 0; i < kept && json_array_size(list) < most; i++) {
+		json_t *item = r->items[(r->last - i) % EVENT_RING_SIZE];
+
+		if (has_text(item, "kind", event_kind_name(kind)) &&
+			has_text(item, "object", object))
+			json_array_append(list, item);
 	}
 	return list;
 }

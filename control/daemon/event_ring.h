@@ -69,4 +69,8 @@ void event_ring_add(struct event_ring *r, double time_s, enum event_kind kind, c
  */
 json_t *event_ring_since(const struct event_ring *r, uint64_t since, size_t limit);
 
+/* The last events of a kind about an object, newest first, at most so many: a new reference. */
+json_t *event_ring_last(
+	const struct event_ring *r, enum event_kind kind, const char *object, size_t most);
+
 #endif

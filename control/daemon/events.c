@@ -122,6 +122,11 @@ void events_answer(struct rpc_call *call, uint64_t since, size_t limit, unsigned
 		rpc_call_result(call, event_ring_since(&ring, since, limit));
 }
 
+json_t *events_last(enum event_kind kind, const char *object, size_t most)
+{
+	return event_ring_last(&ring, kind, object, most);
+}
+
 uint64_t events_count(enum event_kind kind)
 {
 	return ring.counts[kind];

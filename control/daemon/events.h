@@ -33,6 +33,9 @@ void events_answer(struct rpc_call *call, uint64_t since, size_t limit, unsigned
 typedef void (*events_tap)(void *ctx, json_t *event);
 void events_tap_set(events_tap tap, void *ctx);
 
+/* The last events of a kind about an object, newest first, at most so many: a new reference. */
+json_t *events_last(enum event_kind kind, const char *object, size_t most);
+
 /* How many of a kind since the start. */
 uint64_t events_count(enum event_kind kind);
 

@@ -386,7 +386,7 @@ static void explain(struct daemon *d, struct rpc_call *call)
 	const struct model_service *s = service_param(d, call);
 
 	if (s)
-		adaptation_explain(d, call, s);
+		explain_answer(d, call, s);
 }
 
 static void adapt_status(struct daemon *d, struct rpc_call *call)

@@ -141,6 +141,9 @@ void policy_log_explain(const char *log, uint32_t before, struct policy_objectio
 	}
 	if (insn != UINT32_MAX && insn >= before)
 		ret->insn = insn - before;
+	/* What is made of it ends the sentence. */
+	for (size_t end = strlen(ret->message); end && ret->message[end - 1] == '.';)
+		ret->message[--end] = 0;
 	if (ret->message[0] == 0)
 		snprintf(ret->message, sizeof(ret->message), "the kernel gives no reason");
 	for (size_t i = 0; !ret->hint && i < sizeof(hints) / sizeof(hints[0]); i++)

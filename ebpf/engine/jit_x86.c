@@ -58,35 +58,38 @@ static uint32_t registers_saved(const struct jit *j, uint32_t function)
 	return saved;
 }
 
+/* How far rsp lies below rbp. The return address makes it uneven: calls want a multiple of 16. */
+static int32_t frame_bytes(bool entry, uint32_t saved)
+{
+	unsigned int pushed = 1 + entry + (unsigned int)__builtin_popcount(saved);
+
+	return STACK_BYTES + (pushed % 2 ? 0 : 8);
+}
+
 static void function_enter(struct jit *j)
 {
 	struct x86_code *c = &j->code;
-	unsigned int pushed = 1;
 
 	x86_push(c, RBP);
-	if (j->entry) {
+	if (j->entry)
 		x86_push(c, R12);
-		pushed++;
-	}
 	for (unsigned int i = 0; i < 4; i++)
-		if (j->saved >> i & 1) {
+		if (j->saved >> i & 1)
 			x86_push(c, saved_register[i]);
-			pushed++;
-		}
 	x86_move(c, true, RBP, RSP);
-	/* The return address makes it uneven: calls want rsp to be a multiple of 16. */
-	x86_operate_value(c, true, X86_SUB, RSP, STACK_BYTES + (pushed % 2 ? 0 : 8));
+	x86_operate_value(c, true, X86_SUB, RSP, frame_bytes(j->entry, j->saved));
 	if (j->entry) {
 		x86_move(c, true, R12, RSI);
-		x86_store(c, 8, R12, offsetof(struct policy_worker, stack_pointer), RBP);
+		if (j->loops)
+			x86_store(c, 8, R12, offsetof(struct policy_worker, stack_pointer), RBP);
 	}
 }
 
+/* rsp is at the saved registers. */
 static void function_leave(struct jit *j, bool entry, uint32_t saved)
 {
 	struct x86_code *c = &j->code;
 
-	x86_move(c, true, RSP, RBP);
 	for (int i = 3; i >= 0; i--)
 		if (saved >> i & 1)
 			x86_pop(c, saved_register[i]);
@@ -94,6 +97,16 @@ static void function_leave(struct jit *j, bool entry, uint32_t saved)
 		x86_pop(c, R12);
 	x86_pop(c, RBP);
 	x86_byte(c, 0xc3);
+}
+
+/*
+ * XXX: not "mov rsp, rbp". Behind that, Zen 4 takes what the pops read from the store buffer instead of renaming
+ * it, the caller's registers then hang on it from packet to packet, and a short policy takes twice as long.
+ */
+static void emit_exit(struct jit *j)
+{
+	x86_operate_value(&j->code, true, X86_ADD, RSP, frame_bytes(j->entry, j->saved));
+	function_leave(j, j->entry, j->saved);
 }
 
 /* rax = value of the array's element whose number is at rsi, or NULL */
@@ -243,7 +256,7 @@ static void emit_one(struct jit *j, uint32_t i)
 		if (BPF_OP(x->code) == BPF_CALL)
 			emit_call(j, i, x);
 		else if (BPF_OP(x->code) == BPF_EXIT)
-			function_leave(j, j->entry, j->saved);
+			emit_exit(j);
 		else
 			emit_branch(j, i, x);
 		return;
@@ -270,6 +283,8 @@ static void emit_all(struct jit *j)
 			j->map = -1;
 		emit_one(j, i);
 	}
+	if (!j->loops)
+		return;
 	/* From any depth back to who called the policy. */
 	j->give_up = j->code.length;
 	x86_load(&j->code, 8, RBP, R12, offsetof(struct policy_worker, stack_pointer));
@@ -278,6 +293,7 @@ static void emit_all(struct jit *j)
 	x86_indirect(&j->code, 0, R12, offsetof(struct policy_worker, aborted));
 	x86_byte(&j->code, 1);
 	x86_clear(&j->code, RAX);
+	x86_move(&j->code, true, RSP, RBP);
 	function_leave(j, true, j->entry_saved);
 }
 
@@ -289,9 +305,11 @@ static void find_targets(struct jit *j)
 		const struct bpf_insn *x = &p->insns[i];
 		uint8_t class = BPF_CLASS(x->code), op = BPF_OP(x->code);
 
-		if (p->starts[i] != 2 && (class == BPF_JMP || class == BPF_JMP32) &&
-			op != BPF_CALL && op != BPF_EXIT)
-			j->target[(int64_t)i + 1 + x->off] = 1;
+		if (p->starts[i] == 2 || (class != BPF_JMP && class != BPF_JMP32) ||
+			op == BPF_CALL || op == BPF_EXIT)
+			continue;
+		j->target[(int64_t)i + 1 + x->off] = 1;
+		j->loops |= x->off < 0;
 	}
 	j->entry_saved = registers_saved(j, 0);
 }

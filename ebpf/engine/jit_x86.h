@@ -19,6 +19,7 @@ struct jit {
 	const struct policy_program *program;
 	uint32_t *offset; /* owned; of each instruction, and of the end */
 	uint8_t *target; /* owned; 1: somebody jumps here */
+	bool loops; /* it jumps back somewhere: a budget can end */
 	uint32_t give_up; /* where the budget of back edges ends */
 	uint32_t entry_saved; /* bits of saved_register of the entry function */
 	uint32_t saved; /* of the current one */

@@ -169,9 +169,16 @@ int policy_trier_read(struct policy_trier *t, struct policy_trial *ret_trial)
 	*ret_trial = t->trial;
 	ret_trial->fault = t->worker.fault;
 	ret_trial->fault_insn = t->worker.fault_insn;
-	if (!t->program->run || t->sample_count == 0)
+	if (t->sample_count == 0)
 		return 0;
-	return summarise(t->samples, t->sample_count, ret_trial);
+	if (t->program->run)
+		return summarise(t->samples, t->sample_count, ret_trial);
+	struct policy_trial interpreted;
+	int rc = summarise(t->samples, t->sample_count, &interpreted);
+
+	if (rc == 0)
+		ret_trial->interpreted_cycles = interpreted.cycles_median;
+	return rc;
 }
 
 static void put16(uint8_t *p, uint32_t v)

@@ -24,6 +24,7 @@ struct policy_trial {
 	uint32_t cycles_median; /* of groups of packets */
 	uint32_t cycles_p99;
 	uint32_t cycles_worst;
+	uint32_t interpreted_cycles; /* the median where the interpreter ran it, else 0 */
 	enum policy_fault fault; /* what the interpreter found first */
 	uint32_t fault_insn;
 };

@@ -40,9 +40,11 @@ def good(source, folder):
     build(source, folder / "o.o")
     status, found, err = check(folder / "o.o")
     assert (status, found["outcome"]) == (0, "admitted"), (status, found, err)
+    assert found["cycles"]["median"] > 0 and found["interpreted_cycles"] is None, found
     assert found["visited"] > 0 and found["packets"] > 0 and found["verdicts"]["aborted"] == 0, found
     status, found, err = check(folder / "o.o", "--unverified")
     assert (status, found["outcome"]) == (0, "unverified") and found["cycles"] is None, (status, found, err)
+    assert found["interpreted_cycles"] > 0, found
 
 
 def bad(source, folder):
@@ -78,17 +80,7 @@ def cut(share):
 
 
 def other_abi(source, path):
-    whole = bytearray(source.read_bytes())
-    # The section's content: find it through the section table.
-    sections, = struct.unpack_from("<Q", whole, 40)
-    size, count, names = struct.unpack_from("<HHH", whole, 58)
-    table, = struct.unpack_from("<Q", whole, sections + names * size + 24)
-    for i in range(count):
-        name, = struct.unpack_from("<I", whole, sections + i * size)
-        if whole[table + name:].startswith(b"weir.abi\0"):
-            at, = struct.unpack_from("<Q", whole, sections + i * size + 24)
-            struct.pack_into("<I", whole, at, 2)
-    path.write_bytes(whole)
+    subprocess.run([TOP / "tests/bpf/other_abi.py", source, path], check=True)
 
 
 def huge(source, path):
@@ -158,6 +150,10 @@ def capture(path, count):
             f.write(struct.pack("<IIII", 1700000000, i * 1000, len(frame), len(frame)) + frame)
 
 
+def reachable_by_nobody():
+    return subprocess.run([WEIRCTL, "help"], capture_output=True, user=65534).returncode == 0
+
+
 def runs_on_a_capture(folder):
     build(TOP / "ebpf/policies/source_limit.c", folder / "o.o")
     capture(folder / "a.pcap", 200)
@@ -176,6 +172,14 @@ def runs_on_a_capture(folder):
     assert "not verified" not in p.stdout, p
     p = subprocess.run([*arguments, "--unverified"], capture_output=True, text=True, timeout=60)
     assert p.returncode == 0 and "not verified because" in p.stdout, p
+    if reachable_by_nobody():
+        os.chmod(folder, 0o755)
+        p = subprocess.run([*arguments, "--json"], capture_output=True, text=True, timeout=60, user=65534, group=65534,
+                           extra_groups=[])
+        found = json.loads(p.stdout)
+        assert p.returncode == 0 and found["outcome"] == "unverified" and "CAP_BPF" in found["reason"], (p, found)
+        assert found["packets"] == 200 and 12 <= found["verdicts"]["pass"] <= 14, found
+        assert found["interpreted_cycles"] > 0, found
     p = subprocess.run([*arguments[:5], str(folder / "o.o")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and "o.o" in p.stderr, p
 
@@ -197,7 +201,7 @@ def faults_are_shown(folder):
 def without_rights(folder):
     build(FOLDER / "good/functions.c", folder / "o.o")
     os.chmod(folder, 0o755)
-    reachable = subprocess.run([WEIRCTL, "help"], capture_output=True, user=65534).returncode == 0
+    reachable = reachable_by_nobody()
     status, found, err = check(folder / "o.o", *([] if reachable else ["--unverified"]), user=65534 if reachable else None)
     assert (status, found["outcome"]) == (0, "unverified"), (status, found, err)
     if reachable:

@@ -134,10 +134,10 @@ block_list_under_traffic() {
 	expect_not ctl policy map set web blocked 10.1.0.300 1
 }
 
-# A long list with one entry that matters; then a short one without it. (A million fit.)
+# A long list with one entry that matters, 20 MB with its comments; then a short one without it. (A million fit.)
 a_long_list() {
 	local start
-	awk 'BEGIN { for (i = 0; i < 99999; i++) printf "100.%d.%d.%d\n", 64 + i / 65536, i / 256 % 256, i % 256
+	awk 'BEGIN { for (i = 0; i < 99999; i++) printf "100.%d.%d.%d # %0180d\n", 64 + i / 65536, i / 256 % 256, i % 256, i
 		print "10.1.0.4 9 # the client" }' >"$WORLD/list"
 	start=$(milliseconds)
 	expect ctl policy map load web blocked "$WORLD/list" --value 1
@@ -154,6 +154,52 @@ a_long_list() {
 	printf '10.1.0.4\n10.1.0.3/33\nx 1\n' >"$WORLD/list"
 	expect_not ctl policy map load web blocked "$WORLD/list"
 	expect serves 10.1.0.4
+}
+
+# What two lists cover by other prefixes is blocked all the time while one takes the other's place.
+a_list_in_another_form() {
+	local form
+	for form in "10.1.0.0/24" "10.1.0.0/25 10.1.0.128/25"; do
+		awk -v form="$form" -v net="${#form}" 'BEGIN {
+			n = split(form, own, " ")
+			for (i = 0; i < 20000; i++) printf "100.%d.%d.%d\n", net, i / 256, i % 256
+			for (i = 1; i <= n; i++) print own[i], "4" }' >"$WORLD/list.${#form}"
+	done
+	expect policy_load web "$SHIPPED/block_list.o"
+	expect ctl policy map load web blocked "$WORLD/list.11"
+	load_start shut_out -s 10.1.0.4 -c 3000 -r 400 -T 1 -t 60 -i 1 "$WEB"
+	for form in 25 11 25 11; do
+		expect_eq "what was done" "$(ctl --json policy map load web blocked "$WORLD/list.$form" --replace |
+			jq -c '[.set, .deleted]')" "$([ $form = 25 ] && echo "[20002,20001]" || echo "[20001,20002]")"
+	done
+	load_stop shut_out >/dev/null
+	expect_eq "answers" "$(load_field shut_out .ok)" 0
+	expect_number "requests without one" "$(load_field shut_out .failures.timeout)" -gt 100
+}
+
+# Two lists and a number that says which one counts: all of a list changes with one entry, with a new value for each prefix.
+a_list_at_once() {
+	build_policy "$TOP/tests/replay/policies/two_lists.c" "$WORLD/two_lists.o" || fail "does not compile"
+	printf '10.1.0.3 1\n10.1.0.4 1\n' >"$WORLD/first"
+	printf '10.1.0.4 2\n10.1.0.5 2\n' >"$WORLD/second"
+	expect policy_load web "$WORLD/two_lists.o"
+	expect ctl policy map load web list_0 "$WORLD/first" --replace
+	expect ctl policy map load web list_1 "$WORLD/second" --replace
+	expect shut_out 10.1.0.3
+	expect serves 10.1.0.5
+	expect ctl policy map set web which 0 1
+	expect serves 10.1.0.3
+	expect shut_out 10.1.0.4
+	expect shut_out 10.1.0.5
+	# What does not fit changes nothing.
+	seq 0 1000 | sed 's/.*/2001:db8::&/' >"$WORLD/first"
+	expect_not ctl policy map load web list_1 "$WORLD/first" --replace 2>"$WORLD/refusal"
+	expect grep -q 'first:1001: the map has room for 1000 entries' "$WORLD/refusal"
+	expect_eq "entries" "$(ctl --json policy map dump web list_1 | jq -c '[.entries[].key] | sort')" \
+		'["10.1.0.4/32","10.1.0.5/32"]'
+	echo "0 0" >"$WORLD/first"
+	expect_not ctl policy map load web which "$WORLD/first" --replace
+	expect shut_out 10.1.0.5
 }
 
 # Another policy in its place, then none; the requests of block_list_under_traffic still go on.
@@ -246,18 +292,27 @@ bad_ones_are_refused() {
 	truncate -s 300M "$WORLD/huge.o"
 	clang -O2 -w -target bpf -mcpu=v3 -isystem "/usr/include/$(uname -m)-linux-gnu" -I "$TOP/ebpf/include" \
 		-c $TOP/tests/replay/policies/chosen.c -o "$WORLD/no_btf.o"
-	for name in garbage cut huge no_btf; do
+	"$TOP/tests/bpf/other_abi.py" "$WORLD/canary.o" "$WORLD/abi.o"
+	while read -r name wanted; do
 		expect_not ctl policy load web "$WORLD/$name.o" 2>"$WORLD/refusal"
-		grep -q 'refused' "$WORLD/refusal" || fail "$name: $(cat "$WORLD/refusal")"
-	done
+		grep -qE "refused.*$wanted" "$WORLD/refusal" || fail "$name: $(cat "$WORLD/refusal")"
+	done <<-END
+		garbage not an object file
+		cut cut off
+		huge at most 4 MiB
+		no_btf no BTF
+		abi version 2
+	END
 	expect_not ctl policy load web "$WORLD/canary.o" --set nothing=1
 	expect_not ctl policy load web "$WORLD/not-there.o"
 	expect_not ctl policy load nobody "$WORLD/canary.o"
+	expect_eq "the last that explain tells" "$(ctl --json explain web --last 1 |
+		jq -c '[length, .[0].action, (.[0].reason | test("refused"))]')" '[1,"refused",true]'
 	judged=$(policy_field web .packets)
 	expect_eq "backend, still" "$(backend_for 10.1.0.3)" b3
 	expect_within 5 judges_on "$judged"
 	expect_number "events of refusals" \
-		"$(ctl --json events | jq '[.[] | select(.kind == "policy" and .inputs.what == "refused")] | length')" -ge 13
+		"$(ctl --json events | jq '[.[] | select(.kind == "policy" and .inputs.what == "refused")] | length')" -ge 14
 }
 
 # A configuration is one transaction, its policies included.
@@ -384,11 +439,18 @@ metrics_and_events() {
 	expect grep -qE '^weir_class_packets_total\{.*class="none"\}' "$WORLD/metrics"
 	kinds=$(ctl --json events | jq -r '[.[] | select(.kind == "policy") | .inputs.what] | unique | join(" ")')
 	expect_eq "what events tell" "$kinds" "replaced"
+	expect_eq "what explain tells" "$(ctl --json explain web |
+		jq -c '.[0] | [.service, .controller, .action, .object, .mode, .inputs.what]')" \
+		'["web","policy","replaced","chosen","on","replaced"]'
+	ctl explain web >"$WORLD/explained"
+	expect grep -qE '  policy    policy chosen replaced \(' "$WORLD/explained"
 	expect_balance
 }
 
 scenario "a block list is loaded under traffic, and nobody else's request fails" block_list_under_traffic
 scenario "a list of 100,000 prefixes is loaded live, and replaced by two" a_long_list
+scenario "what an old and a new list cover is blocked while one replaces the other" a_list_in_another_form
+scenario "a list that has to change at once does" a_list_at_once
 scenario "a policy is replaced, joined by another and unloaded under traffic" replaced_and_unloaded
 scenario "the server name of real TLS decides" tls_by_server_name
 scenario "flows go to the pool that a policy names, and elsewhere when it cannot serve" routed_to_a_pool

@@ -73,6 +73,31 @@ static void test_shape(void)
 	event_ring_clear(&ring);
 }
 
+static void test_last_of_one(void)
+{
+	add(3);
+	event_ring_add(&ring, 1, EVENT_POLICY, "web", "first", NULL);
+	event_ring_add(&ring, 2, EVENT_POLICY, "dns", "of another", NULL);
+	event_ring_add(&ring, 3, EVENT_LIMIT, "web", "another kind", NULL);
+	event_ring_add(&ring, 4, EVENT_POLICY, "web", "second", NULL);
+	json_t *list = event_ring_last(&ring, EVENT_POLICY, "web", 10);
+
+	CU_ASSERT_EQUAL(json_array_size(list), 2);
+	CU_ASSERT_EQUAL(number(list, 0, "sequence"), 7);
+	CU_ASSERT_EQUAL(number(list, 1, "sequence"), 4);
+	json_decref(list);
+	list = event_ring_last(&ring, EVENT_POLICY, "web", 1);
+	CU_ASSERT_EQUAL(json_array_size(list), 1);
+	CU_ASSERT_EQUAL(number(list, 0, "sequence"), 7);
+	json_decref(list);
+	/* As many as there is room for come behind: they have gone. */
+	add(EVENT_RING_SIZE);
+	list = event_ring_last(&ring, EVENT_POLICY, "web", 10);
+	CU_ASSERT_EQUAL(json_array_size(list), 0);
+	json_decref(list);
+	event_ring_clear(&ring);
+}
+
 static void test_lost(void)
 {
 	add(EVENT_RING_SIZE + 100);
@@ -316,6 +341,7 @@ static const struct tap_case cases[] = {
 	{ "events are numbered, and asked for by the last number", test_numbers },
 	{ "an event has the fields that json.md names, whatever the texts are", test_shape },
 	{ "who comes too late is told how many it lost", test_lost },
+	{ "the last events of one kind and object, newest first", test_last_of_one },
 	{ "every event is seen or counted as lost, at any pace", test_model },
 	{ "followers are answered when something happens, together", test_follow },
 	{ "a follower is answered with nothing after its time", test_nothing_new },

@@ -58,6 +58,8 @@ static void what_says_nothing_is_said_to_say_nothing(void)
 	CU_ASSERT_EQUAL(
 		explained("3: (79) r2 = *(u64 *)(r7 +16)\nsomething new\n").insn, UINT32_MAX);
 	CU_ASSERT_STRING_EQUAL(explained("something new\n").message, "something new");
+	/* A hint comes behind a full stop of its own. */
+	CU_ASSERT_STRING_EQUAL(explained("too complex.\n").message, "too complex");
 }
 
 /* A policy that was tried out sees in the data plane what it saw then. */

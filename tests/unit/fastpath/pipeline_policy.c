@@ -6,6 +6,10 @@
 #include "dataplane/core/core.h"
 #include "tests/unit/fastpath/policy_bed.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #define CLIENT	"198.51.100.7"
 #define SERVICE "203.0.113.10"
 
@@ -643,8 +647,18 @@ static void free_object(void)
 	free(say);
 }
 
+/* The daemon has asked the kernel; who runs policies need not be able to. */
+static void capabilities_drop(void)
+{
+	struct __user_cap_header_struct whose = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(syscall(SYS_capset, &whose, none), 0);
+}
+
 static const struct tap_case cases[] = {
 	{ "a policy's object is read", read_object },
+	{ "all that follows needs no capability", capabilities_drop },
 	{ "every verdict does what it says, and none of it when observed", every_verdict },
 	{ "drops are counted by the policy's reason", drops_by_reason },
 	{ "a policy sees the packet, and no replies", contexts_are_right },
