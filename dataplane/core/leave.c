@@ -5,7 +5,6 @@
  */
 
 #include "dataplane/core/apply.h"
-
 #include "dataplane/core/core.h"
 #include "dataplane/core/fence.h"
 #include "dataplane/core/move.h"

@@ -5,7 +5,6 @@
  */
 
 #include "dataplane/core/apply.h"
-
 #include "dataplane/core/core.h"
 
 #include <errno.h>
