@@ -7,7 +7,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..6")
+print("1..7")
 
 
 def case(number, name, ok, why=""):
@@ -51,4 +51,9 @@ others = "".join(path.read_text() for kind in ("replay/*.py", "e2e/*.sh") for pa
 untested = [label for label, _ in reasons
             if not re.search(rf"WEIR_DROP_{label.upper()}\b", unit_tests) and not re.search(rf"\b{label}\b", others)]
 case(6, "each drop reason has a test that provokes it", not untested, f"add one to tests/unit/fastpath or tests/replay: {untested}")
+page = (top / "docs/developers/shown-by.md").read_text()
+named = re.findall(r"`((?:unit|e2e|vm|bench|tests)/[\w/]+\.\w+)`", page)
+missing = [name for name in named
+           if not (top / re.sub("^unit/", "tests/unit/fastpath/", name)).exists() and not (top / "tests" / name).exists()]
+case(7, "every test that the page on what shows what names is there", named and not missing, missing)
 sys.exit(failed)
