@@ -36,6 +36,9 @@ struct pci {
 	bool no_interrupts; /* it does not start with them */
 	bool watched;
 	struct pci_watch watch;
+	bool is_virtual; /* a function whose physical one the host has */
+	bool link_was_up; /* since it was opened, */
+	bool link_went; /* and down after that */
 	bool keeps; /* counted in port_pools_keep() */
 	uint32_t looks_left; /* lost: until it is tried; */
 	uint32_t looks_more; /* and if that does not work, until the next time */

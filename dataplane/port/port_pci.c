@@ -108,6 +108,7 @@ static int device_probe(struct open_port *p, char *err, size_t err_size)
 			"for it in one of the packages librte-net-*, and says more in the log",
 			p->name, p->device, facts.driver, strerror(-rc));
 	x->dev = info.device;
+	x->is_virtual = facts.is_virtual;
 	snprintf(p->driver_name, sizeof(p->driver_name), "%s", info.driver_name);
 	port_pools_keep(true);
 	x->keeps = true;
@@ -188,8 +189,8 @@ static int twin_attach(struct open_port *p, struct open_port *heir_of,
 	return 0;
 }
 
-/* The link as the device says, and whether the operator has set the twin down. */
-static void link_take(struct open_port *p, bool twin_up)
+/* The link as the device says, which is returned, and whether the operator has set the twin down. */
+static bool link_take(struct open_port *p, bool twin_up)
 {
 	struct pci *x = p->state;
 	struct rte_eth_link link = { 0 };
@@ -199,6 +200,7 @@ static void link_take(struct open_port *p, bool twin_up)
 	p->speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	twin_carrier_set(x->twin, up);
 	atomic_store_explicit(&p->port.up, up && twin_up, memory_order_relaxed);
+	return up;
 }
 
 static int pci_open(struct open_port *p, struct open_port *heir_of,
@@ -225,7 +227,7 @@ static int pci_open(struct open_port *p, struct open_port *heir_of,
 		pci_close(p);
 		return rc;
 	}
-	link_take(p, true);
+	x->link_was_up = link_take(p, true);
 	snprintf(text, sizeof(text), "PCI device %s is back", p->device);
 	if (heir_of)
 		params->event(params->event_ctx, WEIR_EVENT_PORT_UP, p->name, text);
@@ -286,6 +288,17 @@ static void mtu_follow(struct open_port *p, uint32_t mtu, const struct port_regi
 	params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
 }
 
+/*
+ * Has a virtual function lost its link and got it again? When its physical one is reset, that is all that some drivers
+ * let be seen, and it stays deaf until it is opened again.
+ */
+static bool may_be_deaf(struct pci *x, bool link_is_up)
+{
+	x->link_went |= x->link_was_up && !link_is_up;
+	x->link_was_up |= link_is_up;
+	return x->is_virtual && x->link_went && link_is_up;
+}
+
 static void pci_poll(struct open_port *p, const struct port_registry_params *params)
 {
 	struct pci *x = p->state;
@@ -316,7 +329,14 @@ static void pci_poll(struct open_port *p, const struct port_registry_params *par
 	}
 	if (rc == 0 && mtu != p->port.mtu)
 		mtu_follow(p, mtu, params);
-	link_take(p, rc == 0 && up);
+	if (may_be_deaf(x, link_take(p, rc == 0 && up))) {
+		snprintf(text, sizeof(text),
+			"PCI device %s has its link again and is closed and opened again: it is a virtual "
+			"function, and its physical one may have been reset",
+			p->device);
+		port_lost(p, params, 1, text);
+		return;
+	}
 	p->from_kernel = twin_sent(x->twin);
 	missed_report(p, params);
 	bool is_up = atomic_load_explicit(&p->port.up, memory_order_relaxed);
