@@ -59,9 +59,14 @@ told() { # TEXT
 	ctl --json events | jq -e --arg t "$1" '[.[] | select(.text | contains($t))] | length > 0'
 }
 
+# Where others have the CPU, the core may not even be run to loop.
+told_with_its_stage() {
+	told "is stuck in stage" || told "it was in stage"
+}
+
 found_out_after() { # prints seconds
 	ctl --json events | jq --argjson b "$(cat "$WORLD/began")" \
-		'[.[] | select(.text | contains("is stuck in stage")) | .time - $b] | min'
+		'[.[] | select(.text | contains("in stage")) | .time - $b] | min'
 }
 
 # web's core is the second, echo's the third.
@@ -80,7 +85,7 @@ others_do_its_work() {
 	at client "$UDP" send -f 64 -n 60 -r 1000 -w 2 198.51.100.10 9000 >"$WORLD/echo.json" &
 	echo=$!
 	loops 1 3
-	expect_within 5 told "is stuck in stage"
+	expect_within 5 told_with_its_stage
 	expect_within 5 told "was taken over"
 	ctl events
 	echo "# found out $(found_out_after) s after the loop began, by an event with its stage" >&3
