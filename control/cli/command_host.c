@@ -72,6 +72,7 @@ static const struct printer_column core_record[] = {
 	{ "roles", "roles", PRINT_LIST },
 	{ "services", "services", PRINT_LIST },
 	{ "busy", "busy", PRINT_SHARE },
+	{ "  with", "busy_with", PRINT_SHARES },
 	{ "packets", "packets", PRINT_COUNT },
 	{ "packets a burst", "packets_per_burst", PRINT_COUNT },
 	{ "cycles a packet", "cycles_per_packet", PRINT_COUNT },

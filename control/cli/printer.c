@@ -107,7 +107,7 @@ static char *sum_of(const json_t *object)
 	return strdup(format_count(sum, buf, sizeof(buf)));
 }
 
-static char *counters_of(const json_t *object)
+static char *counters_of(const json_t *object, enum printer_format each)
 {
 	char *text = NULL;
 	size_t length;
@@ -122,9 +122,9 @@ static char *counters_of(const json_t *object)
 		return NULL;
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)
 	{
-		char buf[32];
-		fprintf(to, "%s%s %s", between, key,
-			format_count(json_number_value(value), buf, sizeof(buf)));
+		char *figure = figure_of(value, each);
+		fprintf(to, "%s%s %s", between, key, figure != NULL ? figure : "");
+		free(figure);
 		between = ", ";
 	}
 	fclose(to);
@@ -157,7 +157,9 @@ char *printer_cell(const json_t *object, const struct printer_column *column)
 	case PRINT_SUM:
 		return sum_of(value);
 	case PRINT_COUNTERS:
-		return counters_of(value);
+		return counters_of(value, PRINT_COUNT);
+	case PRINT_SHARES:
+		return counters_of(value, PRINT_SHARE);
 	case PRINT_ENDPOINT:
 		return endpoint_of(value);
 	default:

@@ -27,6 +27,7 @@ enum printer_format {
 	PRINT_LIST, /* an array's items, with commas */
 	PRINT_SUM, /* the sum of an object's counters */
 	PRINT_COUNTERS, /* an object's counters, "no_flow 3, fragment 1" */
+	PRINT_SHARES, /* an object's shares, "web 25.0 %, dns 1.0 %" */
 	PRINT_ENDPOINT, /* the object's own address and port, "10.0.0.1:80" */
 };
 

@@ -238,29 +238,22 @@ static json_t *distances(const struct snapshot *now, const struct weir_core_entr
 	return o;
 }
 
-static json_t *core_entry(const struct snapshot *now, size_t index, const struct weir_core_cell *b)
+/* What each service whose packets were worked on there had of the core's time. */
+static json_t *busy_with(
+	const struct snapshot *now, const struct snapshot *base, size_t core, double cycles)
 {
-	const struct snapshot_core *core = &now->cores[index];
-	struct weir_core_cell c;
-	core_since(&core->cell, b, &c);
-	static const char *const states[] = { "answers", "stuck", "away" };
-	double busy = (double)c.busy_cycles;
-	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i}",
-		"cpu", (int)core->entry.cpu, "state",
-		core->entry.state < sizeof(states) / sizeof(states[0]) ? states[core->entry.state] :
-									 "unknown",
-		"node", known(core->entry.node, core->entry.node >= 0), "distance",
-		distances(now, &core->entry), "roles", role_labels(core->entry.roles), "services",
-		services_on(now, index), "busy",
-		report_number(report_share(busy, busy + (double)c.idle_cycles)), "packets",
-		report_count(core->cell.packets), "bursts", report_count(core->cell.bursts),
-		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",
-		report_number(report_share((double)c.packets, (double)c.bursts)),
-		"cycles_per_packet", report_number(report_share(busy, (double)c.packets)), "stages",
-		stage_prices(&c), "gaps", report_gaps(now, &core->cell.gaps), "wakeup",
-		report_percentiles(&core->cell.wakeup, b != NULL ? &b->wakeup : NULL, true),
-		"taken_over", core->entry.taken_over != 0, "held", (int)core->entry.held);
+	json_t *o = json_object();
+	for (size_t i = 0; i < now->service_count; i++) {
+		const struct snapshot_service *s = &now->services[i];
+		const struct snapshot_service *before = snapshot_before_service(now, base, s);
+		uint64_t since = s->busy_cycles[core];
+		if (before != NULL && before->busy_cycles[core] <= since)
+			since -= before->busy_cycles[core];
+		if (since != 0 || (s->entry.worker_mask & (UINT64_C(1) << core)) != 0)
+			json_object_set_new(o, s->entry.name,
+				report_number(report_share((double)since, cycles)));
+	}
+	return o;
 }
 
 static const struct weir_core_cell *core_base(
@@ -270,11 +263,38 @@ static const struct weir_core_cell *core_base(
 									  NULL;
 }
 
+static json_t *core_entry(const struct snapshot *now, const struct snapshot *base, size_t index)
+{
+	const struct snapshot_core *core = &now->cores[index];
+	const struct weir_core_cell *b = core_base(now, base, index);
+	struct weir_core_cell c;
+	core_since(&core->cell, b, &c);
+	static const char *const states[] = { "answers", "stuck", "away" };
+	double busy = (double)c.busy_cycles;
+	double cycles = busy + (double)c.idle_cycles;
+	return json_pack(
+		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i}",
+		"cpu", (int)core->entry.cpu, "state",
+		core->entry.state < sizeof(states) / sizeof(states[0]) ? states[core->entry.state] :
+									 "unknown",
+		"node", known(core->entry.node, core->entry.node >= 0), "distance",
+		distances(now, &core->entry), "roles", role_labels(core->entry.roles), "services",
+		services_on(now, index), "busy", report_number(report_share(busy, cycles)),
+		"busy_with", busy_with(now, base, index, cycles), "packets",
+		report_count(core->cell.packets), "bursts", report_count(core->cell.bursts),
+		"sleeps", report_count(core->cell.sleeps), "packets_per_burst",
+		report_number(report_share((double)c.packets, (double)c.bursts)),
+		"cycles_per_packet", report_number(report_share(busy, (double)c.packets)), "stages",
+		stage_prices(&c), "gaps", report_gaps(now, &core->cell.gaps), "wakeup",
+		report_percentiles(&core->cell.wakeup, b != NULL ? &b->wakeup : NULL, true),
+		"taken_over", core->entry.taken_over != 0, "held", (int)core->entry.held);
+}
+
 json_t *report_core(const struct snapshot *now, const struct snapshot *base, uint32_t cpu)
 {
 	for (size_t i = 0; now != NULL && i < now->core_count; i++)
 		if (now->cores[i].entry.cpu == cpu)
-			return core_entry(now, i, core_base(now, base, i));
+			return core_entry(now, base, i);
 	return NULL;
 }
 
@@ -283,7 +303,7 @@ json_t *report_core_list(
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list != NULL && now != NULL && i < now->core_count; i++) {
-		json_t *entry = core_entry(now, i, core_base(now, base, i));
+		json_t *entry = core_entry(now, base, i);
 		if (json_array_append_new(list, entry) != 0) {
 			json_decref(list);
 			return NULL;

@@ -178,10 +178,12 @@ static int take_service(
 		uint64_t offset = s->entry.cell_offset[core];
 		if (offset == 0)
 			continue;
+		const uint64_t busy_before = s->sum.busy_cycles;
 		const void *cell = region_at(r, offset, 1, sizeof(s->sum));
 		if (cell == NULL)
 			return -EPROTO;
 		add_words(&s->sum, cell, sizeof(s->sum));
+		s->busy_cycles[core] = s->sum.busy_cycles - busy_before;
 	}
 	int err = snapshot_take_policies(
 		r, core_count, s->entry.policy_offset, s->entry.policy_count, &s->policies);

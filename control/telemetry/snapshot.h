@@ -35,6 +35,7 @@ struct snapshot_service {
 	uint32_t slot; /* in the directory; with entry.epoch it tells whose counters these are */
 	struct weir_service_entry entry;
 	struct weir_service_cell sum;
+	uint64_t busy_cycles[WEIR_MAX_CORES]; /* of the sum's, by core */
 	struct snapshot_backend *backends; /* only used slots, ascending; owned */
 	size_t backend_count;
 	struct snapshot_policy *policies; /* entry.policy_count, in their order; owned */

@@ -21,6 +21,8 @@ void pci_device_read(const char *address, struct pci_device *ret_device)
 	ret_device->exists = access(path, F_OK) == 0;
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/iommu_group", address);
 	ret_device->has_iommu_group = access(path, F_OK) == 0;
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/physfn", address);
+	ret_device->is_virtual = access(path, F_OK) == 0;
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver", address);
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
 	if (n <= 0)

@@ -11,6 +11,7 @@
 struct pci_device {
 	bool exists;
 	bool has_iommu_group;
+	bool is_virtual; /* a function whose physical one is seen here as well */
 	char driver[32]; /* the kernel's, "" for none */
 };
 

@@ -8,6 +8,7 @@
 #ifndef WEIR_PORT_PCI_QUEUES_H
 #define WEIR_PORT_PCI_QUEUES_H
 
+#include "dataplane/port/pci_watch.h"
 #include "dataplane/port/port_private.h"
 
 struct pci_steering;
@@ -33,11 +34,14 @@ struct pci {
 	bool started;
 	bool interrupts; /* it was set up with some */
 	bool no_interrupts; /* it does not start with them */
-	bool watched; /* `removed` is written to */
+	bool watched;
+	struct pci_watch watch;
+	bool is_virtual; /* a function whose physical one the host has */
+	bool link_was_up; /* since it was opened, */
+	bool link_went; /* and down after that */
 	bool keeps; /* counted in port_pools_keep() */
-	_Atomic bool removed; /* by EAL's interrupt thread: the kernel wants it back */
-	bool was_gone; /* lost: it was seen to be away */
-	unsigned int looks;
+	uint32_t looks_left; /* lost: until it is tried; */
+	uint32_t looks_more; /* and if that does not work, until the next time */
 	unsigned int polls;
 	uint64_t missed;
 	uint16_t queue_count;

@@ -6,13 +6,13 @@
  *
  * A device can be pulled, or taken back by its kernel's driver, while cores poll it. EAL's interrupt thread
  * says so and the kernel waits for us: the port is down from the next look on, the configuration is applied
- * once more without it, and then nobody uses the device and it is let go of.
+ * once more without it, and then nobody uses the device and it is let go of. One that has to be reset goes the
+ * same way, and is opened again at once.
  */
 
 #include "dataplane/port/pci_device.h"
 #include "dataplane/port/pci_queues.h"
 #include "dataplane/port/pci_steering.h"
-#include "dataplane/port/pci_watch.h"
 #include "dataplane/port/port_private.h"
 #include "dataplane/port/twin.h"
 
@@ -30,7 +30,8 @@
 
 #define MTU_MAX	     2022u /* a frame with two tags fits into one mbuf */
 #define MISSED_POLLS 200u /* polls between two looks at what the device dropped: 10 s */
-#define RETRY_LOOKS  100u /* looks at a device that seems to be back before it is tried again */
+#define LOOKS_FIRST  5u /* a device that could not be opened again is tried after a second, */
+#define LOOKS_MOST   100u /* then after twice as long each time, up to 20 s */
 
 /* Everything but the twin and the state itself. */
 static void device_close(struct open_port *p)
@@ -38,7 +39,7 @@ static void device_close(struct open_port *p)
 	struct pci *x = p->state;
 
 	if (x->watched)
-		pci_unwatch(p->device, &x->removed);
+		pci_unwatch(p->device, x->device, &x->watch);
 	x->watched = false;
 	if (x->started) {
 		pci_steering_end(&x->steering, x->device);
@@ -107,6 +108,7 @@ static int device_probe(struct open_port *p, char *err, size_t err_size)
 			"for it in one of the packages librte-net-*, and says more in the log",
 			p->name, p->device, facts.driver, strerror(-rc));
 	x->dev = info.device;
+	x->is_virtual = facts.is_virtual;
 	snprintf(p->driver_name, sizeof(p->driver_name), "%s", info.driver_name);
 	port_pools_keep(true);
 	x->keeps = true;
@@ -147,7 +149,7 @@ static int device_start(
 	(void)rte_eth_dev_get_mtu(x->device, &mtu);
 	p->port.mtu = mtu;
 	memcpy(p->port.mac, mac.addr_bytes, sizeof(p->port.mac));
-	x->watched = pci_watch(p->device, &x->removed) == 0;
+	x->watched = pci_watch(p->device, x->device, &x->watch) == 0;
 	return 0;
 }
 
@@ -187,8 +189,8 @@ static int twin_attach(struct open_port *p, struct open_port *heir_of,
 	return 0;
 }
 
-/* The link as the device says, and whether the operator has set the twin down. */
-static void link_take(struct open_port *p, bool twin_up)
+/* The link as the device says, which is returned, and whether the operator has set the twin down. */
+static bool link_take(struct open_port *p, bool twin_up)
 {
 	struct pci *x = p->state;
 	struct rte_eth_link link = { 0 };
@@ -198,6 +200,7 @@ static void link_take(struct open_port *p, bool twin_up)
 	p->speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	twin_carrier_set(x->twin, up);
 	atomic_store_explicit(&p->port.up, up && twin_up, memory_order_relaxed);
+	return up;
 }
 
 static int pci_open(struct open_port *p, struct open_port *heir_of,
@@ -224,26 +227,26 @@ static int pci_open(struct open_port *p, struct open_port *heir_of,
 		pci_close(p);
 		return rc;
 	}
-	link_take(p, true);
+	x->link_was_up = link_take(p, true);
 	snprintf(text, sizeof(text), "PCI device %s is back", p->device);
 	if (heir_of)
 		params->event(params->event_ctx, WEIR_EVENT_PORT_UP, p->name, text);
 	return 0;
 }
 
-static void port_lost(
-	struct open_port *p, const struct port_registry_params *params, const char *what)
+/* looks: at the device that seems to be there, before it is opened again */
+static void port_lost(struct open_port *p, const struct port_registry_params *params,
+	uint32_t looks, const char *text)
 {
 	struct pci *x = p->state;
-	char text[320];
 
 	p->lost = true;
 	p->held = true;
 	p->held_told = false;
-	x->was_gone = false;
+	x->looks_left = looks;
+	x->looks_more = LOOKS_FIRST;
 	atomic_store_explicit(&p->port.up, false, memory_order_relaxed);
 	twin_carrier_set(x->twin, false);
-	snprintf(text, sizeof(text), "%s; taken up again when it is back", what);
 	params->event(params->event_ctx, WEIR_EVENT_PORT_DOWN, p->name, text);
 }
 
@@ -285,6 +288,17 @@ static void mtu_follow(struct open_port *p, uint32_t mtu, const struct port_regi
 	params->event(params->event_ctx, WEIR_EVENT_WARNING, p->name, text);
 }
 
+/*
+ * Has a virtual function lost its link and got it again? When its physical one is reset, that is all that some drivers
+ * let be seen, and it stays deaf until it is opened again.
+ */
+static bool may_be_deaf(struct pci *x, bool link_is_up)
+{
+	x->link_went |= x->link_was_up && !link_is_up;
+	x->link_was_up |= link_is_up;
+	return x->is_virtual && x->link_went && link_is_up;
+}
+
 static void pci_poll(struct open_port *p, const struct port_registry_params *params)
 {
 	struct pci *x = p->state;
@@ -293,20 +307,36 @@ static void pci_poll(struct open_port *p, const struct port_registry_params *par
 	bool up;
 	char text[256];
 
-	if (atomic_load_explicit(&x->removed, memory_order_relaxed)) {
-		snprintf(text, sizeof(text), "PCI device %s is being removed", p->device);
-		port_lost(p, params, text);
+	if (atomic_load_explicit(&x->watch.removed, memory_order_relaxed)) {
+		snprintf(text, sizeof(text),
+			"PCI device %s is being removed; taken up again when it is back",
+			p->device);
+		port_lost(p, params, LOOKS_MOST, text);
+		return;
+	}
+	if (atomic_load_explicit(&x->watch.resets, memory_order_relaxed)) {
+		snprintf(text, sizeof(text),
+			"PCI device %s has to be reset; it is closed and opened again", p->device);
+		port_lost(p, params, 1, text);
 		return;
 	}
 	int rc = twin_read(x->twin, &up, &mtu);
 	if (rc == -ENODEV) {
-		snprintf(text, sizeof(text), "its kernel interface %s was deleted", p->name);
-		port_lost(p, params, text);
+		snprintf(text, sizeof(text),
+			"its kernel interface %s was deleted; both are opened again", p->name);
+		port_lost(p, params, 1, text);
 		return;
 	}
 	if (rc == 0 && mtu != p->port.mtu)
 		mtu_follow(p, mtu, params);
-	link_take(p, rc == 0 && up);
+	if (may_be_deaf(x, link_take(p, rc == 0 && up))) {
+		snprintf(text, sizeof(text),
+			"PCI device %s has its link again and is closed and opened again: it is a virtual "
+			"function, and its physical one may have been reset",
+			p->device);
+		port_lost(p, params, 1, text);
+		return;
+	}
 	p->from_kernel = twin_sent(x->twin);
 	missed_report(p, params);
 	bool is_up = atomic_load_explicit(&p->port.up, memory_order_relaxed);
@@ -329,12 +359,13 @@ static bool pci_is_back(struct open_port *p)
 
 	pci_device_read(p->device, &facts);
 	if (pci_device_check(&facts, p->device, why, sizeof(why)) < 0) {
-		x->was_gone = true;
+		x->looks_left = 1;
 		return false;
 	}
-	if (!x->was_gone && ++x->looks % RETRY_LOOKS != 0)
+	if (--x->looks_left)
 		return false;
-	x->was_gone = false;
+	x->looks_left = x->looks_more;
+	x->looks_more = RTE_MIN(x->looks_more * 2, LOOKS_MOST);
 	return true;
 }
 

@@ -130,12 +130,35 @@ static void entry_clear(struct port_registry *r, uint8_t index)
 	__atomic_store_n(&t->directory_seq, t->directory_seq + 1, __ATOMIC_RELEASE);
 }
 
+static struct weir_port_cell *cell_of(struct port_registry *r, uint32_t core, uint8_t index)
+{
+	struct weir_telemetry *t = r->params.telemetry;
+	struct weir_core_cell *cell = (void *)((char *)t + t->core[core].cell_offset);
+
+	return &cell->port[index];
+}
+
+/* What the one that it replaces has counted goes on here. No core uses either. */
+static void counters_inherit(struct port_registry *r, uint8_t index, uint8_t from)
+{
+	for (uint32_t core = 0; core < r->params.telemetry->core_count; core++)
+		*cell_of(r, core, index) = *cell_of(r, core, from);
+}
+
+/* Whatever port has the place next begins at zero. */
+static void counters_end(struct port_registry *r, uint8_t index)
+{
+	for (uint32_t core = 0; core < r->params.telemetry->core_count; core++)
+		memset(cell_of(r, core, index), 0, sizeof(struct weir_port_cell));
+}
+
 static void port_end(struct port_registry *r, uint8_t index)
 {
 	struct open_port *p = r->port[index];
 
 	r->port[index] = NULL;
 	entry_clear(r, index);
+	counters_end(r, index);
 	p->driver->close(p);
 	free(p);
 }
@@ -200,6 +223,8 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 		return rc;
 	}
 	r->port[index] = p;
+	if (heir_of)
+		counters_inherit(r, index, heir_of->port.index);
 	entry_write(r, p);
 	*ret_port = p;
 	return 0;

@@ -122,6 +122,12 @@ static void slice_run(
 	isolation_run(b, us);
 	counters_read(b, ret);
 	buckets_read(b, ret);
+	/* Who stands still at this moment notes it when it goes on. */
+	const uint64_t loops = load(&isolation_core(b, 2)->loops);
+	do
+		isolation_run(b, 10);
+	while (load(&isolation_core(b, 2)->loops) - loops < 2);
+	ret->gaps = isolation_gaps(b);
 	for (size_t i = 0; i < sizeof(*ret) / sizeof(*words); i++)
 		words[i] -= ((const uint64_t *)&before)[i];
 }
@@ -230,7 +236,6 @@ static void pairs_measure(struct isolation *b, const struct rates *r, enum load_
 		ret_sum->ticks += s[BESIDE].ticks;
 		ret_sum->dispatcher_cycles += s[BESIDE].dispatcher_cycles;
 		ret_sum->worker_cycles += s[BESIDE].worker_cycles;
-		/* Who stood still all the time has noted no gap yet. */
 		if (!s[ALONE].sent || !s[BESIDE].sent ||
 			(!options.disturbed && s[ALONE].gaps + s[BESIDE].gaps))
 			f->left_out++;

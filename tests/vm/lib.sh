@@ -153,3 +153,38 @@ has_event() { # PORT TEXT
 	ctl --json events | jq -e --arg p "$1" --arg t "$2" \
 		'[.[] | select((tostring | contains($p)) and (tostring | contains($t)))] | length > 0'
 }
+
+# other_port_begin PORT URL: requests of the host's own by a port that nothing is done to, one after another.
+other_port_begin() {
+	other_port=$1
+	other_downs=$(port_downs "$1")
+	rm -f "$WORLD/enough"
+	other_port_asks "$2" &
+	other_pid=$!
+}
+
+other_port_asks() { # URL
+	local n=0 failed=0
+	until [ -e "$WORLD/enough" ]; do
+		at weir curl -sS --fail --max-time 20 -o /dev/null "$1" || failed=$((failed + 1))
+		n=$((n + 1))
+	done
+	echo "$n $failed" >"$WORLD/other"
+}
+
+# None of them has failed, and its link was up all the time.
+other_port_end() {
+	local n failed
+	touch "$WORLD/enough"
+	wait "$other_pid"
+	read -r n failed <"$WORLD/other"
+	echo "by $other_port meanwhile: $n requests, $failed failed"
+	expect_number "requests by $other_port" "$n" -ge 5
+	expect_eq "requests by $other_port that failed" "$failed" 0
+	expect_eq "link of $other_port" "$(port_field "$other_port" .link)" true
+	expect_eq "times its link was down" $(($(port_downs "$other_port") - other_downs)) 0
+}
+
+port_downs() { # PORT
+	ctl --json events | jq --arg p "$1" '[.[] | select((.object == $p) and (.text | contains("is down")))] | length'
+}

@@ -28,6 +28,7 @@ trap 'rm -rf "$work"' EXIT
 for test in "${tests[@]}"; do
 	share=$work/$test
 	mkdir "$share"
+	: >"$share/tap" # a guest that never boots writes none
 	echo "vm: $test"
 	start=$SECONDS
 	NICS=$(sed -n 's/^# nics: //p' "$here/$test.sh") TIMEOUT=${VM_TIMEOUT:-1200} \

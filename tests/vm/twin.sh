@@ -99,8 +99,10 @@ bfd_is_up() {
 	birdc -s "$WORLD/bird-weir.ctl" show bfd sessions | grep -q '10\.1\.0\.2.* Up '
 }
 
+# The time of day, in seconds. BIRD works it out anew each time, so that it may be another by a millisecond.
 session_since() {
-	birdc -s "$WORLD/bird-weir.ctl" show protocols peer | awk '/^peer/ { print $5 }'
+	birdc -s "$WORLD/bird-weir.ctl" show protocols peer |
+		awk '/^peer/ { split($5, t, ":"); printf "%.3f", t[1] * 3600 + t[2] * 60 + t[3] }'
 }
 
 route_is_there() {
@@ -141,7 +143,7 @@ all_together() {
 	expect_no_failures load
 	expect session_is_up
 	expect bfd_is_up
-	expect_eq "the session is up since" "$(session_since)" "$since"
+	expect_number "seconds by which the session is younger" "$(awk -v a="$(session_since)" -v b="$since" 'BEGIN { print a - b }')" -lt 0.5
 	expect_number "packets to the kernel" $(($(port_field front .passed_to_kernel) - before)) -ge 300
 	expect_eq "no packet was dropped for the kernel being full" "$(port_field front '.dropped.kernel_full // 0')" 0
 }
@@ -178,19 +180,32 @@ ssh_outlives_the_data_plane() {
 
 # A link that goes takes its BGP session along, as BFD notices; the other port does not notice.
 link_goes() {
-	local downs
+	other_port_begin back http://10.2.0.11:8080/
 	machine set_link nic1 off
 	expect_within 20 port_link_is front false
 	expect_within 40 route_is_gone
-	expect_eq "link of the other port" "$(port_field back .link)" true
-	expect at weir curl -sS --fail --max-time 20 -o /dev/null http://10.2.0.11:8080/
 	machine set_link nic1 on
 	expect_within 20 port_link_is front true
 	expect_within 60 session_is_up
 	expect_within 30 route_is_there
 	expect_within 30 fetch --max-time 5 http://198.51.100.10/
-	downs=$(ctl --json events | jq '[.[] | select((tostring | contains("back")) and (tostring | contains("link is down")))] | length')
-	expect_eq "events of the other port's link" "$downs" 0
+	other_port_end
+}
+
+# Pulled, as by the slot's button, and plugged again.
+device_is_pulled() {
+	other_port_begin back http://10.2.0.11:8080/
+	machine device_del nic1
+	expect_within 60 nic_is_gone 1
+	expect port_link_is front false
+	sleep 3 # the slot's power goes off a second later; what is plugged before that is not seen
+	machine "device_add igb,id=nic1,bus=rp1,netdev=n1,mac=52:54:00:00:00:01"
+	expect_within 60 nic_to_vfio 1
+	expect_within 60 port_link_is front true
+	expect_within 60 session_is_up
+	expect_within 30 route_is_there
+	expect_within 30 fetch --max-time 5 http://198.51.100.10/
+	other_port_end
 }
 
 sums() {
@@ -202,5 +217,6 @@ scenario "OpenSSH works over the NIC" ssh_works
 scenario "requests, SSH, pings and BGP share the NIC" all_together
 scenario "an SSH session goes on when the data plane is killed" ssh_outlives_the_data_plane
 scenario "a link that goes takes its session along, and the other port does not notice" link_goes
+scenario "a device that is pulled comes back with its session, and the other port does not notice" device_is_pulled
 scenario "packet sums balance" sums
 finish

@@ -15,16 +15,36 @@ struct gone {
 	uint8_t reason;
 };
 
-static inline uint16_t service_of(const struct service_table *t, const struct glance *g)
+/* Who was looked up last in a burst: in a flood the next packet mostly has the same destination. */
+struct found {
+	uint32_t dst;
+	uint32_t rest; /* protocol and port; 0: nobody was */
+	uint16_t slot;
+};
+
+static inline uint16_t port_to(const struct glance *g)
 {
 	uint16_t port;
-	uint32_t dst;
 
 	memcpy(&port, (const uint8_t *)&g->ports + 2, sizeof(port));
+	return port;
+}
+
+static inline uint16_t service_of(
+	const struct service_table *t, const struct glance *g, struct found *last)
+{
+	const uint16_t port = port_to(g);
+	uint32_t rest, dst;
+
 	if (g->ipv6)
 		return service_table_find6(t, g->addrs + 16, g->protocol, port);
 	memcpy(&dst, g->addrs + 4, sizeof(dst));
-	return service_table_find4(t, dst, g->protocol, port);
+	rest = (uint32_t)g->protocol << 16 | port;
+	if (last->dst != dst || last->rest != rest)
+		*last = (struct found){ .dst = dst,
+			.rest = rest,
+			.slot = service_table_find4(t, dst, g->protocol, port) };
+	return last->slot;
 }
 
 static inline bool worker_is_behind(
@@ -114,6 +134,7 @@ uint16_t early_burst(struct stage_core *c, const struct service_table *table,
 {
 	struct trace_core *tc = stage_trace(c);
 	struct rte_mbuf *drops[STAGE_BURST];
+	struct found last = { .rest = 0 };
 	struct gone gone = { 0 };
 	uint16_t dropped = 0;
 	uint16_t left = 0;
@@ -128,7 +149,7 @@ uint16_t early_burst(struct stage_core *c, const struct service_table *table,
 		stage_fetch_ahead(c, i, STAGE_AHEAD_FRAME);
 		if (likely(glance_at(
 			    rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), &g)))
-			slot = service_of(table, &g);
+			slot = service_of(table, &g, &last);
 		if (slot != SERVICE_NONE)
 			reason = judge(c->early, service[slot], slot, seed, &g);
 		if (reason == STAYS) {

@@ -310,6 +310,28 @@ static void missing_interface_is_refused_by_name(void)
 	port_registry_destroy(r);
 }
 
+/* Whoever has the place of a port that was closed counts from zero. */
+static void counters_end_with_their_port(void)
+{
+	struct port_registry *r = registry_make();
+	struct weir_core_cell *cell = (void *)(telemetry + 1);
+	const struct ports_message both = ports_of("front", "back"), one = ports_of("back", NULL);
+	struct port *ports[WEIR_MAX_PORTS] = { 0 };
+	char err[256];
+
+	fclose(pcap_begin(MICRO, 1));
+	CU_ASSERT_EQUAL_FATAL(prepare(r, &both, ports, err, sizeof(err)), 0);
+	port_registry_commit(r);
+	const uint8_t front = ports[0]->index, back = ports[1]->index;
+	cell->port[front].packets_received = 7;
+	cell->port[back].packets_received = 8;
+	CU_ASSERT_EQUAL_FATAL(prepare(r, &one, ports, err, sizeof(err)), 0);
+	port_registry_commit(r);
+	CU_ASSERT_EQUAL(cell->port[front].packets_received, 0);
+	CU_ASSERT_EQUAL(cell->port[back].packets_received, 8);
+	port_registry_destroy(r);
+}
+
 static const struct tap_case cases[] = {
 	{ "packets come when their time has come, and not before", packets_come_at_their_time },
 	{ "a microsecond file gives a microsecond file", micro_files },
@@ -317,6 +339,7 @@ static const struct tap_case cases[] = {
 	{ "bad files are refused by name", bad_files_are_refused },
 	{ "a truncated file names the packet", truncated_file_names_the_packet },
 	{ "the registry keeps what stays and forgets what was refused", registry_keeps_what_stays },
+	{ "counters of a port end with it", counters_end_with_their_port },
 	{ "a missing interface is refused by name", missing_interface_is_refused_by_name },
 };
 
@@ -335,9 +358,11 @@ int main(void)
 		return 99;
 	snprintf(in_file, sizeof(in_file), "%s/in.pcap", top);
 	snprintf(out_file, sizeof(out_file), "%s/out.pcap", top);
-	telemetry = calloc(1, sizeof(*telemetry));
+	telemetry = calloc(1, sizeof(*telemetry) + sizeof(struct weir_core_cell));
 	if (!telemetry || rte_eal_init(COUNT, argv) < 0)
 		return 99;
+	telemetry->core_count = 1;
+	telemetry->core[0].cell_offset = sizeof(*telemetry);
 	int rc = tap_run("capture", cases, sizeof(cases) / sizeof(cases[0]));
 	char command[128];
 	snprintf(command, sizeof(command), "rm -r %s", top);

@@ -461,9 +461,11 @@ static void cores_show_busy_share_and_cycles_since_the_base(void)
 	r->core[1].loops = 10;
 	r->core[1].busy_cycles = 1000000;
 	r->core[1].packets = 1;
+	r->web[1].busy_cycles = 900000;
 	struct snapshot *base = taken(r, 1000);
 	r->core[1].loops = 20;
 	r->core[1].busy_cycles += 250;
+	r->web[1].busy_cycles += 200;
 	r->core[1].idle_cycles += 750;
 	r->core[1].packets += 10;
 	r->core[1].bursts += 5;
@@ -476,6 +478,9 @@ static void cores_show_busy_share_and_cycles_since_the_base(void)
 	CU_ASSERT_STRING_EQUAL(string_at(list, "1.services.0"), "web");
 	CU_ASSERT_EQUAL(json_array_size(at(list, "0.services")), 0);
 	CU_ASSERT(near(list, "1.busy", 0.25));
+	CU_ASSERT(near(list, "1.busy_with.web", 0.2));
+	CU_ASSERT_EQUAL(json_object_size(at(list, "1.busy_with")), 1);
+	CU_ASSERT_EQUAL(json_object_size(at(list, "0.busy_with")), 0);
 	CU_ASSERT(near(list, "1.packets_per_burst", 2));
 	CU_ASSERT(near(list, "1.cycles_per_packet", 25));
 	CU_ASSERT(near(list, "1.stages.flow", 30));
