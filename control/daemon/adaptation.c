@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TICK_MS 100
 #define SELDOM	5 /* ticks between two readings of histograms and heavy sources */
@@ -245,6 +246,7 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 	probes_fill_reading(d->probes, s, of, now->taken_ns);
 	if (signals_between(a->of->before, now, of, &a->past, &signals))
 		return;
+	signals.day_s = (uint64_t)time(NULL) % SEASON_DAY_S;
 	checks_fill(d, a->service, &signals);
 	probes_fill_signals(d->probes, s, &signals, now->taken_ns);
 	record(a, &signals);
