@@ -63,6 +63,7 @@ struct adapted *adapted_of(struct adaptation *a, const char *service)
 		found->source_rate[i] = INFINITY;
 	strcpy(found->service, service);
 	a->items[a->count++] = found;
+	adapted_season_continue(found);
 	return found;
 }
 
@@ -138,6 +139,7 @@ static void services_follow(struct adaptation *a)
 			continue;
 		}
 		lost |= is_by_hand(a->items[i]);
+		adapted_season_forget(a->items[i]);
 		adapted_destroy(a->items[i]);
 		memmove(&a->items[i], &a->items[i + 1], (--a->count - i) * sizeof(*a->items));
 	}
@@ -302,6 +304,7 @@ static void tick(struct adaptation *a)
 	reading_destroy(a->before);
 	a->before = now;
 	a->ticks++;
+	adaptation_seasons_turn(a);
 }
 
 /* On a grid, so that a late tick does not delay those behind it. */
@@ -334,6 +337,7 @@ int adaptation_start(struct daemon *d, struct adaptation **ret_adaptation)
 		adaptation_stop(a);
 		return -ENOMEM;
 	}
+	adaptation_seasons_prune(a);
 	adaptation_continue(a);
 	/* Who asks before the first tick is told what there will be. */
 	services_follow(a);
@@ -347,6 +351,7 @@ void adaptation_stop(struct adaptation *a)
 		return;
 	if (a->timer)
 		event_free(a->timer);
+	adaptation_seasons_keep(a);
 	for (size_t i = 0; i < a->count; i++)
 		adapted_destroy(a->items[i]);
 	free(a->items);
