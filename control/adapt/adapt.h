@@ -77,6 +77,7 @@ struct adapt_source_signals {
 struct adapt_signals {
 	uint64_t now_ns; /* CLOCK_MONOTONIC of the reading */
 	uint64_t elapsed_ns; /* since the one before */
+	uint64_t day_s; /* seconds of the day (UTC) at the reading */
 	uint64_t age_ns; /* of the data plane's heartbeat */
 	uint64_t packets; /* from clients */
 	uint64_t bits;

@@ -3,8 +3,9 @@
 /*
  * The forecast: only ever prepares, never takes anything away.
  *
- * Each second the new flows asked for are taken (holt.c), and forecast for ten seconds later. A rise of less
- * than 3.5 times the root of the level is none: steady arrivals make it by themselves.
+ * Each second the new flows asked for are taken, and forecast for ten seconds later: by level and trend
+ * (holt.c) and, where the day has a shape that is better known than chance, by that (season.c). The larger
+ * one of the two counts. A rise of less than 3.5 times the root of the level is none: steady arrivals make it by themselves.
  *
  * The headroom is what is to be prepared for / now, between 1 and 4. What it prepares:
  *
@@ -32,7 +33,7 @@
 
 void forecast_init(struct forecast_state *f)
 {
-	*f = (struct forecast_state){ 0 };
+	*f = (struct forecast_state){ .season = NAN, .ahead = NAN };
 	holt_init(&f->h);
 }
 
@@ -49,10 +50,29 @@ static void switch_tell(const struct forecast_state *f, const struct adapt_signa
 }
 
 /* Nothing is expected before there is a forecast. */
-static double headroom_of(const struct forecast_state *f)
+static double headroom_of(const struct forecast_state *f, double season_error)
 {
-	double chance = CHANCE * sqrt(fmax(f->h.level, LEAST));
-	return f->h.ahead - f->h.level > chance ? holt_headroom(&f->h, LEAST) : 1;
+	double level = fmax(f->h.level, LEAST);
+	double chance = CHANCE * sqrt(level);
+	double headroom = f->h.ahead - f->h.level > chance ? holt_headroom(&f->h, LEAST) : 1;
+	if (f->season - f->h.level > chance && f->season > HOLT_WORTH * level)
+		headroom = fmax(
+			headroom, fmin(HOLT_HEADROOM_MOST, (f->season + season_error) / level));
+	return headroom;
+}
+
+static void second_end(struct forecast_state *f, struct season *season, double value,
+	const struct adapt_signals *s, const struct adapt_settings *settings,
+	const struct adapt_log *log)
+{
+	if (holt_take(&f->h, value, LEAST, &settings->gains))
+		switch_tell(f, s, settings, log);
+	if (season != NULL) {
+		season_take(season, (uint32_t)(s->day_s % SEASON_DAY_S), value, holt_promise(&f->h),
+			LEAST, &settings->gains);
+		f->season = season->ahead;
+	}
+	f->ahead = fmax(f->h.ahead, f->season); /* of one that is NAN the other */
 }
 
 static void headroom_tell(struct forecast_state *f, double headroom, const struct adapt_signals *s,
@@ -67,10 +87,11 @@ static void headroom_tell(struct forecast_state *f, double headroom, const struc
 	d.from = f->told > 0 ? f->told : 1;
 	d.to = headroom;
 	decision_reason(&d, "%.0f new flows per second now, %.0f +- %.0f expected in %d s",
-		f->h.level, isnan(f->h.ahead) ? f->h.level : f->h.ahead, f->h.error, HOLT_AHEAD);
+		f->h.level, isnan(f->ahead) ? f->h.level : f->ahead, f->h.error, HOLT_AHEAD);
 	decision_figure(&d, "level", f->h.level);
 	decision_figure(&d, "trend", f->h.trend);
-	decision_figure(&d, "ahead", f->h.ahead);
+	decision_figure(&d, "ahead", f->ahead);
+	decision_figure(&d, "season", f->season);
 	decision_figure(&d, "band", f->h.error);
 	decision_tell(&d, settings, log);
 	f->told = ends ? 0 : headroom;
@@ -86,7 +107,7 @@ static void lift_tell(const struct adapt_backend_signals *b, const struct foreca
 	decision_reason(&d, "%.2g times as much is expected in %d s: its slow start ends by then",
 		headroom, HOLT_AHEAD);
 	decision_figure(&d, "level", f->h.level);
-	decision_figure(&d, "ahead", f->h.ahead);
+	decision_figure(&d, "ahead", f->ahead);
 	decision_figure(&d, "headroom", headroom);
 	decision_tell(&d, settings, log);
 }
@@ -115,7 +136,7 @@ static void lift_step(struct forecast_backend *l, const struct adapt_backend_sig
 		to->share = l->share;
 }
 
-void forecast_step(struct forecast_state *f, struct forecast_backend *of,
+void forecast_step(struct forecast_state *f, struct season *season, struct forecast_backend *of,
 	const struct adapt_signals *s, const struct adapt_settings *settings,
 	struct adapt_directive *to, const struct adapt_log *log)
 {
@@ -127,12 +148,11 @@ void forecast_step(struct forecast_state *f, struct forecast_backend *of,
 	f->asked += (double)s->offered;
 	uint64_t passed = s->now_ns - f->second_ns;
 	if (passed >= SECOND_NS) {
-		if (holt_take(&f->h, f->asked * 1e9 / (double)passed, LEAST, &settings->gains))
-			switch_tell(f, s, settings, log);
+		second_end(f, season, f->asked * 1e9 / (double)passed, s, settings, log);
 		f->second_ns = s->now_ns;
 		f->asked = 0;
 	}
-	double headroom = headroom_of(f);
+	double headroom = headroom_of(f, season != NULL ? season->error : 0);
 	to->headroom = headroom;
 	to->room = fmax(1, headroom / settings->gains.shed_head);
 	headroom_tell(f, headroom, s, settings, log);

@@ -21,12 +21,10 @@
 
 #include <math.h>
 
-#define LEARN	      15 /* seconds before it is believed */
-#define HEADROOM_MOST 4.0
-#define WORTH	      1.2 /* times now: a smaller rise needs no preparation */
-#define SURE	      4.0 /* mean excesses of the forecasts before */
-#define ERROR_SHARE   0.1
-#define BETTER	      0.6 /* of the worst error: on again */
+#define LEARN	    15 /* seconds before it is believed */
+#define SURE	    4.0 /* mean excesses of the forecasts before */
+#define ERROR_SHARE 0.1
+#define BETTER	    0.6 /* of the worst error: on again */
 
 void holt_init(struct holt *h)
 {
@@ -79,12 +77,17 @@ bool holt_take(struct holt *h, double value, double least, const struct adapt_ga
 	return switched;
 }
 
+double holt_promise(const struct holt *h)
+{
+	return h->past[(h->seconds + HOLT_AHEAD - 1) % HOLT_AHEAD];
+}
+
 double holt_headroom(const struct holt *h, double least)
 {
 	double level = fmax(h->level, least);
 	/* A rise that the forecast's own error could have made is none. */
-	if (h->seconds == 0 || isnan(h->ahead) || h->ahead <= WORTH * level ||
+	if (h->seconds == 0 || isnan(h->ahead) || h->ahead <= HOLT_WORTH * level ||
 		h->ahead - h->level <= SURE * h->over)
 		return 1;
-	return fmin(HEADROOM_MOST, (h->ahead + h->error) / level);
+	return fmin(HOLT_HEADROOM_MOST, (h->ahead + h->error) / level);
 }

@@ -10,7 +10,9 @@
 
 #include "control/adapt/gains.h"
 
-#define HOLT_AHEAD 10 /* seconds */
+#define HOLT_AHEAD	   10 /* seconds */
+#define HOLT_WORTH	   1.2 /* times now: a smaller rise needs no preparation */
+#define HOLT_HEADROOM_MOST 4.0
 
 struct holt {
 	unsigned int seconds; /* that have been seen */
@@ -35,6 +37,9 @@ void holt_init(struct holt *h);
  * Returns true when it has switched itself off, or on again.
  */
 bool holt_take(struct holt *h, double value, double least, const struct adapt_gains *g);
+
+/* What the last second promised, also while it is off. */
+double holt_promise(const struct holt *h);
 
 /* How many times as much as now is to be prepared for: 1..4. */
 double holt_headroom(const struct holt *h, double least);

@@ -49,6 +49,7 @@ static const struct field tick_fields[] = {
 	WHOLE("ring_full", adapt_signals, ring_full),
 	REAL("busy", adapt_signals, busy),
 	WHOLE("sources_ns", adapt_signals, sources_ns),
+	LATER("day_s", adapt_signals, day_s, false),
 	LATER("cores", adapt_signals, cores, false),
 	LATER("cores_wanted", adapt_signals, cores_wanted, false),
 	LATER("cores_short", adapt_signals, cores_short, false),

@@ -38,6 +38,7 @@ struct adapt_service {
 	struct eject_service eject;
 	struct shed_service shed;
 	struct forecast_state forecast;
+	struct season season; /* of days: not forgotten when the forecast is off */
 	struct cores_state cores;
 	struct sources_state *sources; /* owned; NULL: off */
 	struct adapt_policing *policing; /* owned; NULL: off */
@@ -51,6 +52,7 @@ struct adapt_service *adapt_service_create(void)
 		return NULL;
 	estimate_service_init(&a->estimate);
 	forecast_init(&a->forecast);
+	season_init(&a->season);
 	cores_init(&a->cores);
 	a->directive.headroom = a->directive.room = 1;
 	return a;
@@ -272,7 +274,7 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	directive_begin(a, s);
 	estimate_step(&a->estimate, a->estimates, s, &now);
 	if (now.mode[ADAPT_FORECAST] != ADAPT_OFF)
-		forecast_step(&a->forecast, a->forecasts, s, &now, &a->directive, log);
+		forecast_step(&a->forecast, &a->season, a->forecasts, s, &now, &a->directive, log);
 	if (now.mode[ADAPT_FORECAST] == ADAPT_OBSERVE)
 		a->directive.headroom = a->directive.room = 1;
 	if (now.mode[ADAPT_CORES] != ADAPT_OFF)
@@ -292,6 +294,11 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	return &a->directive;
 }
 
+struct season *adapt_service_season(struct adapt_service *a)
+{
+	return &a->season;
+}
+
 void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *ret)
 {
 	const struct adapt_policing *p = a->policing;
@@ -302,7 +309,8 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.fair_rate = p != NULL && p->on ? p->rate[ADAPT_FLOWS] : NAN,
 		.boxed = p != NULL && p->on ? p->box_count : 0,
 		.panic = a->eject.panic,
-		.ahead = a->forecast.h.ahead,
+		.ahead = a->forecast.ahead,
+		.season = a->forecast.season,
 		.headroom = a->directive.headroom,
 		.forecast_off = a->forecast.h.off,
 		.cores = a->cores.wanted };

@@ -9,6 +9,7 @@
 #define WEIR_ADAPT_SERVICE_H
 
 #include "control/adapt/adapt.h"
+#include "control/adapt/season.h"
 
 struct adapt_service;
 
@@ -30,6 +31,9 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	const struct adapt_signals *s, const struct adapt_settings *settings, bool paused,
 	const struct adapt_log *log);
 
+/* What it has learned of the day: to be filled before the first step, and to be kept. */
+struct season *adapt_service_season(struct adapt_service *a);
+
 /* For status: the figures of the last tick. */
 struct adapt_summary {
 	double pool_latency; /* seconds; NAN */
@@ -42,6 +46,7 @@ struct adapt_summary {
 	size_t shifted; /* backends whose weight is not the configured one, the ejected ones aside */
 	bool panic;
 	double ahead; /* new flows per second expected; NAN */
+	double season; /* the same by the season alone, where it takes part; NAN */
 	double headroom;
 	bool forecast_off;
 	unsigned int cores; /* wanted; 0: they do not move */

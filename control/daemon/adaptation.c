@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TICK_MS 100
 #define SELDOM	5 /* ticks between two readings of histograms and heavy sources */
@@ -62,6 +63,7 @@ struct adapted *adapted_of(struct adaptation *a, const char *service)
 		found->source_rate[i] = INFINITY;
 	strcpy(found->service, service);
 	a->items[a->count++] = found;
+	adapted_season_continue(found);
 	return found;
 }
 
@@ -137,6 +139,7 @@ static void services_follow(struct adaptation *a)
 			continue;
 		}
 		lost |= is_by_hand(a->items[i]);
+		adapted_season_forget(a->items[i]);
 		adapted_destroy(a->items[i]);
 		memmove(&a->items[i], &a->items[i + 1], (--a->count - i) * sizeof(*a->items));
 	}
@@ -245,6 +248,7 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 	probes_fill_reading(d->probes, s, of, now->taken_ns);
 	if (signals_between(a->of->before, now, of, &a->past, &signals))
 		return;
+	signals.day_s = (uint64_t)time(NULL) % SEASON_DAY_S;
 	checks_fill(d, a->service, &signals);
 	probes_fill_signals(d->probes, s, &signals, now->taken_ns);
 	record(a, &signals);
@@ -300,6 +304,7 @@ static void tick(struct adaptation *a)
 	reading_destroy(a->before);
 	a->before = now;
 	a->ticks++;
+	adaptation_seasons_turn(a);
 }
 
 /* On a grid, so that a late tick does not delay those behind it. */
@@ -332,6 +337,7 @@ int adaptation_start(struct daemon *d, struct adaptation **ret_adaptation)
 		adaptation_stop(a);
 		return -ENOMEM;
 	}
+	adaptation_seasons_prune(a);
 	adaptation_continue(a);
 	/* Who asks before the first tick is told what there will be. */
 	services_follow(a);
@@ -345,6 +351,7 @@ void adaptation_stop(struct adaptation *a)
 		return;
 	if (a->timer)
 		event_free(a->timer);
+	adaptation_seasons_keep(a);
 	for (size_t i = 0; i < a->count; i++)
 		adapted_destroy(a->items[i]);
 	free(a->items);

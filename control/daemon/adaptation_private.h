@@ -61,6 +61,7 @@ struct adaptation {
 	uint64_t cost_ns; /* of all ticks */
 	uint64_t started_ns;
 	bool paused; /* all services */
+	bool season_untrue; /* what was learned of the day cannot be written, which has been logged */
 	char untrue[320]; /* what is wrong with the file of what was set by hand; "": nothing */
 };
 
@@ -80,6 +81,19 @@ const char *adaptation_mode_refusal(
 void adaptation_continue(struct adaptation *a);
 /* Note what is set by hand now, for the daemon that comes next. */
 void adaptation_save(struct adaptation *a);
+
+/* adaptation_season.c */
+
+/* Of a service that is new to us: what the daemon before us had learned of its day. */
+void adapted_season_continue(struct adapted *a);
+/* It is not in the configuration any more. */
+void adapted_season_forget(const struct adapted *a);
+/* Once a tick: those whose turn it is are written. */
+void adaptation_seasons_turn(struct adaptation *a);
+/* Write all of them. */
+void adaptation_seasons_keep(struct adaptation *a);
+/* Remove what is kept of services that are not there. */
+void adaptation_seasons_prune(const struct adaptation *a);
 
 /* adaptation_tell.c */
 

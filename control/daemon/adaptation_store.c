@@ -10,7 +10,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/log.h"
 #include "control/daemon/rundir.h"
-#include "control/daemon/startup.h"
+#include "control/daemon/text_mark.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/object_store.h"
-#include "control/daemon/startup.h"
+#include "control/daemon/text_mark.h"
 
 #include <event2/event.h>
 

@@ -5,8 +5,8 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/events.h"
 #include "control/daemon/log.h"
-#include "control/daemon/startup.h"
 #include "control/daemon/state_file.h"
+#include "control/daemon/text_mark.h"
 #include "control/daemon/who.h"
 #include "control/report/report.h"
 

@@ -10,8 +10,8 @@
 #include "control/daemon/policies.h"
 #include "control/daemon/policies_set.h"
 #include "control/daemon/policy_admit.h"
-#include "control/daemon/startup.h"
 #include "control/daemon/state_file.h"
+#include "control/daemon/text_mark.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -14,6 +14,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
+#include "control/daemon/text_mark.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,15 +45,6 @@ json_t *config_errors_document(const char *file, const struct model_errors *e)
 		free(line);
 	}
 	return json_pack("{s:o}", "errors", list);
-}
-
-uint64_t text_mark(const char *text, size_t length)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < length; i++)
-		h = (h ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-	return h;
 }
 
 static void take(struct daemon *d, struct model *m, char *text, size_t length, const char *file,

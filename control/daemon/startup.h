@@ -5,9 +5,6 @@
 #ifndef WEIR_DAEMON_STARTUP_H
 #define WEIR_DAEMON_STARTUP_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 struct daemon;
 
 /* Read the file of --config. Returns 0, or the exit status; then all its errors have been printed. */
@@ -21,8 +18,5 @@ int startup_continue(struct daemon *d);
 
 /* The data plane has ended with us: there are no flows whose ports have to stay. The history stays. */
 void startup_forget(struct daemon *d);
-
-/* A mark of a file's content. */
-uint64_t text_mark(const char *text, size_t length);
 
 #endif

@@ -298,7 +298,7 @@ static void foresee(struct foresight *v, uint64_t offered)
 	signals.offered = offered;
 	memset(v->told, 0, sizeof(v->told));
 	v->to = (struct adapt_directive){ .headroom = 1, .room = 1, .backends = v->told };
-	forecast_step(&v->f, v->of, &signals, &settings, &v->to, &log_all);
+	forecast_step(&v->f, NULL, v->of, &signals, &settings, &v->to, &log_all);
 }
 
 static void a_rise_is_foreseen(void)
