@@ -24,6 +24,8 @@ struct port_registry {
 	struct open_port *port[WEIR_MAX_PORTS]; /* owned; by telemetry index */
 	uint64_t next_poll_ns;
 	uint32_t opened; /* ports so far */
+	char counted[WEIR_MAX_PORTS]
+		    [WEIR_NAME_SIZE]; /* of a free place: whose counters are there, or "" */
 	bool swept;
 };
 
@@ -145,11 +147,40 @@ static void counters_inherit(struct port_registry *r, uint8_t index, uint8_t fro
 		*cell_of(r, core, index) = *cell_of(r, core, from);
 }
 
-/* Whatever port has the place next begins at zero. */
 static void counters_end(struct port_registry *r, uint8_t index)
 {
+	r->counted[index][0] = 0;
 	for (uint32_t core = 0; core < r->params.telemetry->core_count; core++)
 		memset(cell_of(r, core, index), 0, sizeof(struct weir_port_cell));
+}
+
+static bool name_is_open(const struct port_registry *r, const char *name)
+{
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++)
+		if (r->port[i] && strcmp(r->port[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The place of a new port: where the one of its name was, so that its counters go on and all sums hold; else one that
+ * has counted nothing; else any. WEIR_MAX_PORTS: none is free.
+ */
+static uint8_t place_find(const struct port_registry *r, const char *name)
+{
+	uint8_t unused = WEIR_MAX_PORTS, any = WEIR_MAX_PORTS;
+
+	for (uint8_t i = 0; i < WEIR_MAX_PORTS; i++) {
+		if (r->port[i])
+			continue;
+		if (strcmp(r->counted[i], name) == 0)
+			return i;
+		if (unused == WEIR_MAX_PORTS && !r->counted[i][0])
+			unused = i;
+		if (any == WEIR_MAX_PORTS)
+			any = i;
+	}
+	return unused != WEIR_MAX_PORTS ? unused : any;
 }
 
 static void port_end(struct port_registry *r, uint8_t index)
@@ -158,7 +189,9 @@ static void port_end(struct port_registry *r, uint8_t index)
 
 	r->port[index] = NULL;
 	entry_clear(r, index);
-	counters_end(r, index);
+	memcpy(r->counted[index], p->name, sizeof(p->name));
+	if (name_is_open(r, p->name))
+		counters_end(r, index);
 	p->driver->close(p);
 	free(p);
 }
@@ -197,10 +230,8 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 		[WEIR_PORT_PCI] = &port_driver_pci,
 		[WEIR_PORT_CAPTURE] = &port_driver_capture,
 	};
-	uint8_t index = 0;
+	const uint8_t index = place_find(r, c->name);
 
-	while (index < WEIR_MAX_PORTS && r->port[index])
-		index++;
 	if (index == WEIR_MAX_PORTS)
 		return port_refuse(-E2BIG, err, err_size,
 			"port %s: more than %d ports, counting those that are being replaced",
@@ -225,6 +256,8 @@ static int port_open(struct port_registry *r, const struct weir_config_port *c,
 	r->port[index] = p;
 	if (heir_of)
 		counters_inherit(r, index, heir_of->port.index);
+	else if (strcmp(r->counted[index], p->name) != 0)
+		counters_end(r, index);
 	entry_write(r, p);
 	*ret_port = p;
 	return 0;

@@ -310,12 +310,13 @@ static void missing_interface_is_refused_by_name(void)
 	port_registry_destroy(r);
 }
 
-/* Whoever has the place of a port that was closed counts from zero. */
-static void counters_end_with_their_port(void)
+/* A port that comes back counts on; another one counts from zero. */
+static void counters_are_their_port_s(void)
 {
 	struct port_registry *r = registry_make();
 	struct weir_core_cell *cell = (void *)(telemetry + 1);
-	const struct ports_message both = ports_of("front", "back"), one = ports_of("back", NULL);
+	const struct ports_message both = ports_of("front", "back"), one = ports_of("back", NULL),
+				   other = ports_of("back", "side");
 	struct port *ports[WEIR_MAX_PORTS] = { 0 };
 	char err[256];
 
@@ -327,8 +328,16 @@ static void counters_end_with_their_port(void)
 	cell->port[back].packets_received = 8;
 	CU_ASSERT_EQUAL_FATAL(prepare(r, &one, ports, err, sizeof(err)), 0);
 	port_registry_commit(r);
-	CU_ASSERT_EQUAL(cell->port[front].packets_received, 0);
 	CU_ASSERT_EQUAL(cell->port[back].packets_received, 8);
+	/* Another one does not take its place while there are others; and it counts from zero if it does. */
+	CU_ASSERT_EQUAL_FATAL(prepare(r, &other, ports, err, sizeof(err)), 0);
+	port_registry_commit(r);
+	CU_ASSERT_NOT_EQUAL(ports[1]->index, front);
+	CU_ASSERT_EQUAL(cell->port[ports[1]->index].packets_received, 0);
+	CU_ASSERT_EQUAL_FATAL(prepare(r, &both, ports, err, sizeof(err)), 0);
+	port_registry_commit(r);
+	CU_ASSERT_EQUAL(ports[0]->index, front);
+	CU_ASSERT_EQUAL(cell->port[front].packets_received, 7);
 	port_registry_destroy(r);
 }
 
@@ -339,7 +348,7 @@ static const struct tap_case cases[] = {
 	{ "bad files are refused by name", bad_files_are_refused },
 	{ "a truncated file names the packet", truncated_file_names_the_packet },
 	{ "the registry keeps what stays and forgets what was refused", registry_keeps_what_stays },
-	{ "counters of a port end with it", counters_end_with_their_port },
+	{ "a port that comes back counts on, another one from zero", counters_are_their_port_s },
 	{ "a missing interface is refused by name", missing_interface_is_refused_by_name },
 };
 
