@@ -2,15 +2,15 @@
 
 #include "control/daemon/daemon.h"
 
+#include "control/daemon/adaptation/probes.h"
 #include "control/daemon/clock.h"
-#include "control/daemon/events.h"
+#include "control/daemon/dataplane/supervise.h"
+#include "control/daemon/events/events.h"
 #include "control/daemon/log.h"
-#include "control/daemon/policies_kernel.h"
-#include "control/daemon/probes.h"
-#include "control/daemon/settings.h"
+#include "control/daemon/policy/policies_kernel.h"
+#include "control/daemon/revision/settings.h"
+#include "control/daemon/rpc/traces.h"
 #include "control/daemon/startup.h"
-#include "control/daemon/supervise.h"
-#include "control/daemon/traces.h"
 #include "ebpf/kernel/steering.h"
 
 #include <event2/event.h>

@@ -3,7 +3,7 @@
 #include "control/daemon/pool.h"
 
 #include "control/daemon/clock.h"
-#include "control/daemon/events.h"
+#include "control/daemon/events/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/state_file.h"
 #include "control/health/health_check.h"

@@ -2,7 +2,7 @@
 
 #include "control/daemon/serving.h"
 
-#include "control/daemon/events.h"
+#include "control/daemon/events/events.h"
 #include "control/daemon/log.h"
 #include "control/daemon/pool.h"
 

@@ -12,8 +12,8 @@
 #include "control/daemon/startup.h"
 
 #include "control/daemon/daemon.h"
-#include "control/daemon/limits_set.h"
 #include "control/daemon/log.h"
+#include "control/daemon/revision/limits_set.h"
 #include "control/daemon/text_mark.h"
 
 #include <errno.h>

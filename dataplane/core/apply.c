@@ -8,12 +8,12 @@
 #include "dataplane/core/apply.h"
 
 #include "dataplane/api/validate.h"
+#include "dataplane/core/buckets/core_plan.h"
+#include "dataplane/core/buckets/cores.h"
+#include "dataplane/core/buckets/fence.h"
+#include "dataplane/core/buckets/move.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/core_plan.h"
-#include "dataplane/core/cores.h"
-#include "dataplane/core/fence.h"
-#include "dataplane/core/move.h"
-#include "dataplane/core/policies.h"
+#include "dataplane/core/policy/policies.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "dataplane/core/buckets/move.h"
+#include "dataplane/core/buckets/takeover.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/fastpath_check.h"
-#include "dataplane/core/move.h"
-#include "dataplane/core/takeover.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>

@@ -13,9 +13,9 @@
 #define WEIR_CORE_CORE_H
 
 #include "dataplane/core/arena.h"
+#include "dataplane/core/buckets/pulse.h"
 #include "dataplane/core/fastpath.h"
-#include "dataplane/core/policy_stock.h"
-#include "dataplane/core/pulse.h"
+#include "dataplane/core/policy/policy_stock.h"
 #include "dataplane/core/wait.h"
 #include "dataplane/service/neighbours.h"
 #include "dataplane/service/service.h"

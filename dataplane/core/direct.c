@@ -5,8 +5,8 @@
  */
 
 #include "dataplane/core/apply.h"
+#include "dataplane/core/buckets/cores.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/cores.h"
 #include "dataplane/core/guard.h"
 #include "dataplane/service/directive.h"
 

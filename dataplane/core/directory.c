@@ -4,9 +4,9 @@
  * The services' part of the telemetry directory, and the cells that it points to. Main thread.
  */
 
+#include "dataplane/core/buckets/move.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/move.h"
-#include "dataplane/core/policies.h"
+#include "dataplane/core/policy/policies.h"
 #include "dataplane/service/directive.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  * any more. Main thread.
  */
 
+#include "dataplane/core/buckets/core_plan.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/core_plan.h"
 #include "dataplane/table/service_table.h"
 
 #include <rte_malloc.h>

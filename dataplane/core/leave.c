@@ -5,10 +5,10 @@
  */
 
 #include "dataplane/core/apply.h"
+#include "dataplane/core/buckets/fence.h"
+#include "dataplane/core/buckets/move.h"
+#include "dataplane/core/buckets/takeover.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/fence.h"
-#include "dataplane/core/move.h"
-#include "dataplane/core/takeover.h"
 #include "dataplane/table/fragment_table.h"
 
 #include <rte_ring.h>

@@ -6,9 +6,9 @@
  * cores, and nothing where one core does both: the only one, or one that a device steers its services to.
  */
 
+#include "dataplane/core/buckets/move.h"
+#include "dataplane/core/buckets/takeover.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/move.h"
-#include "dataplane/core/takeover.h"
 #include "dataplane/stage/aside/aside.h"
 #include "dataplane/stage/balance/balance.h"
 #include "dataplane/stage/dispatch/dispatch.h"

@@ -6,8 +6,8 @@
 
 #include "dataplane/stage/trace/trace.h"
 
+#include "dataplane/core/buckets/fence.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/fence.h"
 #include "dataplane/net/filter.h"
 
 #include <errno.h>

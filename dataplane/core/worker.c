@@ -6,8 +6,8 @@
  */
 
 #include "dataplane/api/histogram.h"
+#include "dataplane/core/buckets/fence.h"
 #include "dataplane/core/core.h"
-#include "dataplane/core/fence.h"
 #include "dataplane/core/gaps.h"
 #include "dataplane/stage/early/early.h"
 #include "dataplane/stage/service/service_stage.h"

@@ -4,8 +4,8 @@
 
 #include "dataplane/api/validate.h"
 #include "dataplane/core/fastpath.h"
-#include "dataplane/core/steering_plan.h"
-#include "dataplane/core/steering_trust.h"
+#include "dataplane/core/steering/steering_plan.h"
+#include "dataplane/core/steering/steering_trust.h"
 #include "dataplane/port/registry.h"
 #include "dataplane/port/steering.h"
 #include "dataplane/process/process.h"

@@ -148,7 +148,7 @@ CONTROL += [
 
 
 # Also of those to come, none may take a list for its parameters.
-with open(os.path.join(TOP, "control/daemon/methods.c"), encoding="utf-8") as table:
+with open(os.path.join(TOP, "control/daemon/rpc/methods.c"), encoding="utf-8") as table:
     METHODS = re.findall(r'^\t{ "([a-z.]+)", \w+, (?:READS|CHANGES) },$', table.read(), re.M)
 # All but those that nothing can be said to wrongly have a case of their own.
 ASKED = {json.loads(line)["method"] for _, line, _, _ in CONTROL if line.startswith(b'{"jsonrpc": "2.0", "id": 1, "method": "')

@@ -2,7 +2,7 @@
 
 /* What is set of adaptation by hand, from its file: wrong ones are refused, and what is read can be written. */
 
-#include "control/daemon/adaptation_kept.h"
+#include "control/daemon/adaptation/adaptation_kept.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 
 /* The requests of the control socket: every line becomes a request or an answer that says why not. */
 
-#include "control/daemon/rpc_request.h"
+#include "control/daemon/rpc/rpc_request.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

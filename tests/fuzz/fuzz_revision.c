@@ -2,7 +2,7 @@
 
 /* The files of the configurations' history: damaged ones are refused, and what is read can be written. */
 
-#include "control/daemon/revision.h"
+#include "control/daemon/revision/revision.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

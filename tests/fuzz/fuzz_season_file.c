@@ -5,7 +5,7 @@
  * check sum by chance, bytes behind the magic are also taken as a profile with the right one.
  */
 
-#include "control/daemon/season_file.h"
+#include "control/daemon/adaptation/season_file.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>

@@ -2,11 +2,11 @@
 
 #include "control/daemon/clock.h"
 #include "control/daemon/daemon.h"
-#include "control/daemon/hops.h"
+#include "control/daemon/dataplane/hops.h"
+#include "control/daemon/dataplane/told.h"
 #include "control/daemon/pool.h"
+#include "control/daemon/revision/settings.h"
 #include "control/daemon/rundir.h"
-#include "control/daemon/settings.h"
-#include "control/daemon/told.h"
 #include "dataplane/api/messages.h"
 #include "tests/unit/tap.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/daemon/events.h"
-#include "control/daemon/rpc_server.h"
-#include "control/daemon/who.h"
+#include "control/daemon/events/events.h"
+#include "control/daemon/revision/who.h"
+#include "control/daemon/rpc/rpc_server.h"
 #include "tests/unit/tap.h"
 
 #include <event2/event.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/daemon/gaps.h"
+#include "control/daemon/dataplane/gaps.h"
 #include "tests/unit/tap.h"
 
 #define MS UINT64_C(1000000)

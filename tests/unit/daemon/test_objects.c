@@ -2,8 +2,8 @@
 
 /* Copies of objects beside the history. */
 
-#include "control/daemon/object_store.h"
-#include "control/daemon/sha256.h"
+#include "control/daemon/policy/object_store.h"
+#include "control/daemon/policy/sha256.h"
 #include "tests/unit/tap.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "control/config/model.h"
-#include "control/daemon/probes.h"
+#include "control/daemon/adaptation/probes.h"
 #include "control/probe/key.h"
 #include "control/probe/message.h"
 #include "tests/unit/tap.h"

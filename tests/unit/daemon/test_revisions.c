@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/daemon/revision_store.h"
+#include "control/daemon/revision/revision_store.h"
 #include "tests/unit/tap.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/daemon/rpc_server.h"
+#include "control/daemon/rpc/rpc_server.h"
 #include "tests/unit/tap.h"
 
 #include <event2/event.h>

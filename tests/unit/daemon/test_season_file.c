@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "control/daemon/adaptation_private.h"
+#include "control/daemon/adaptation/adaptation_private.h"
+#include "control/daemon/adaptation/season_file.h"
 #include "control/daemon/daemon.h"
-#include "control/daemon/season_file.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>

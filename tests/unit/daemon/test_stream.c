@@ -3,7 +3,7 @@
 /* The event stream against librdkafka's mock cluster: real sockets, the real protocol, a real consumer. */
 
 #include "control/daemon/daemon.h"
-#include "control/daemon/events.h"
+#include "control/daemon/events/events.h"
 #include "control/export/stream.h"
 #include "tests/unit/tap.h"
 

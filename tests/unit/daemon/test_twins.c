@@ -3,7 +3,7 @@
 /* One object at many services: its bytes are judged once, and each service has an image, and arrays, of its own. */
 
 #include "control/daemon/daemon.h"
-#include "control/daemon/policy_admit.h"
+#include "control/daemon/policy/policy_admit.h"
 #include "ebpf/engine/object.h"
 #include "tests/unit/tap.h"
 

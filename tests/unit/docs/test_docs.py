@@ -29,7 +29,7 @@ page = (top / "docs/operators/counters.md").read_text()
 rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M)
 case(2, "the drop reasons page lists the reasons of the code with their help", rows == reasons, f"{rows} / {reasons}")
 
-ring = (top / "control/daemon/event_ring.h").read_text().replace("\\\n", "")
+ring = (top / "control/daemon/events/event_ring.h").read_text().replace("\\\n", "")
 kinds = re.findall(r'X\(\w+,\s*"(\w+)",\s*"(.*?)"\)', ring)
 page = (top / "docs/operators/json.md").read_text()
 page = page[page.index("## events"):page.index("## config")]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "dataplane/core/core_plan.h"
+#include "dataplane/core/buckets/core_plan.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/tsan.h"

@@ -2,8 +2,8 @@
 
 /* Cores that directives ask for: which are taken, when none is free, and what they are busy with. */
 
-#include "dataplane/core/cores.h"
-#include "dataplane/core/spread.h"
+#include "dataplane/core/buckets/cores.h"
+#include "dataplane/core/buckets/spread.h"
 #include "tests/unit/fastpath/pipeline_direct.h"
 #include "tests/unit/tap.h"
 

@@ -2,7 +2,7 @@
 
 /* Buckets that move between workers: step by step with a made-up clock. */
 
-#include "dataplane/core/spread.h"
+#include "dataplane/core/buckets/spread.h"
 #include "dataplane/stage/early/early.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"

@@ -2,7 +2,7 @@
 
 /* A core that does not go round is found out, and why. */
 
-#include "dataplane/core/pulse.h"
+#include "dataplane/core/buckets/pulse.h"
 #include "tests/unit/fastpath/pipeline_bed.h"
 #include "tests/unit/tap.h"
 

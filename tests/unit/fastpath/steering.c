@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "dataplane/core/steering_plan.h"
-#include "dataplane/core/steering_trust.h"
+#include "dataplane/core/steering/steering_plan.h"
+#include "dataplane/core/steering/steering_trust.h"
 #include "tests/unit/tap.h"
 
 #include <arpa/inet.h>
