@@ -26,7 +26,8 @@
  * It never gets less than half of its habit, nor more than is configured. What is in no class cannot be held back,
  * it only has its part in the division; with a single class, and nothing outside of it, there is nobody to protect.
  *
- * Its rate follows r while there is excess. When demand has been below capacity for 10 s, its rate grows by a
+ * Its rate follows r while there is excess. Capacity is tried out slower than for sources: what is let in too much
+ * is refused to all alike, also to those who are to be protected. When demand has been below capacity for 10 s, its rate grows by a
  * tenth each tick until it has room for twice what is asked for, and is given up. Should the overload come back
  * meanwhile, the rate follows r again.
  */
@@ -48,6 +49,7 @@
 #define FLOOR	   0.5 /* of its habit */
 #define GROWN	   2.0 /* habits */
 #define APART	   1.5 /* times the growth of all others */
+#define PROBE	   1.005 /* growth of the capacity while nothing says that it is too much */
 #define RAMP	   1.1 /* each tick */
 #define ROOM	   2.0 /* times what is asked for: given up */
 
@@ -217,7 +219,7 @@ void classes_step(struct classes_state *v, const struct estimate_service *e,
 	double asked = demands_step(v, s);
 	for (size_t i = 0; i < v->count; i++)
 		holds |= is_held(&v->of[i]);
-	overload_step(&v->load, over, asked, (double)s->forwarded / seconds, holds, s);
+	overload_step(&v->load, over, asked, (double)s->forwarded / seconds, holds ? PROBE : 1, s);
 	if (!over && !holds && !to->policing->on)
 		habits_step(v, seconds);
 	struct division d = divide(v, settings->gains.sources_share * v->load.capacity);

@@ -5,7 +5,6 @@
 #include <math.h>
 
 #define FLOOR  0.5 /* of the best: no capacity is taken to be less */
-#define PROBE  1.02 /* growth of the capacity while nothing says that it is too much */
 #define MORE   1.05 /* than was served: hold back */
 #define EXCESS 0.95 /* of the capacity */
 
@@ -16,7 +15,7 @@ bool overload_of_flows(const struct estimate_service *e, const struct adapt_sign
 		(settings->objective_s > 0 && e->p99 > settings->objective_s);
 }
 
-void overload_step(struct overload *v, bool over, double asked, double served, bool holds,
+void overload_step(struct overload *v, bool over, double asked, double served, double growth,
 	const struct adapt_signals *s)
 {
 	double ticks = (double)s->elapsed_ns / (double)ADAPT_TICK_NS;
@@ -28,8 +27,8 @@ void overload_step(struct overload *v, bool over, double asked, double served, b
 		v->capacity = v->capacity == 0 ?
 			served :
 			v->capacity + adapt_share(0.2, ticks) * (served - v->capacity);
-	else if (holds)
-		v->capacity *= pow(PROBE, ticks);
+	else
+		v->capacity *= pow(growth, ticks);
 	v->capacity = fmax(v->capacity, FLOOR * v->best);
 }
 

@@ -4,8 +4,8 @@
  * Whether more is asked of a service than it serves: for those controllers that share out what there is.
  *
  * Capacity is what was served while there was too much. While somebody is held back and nothing says that what
- * is let in is too much, it is taken to be 2 % more each tick, so that a figure that was too low once does not hold
- * for ever; and it is never taken to be less than half of the best that was served lately, as what sharing itself
+ * is let in is too much, it is taken to be a little more each tick, so that a figure that was too low once does not
+ * hold for ever; and it is never taken to be less than half of the best that was served lately, as what sharing itself
  * holds back must not pass for a lack of it.
  */
 
@@ -25,8 +25,8 @@ struct overload {
 bool overload_of_flows(const struct estimate_service *e, const struct adapt_signals *s,
 	const struct adapt_settings *settings);
 
-/* One tick. asked, served: per second; holds: somebody is held back */
-void overload_step(struct overload *v, bool over, double asked, double served, bool holds,
+/* One tick. asked, served: per second; growth: of the capacity in a tick without overload; 1: nobody is held back */
+void overload_step(struct overload *v, bool over, double asked, double served, double growth,
 	const struct adapt_signals *s);
 
 /* More is asked for than was served; less is enough where somebody is held back already. */

@@ -43,6 +43,7 @@
 #define HABIT_S	   10.0
 #define STAND	   8.0 /* mean habits that nobody is blamed for */
 #define LEAST_RATE 1.0
+#define PROBE	   1.02 /* growth of the capacity while nothing says that it is too much */
 #define OVER_TICKS 2.5
 #define KNOWN	   2.0 /* mean habits: above, a habit counts */
 
@@ -261,7 +262,7 @@ static void resource_step(struct sources_state *v, enum adapt_resource k,
 					   asked - (double)(s->ring_full + s->policed) / seconds;
 	bool over = is_over(k, e, s, settings);
 	uint64_t hold_ns = (uint64_t)(g->sources_calm * 1e9);
-	overload_step(&r->load, over, asked, served, r->on, s);
+	overload_step(&r->load, over, asked, served, r->on ? PROBE : 1, s);
 	if (!over && !r->on && s->sources_ns > 0)
 		habits_step(v, k, (double)s->sources_ns / 1e9);
 	bool excess = overload_is_excess(&r->load, r->on);
