@@ -74,6 +74,13 @@ struct adapt_source_signals {
 	double rate[ADAPT_RESOURCE_COUNT]; /* asked for, per second */
 };
 
+/* A class that the service's policies put packets into. */
+struct adapt_class_signals {
+	char name[WEIR_NAME_SIZE];
+	uint64_t new_flows; /* asked for in this tick */
+	uint64_t configured; /* most of them per second; WEIR_UNLIMITED */
+};
+
 struct adapt_signals {
 	uint64_t now_ns; /* CLOCK_MONOTONIC of the reading */
 	uint64_t elapsed_ns; /* since the one before */
@@ -103,6 +110,8 @@ struct adapt_signals {
 		sources_ns; /* since the tables of heavy sources were read before; 0: not this time */
 	struct adapt_source_signals *sources;
 	size_t source_count;
+	struct adapt_class_signals *classes;
+	size_t class_count; /* at most WEIR_MAX_CLASSES_PER_SERVICE */
 };
 
 enum adapt_mode {
@@ -176,11 +185,18 @@ struct adapt_policing {
 	struct adapt_source_box box[ADAPT_SOURCES_MAX];
 };
 
+struct adapt_class_directive {
+	char name[WEIR_NAME_SIZE];
+	double rate; /* of new flows, per second */
+};
+
 /* What is to be in force until the next one. */
 struct adapt_directive {
 	struct adapt_backend_directive *backends; /* in the order of the signals */
 	size_t backend_count;
 	struct adapt_policing *policing; /* NULL: sources are not looked at */
+	struct adapt_class_directive *classes; /* those that are held back */
+	size_t class_count;
 	double headroom; /* at least 1: how much more than now is expected soon */
 	unsigned int cores; /* 0: as many as it has */
 	double room; /* at least 1: so much wider than for now are caps of calm weather */

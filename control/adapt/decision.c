@@ -10,7 +10,7 @@
 
 const char *const adapt_actions[ADAPT_ACTION_COUNT] = { "weight", "eject", "return", "panic", "cap",
 	"shed", "shed-end", "police", "box", "police-end", "headroom", "lift", "switch-off",
-	"switch-on", "cores", "cores-short" };
+	"switch-on", "cores", "cores-short", "class", "class-end" };
 
 static const char *const controller_names[] = {
 #define X(name, label) label,
@@ -109,6 +109,13 @@ static json_t *number(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
+static const char *object_key(const struct adapt_decision *d)
+{
+	if (d->controller != ADAPT_SOURCES)
+		return "backend";
+	return strncmp(d->action, "class", 5) == 0 ? "class" : "source";
+}
+
 json_t *decision_document(const struct adapt_decision *d, const char *service, double time_s)
 {
 	char text[512];
@@ -116,8 +123,7 @@ json_t *decision_document(const struct adapt_decision *d, const char *service, d
 	if (inputs == NULL)
 		return NULL;
 	if (*d->object != '\0')
-		json_object_set_new(inputs, d->controller == ADAPT_SOURCES ? "source" : "backend",
-			json_string(d->object));
+		json_object_set_new(inputs, object_key(d), json_string(d->object));
 	for (size_t i = 0; i < d->figure_count; i++)
 		json_object_set_new(inputs, d->figures[i].name, number(d->figures[i].value));
 	decision_sentence(d, text, sizeof(text));

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 /* What can be decided, in the words of `action`. */
-#define ADAPT_ACTION_COUNT 16
+#define ADAPT_ACTION_COUNT 18
 extern const char *const adapt_actions[ADAPT_ACTION_COUNT];
 
 /* A decision about backend b (NULL: the service) without figures yet. */

@@ -174,6 +174,50 @@ static bool found_read(const json_t *from, struct adapt_found *f)
 	return json_is_array(from) && count % 3 == 0;
 }
 
+/* Name, new flows, and how many may come per second or null. Recordings of earlier times have none. */
+static json_t *classes_write(const struct adapt_signals *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->class_count; i++) {
+		const struct adapt_class_signals *c = &s->classes[i];
+		json_array_append_new(list,
+			json_pack("[s, I, o]", c->name, (json_int_t)(c->new_flows & INT64_MAX),
+				c->configured == WEIR_UNLIMITED ?
+					json_null() :
+					json_integer((json_int_t)(c->configured & INT64_MAX))));
+	}
+	return list;
+}
+
+static bool class_read(const json_t *from, struct adapt_class_signals *c)
+{
+	const char *name = json_string_value(json_array_get(from, 0));
+	json_int_t flows = json_integer_value(json_array_get(from, 1));
+	const json_t *configured = json_array_get(from, 2);
+	json_int_t most = json_integer_value(configured);
+	if (name == NULL || *name == '\0' || strlen(name) >= sizeof(c->name) || flows < 0 ||
+		most < 0)
+		return false;
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	c->new_flows = (uint64_t)flows;
+	c->configured = json_is_integer(configured) ? (uint64_t)most : WEIR_UNLIMITED;
+	return json_array_size(from) == 3;
+}
+
+static const char *classes_read(const json_t *from, struct adapt_signals *s)
+{
+	size_t count = json_array_size(from);
+	if (count > WEIR_MAX_CLASSES_PER_SERVICE)
+		return "has too many classes";
+	s->classes = calloc(count + 1, sizeof(*s->classes));
+	if (s->classes == NULL)
+		return "does not fit into memory";
+	for (; s->class_count < count; s->class_count++)
+		if (!class_read(json_array_get(from, s->class_count), &s->classes[s->class_count]))
+			return "has a bad class";
+	return NULL;
+}
+
 static char *line_of(json_t *document)
 {
 	char *line = document ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
@@ -221,6 +265,8 @@ char *recording_tick(const struct adapt_signals *s)
 				s->sources[i].rate[ADAPT_PACKETS]));
 	json_object_set_new(tick, "backends", backends);
 	json_object_set_new(tick, "sources", sources);
+	if (s->class_count > 0)
+		json_object_set_new(tick, "classes", classes_write(s));
 	return line_of(tick);
 }
 
@@ -363,7 +409,7 @@ static const char *tick_read(const json_t *from, struct adapt_signals *s)
 		if (!address_read(json_array_get(item, 0), to->prefix))
 			return "has a source without an address";
 	}
-	return NULL;
+	return classes_read(json_object_get(from, "classes"), s);
 }
 
 int recording_read_tick(const char *line, size_t length, struct adapt_signals *ret_signals,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * One service, one tick: estimates first, then forecast, cores, ejection, weights, shedding, sources, in this
+ * One service, one tick: estimates first, then forecast, cores, ejection, weights, shedding, sources, classes, in this
  * order, as caps and cores look at the headroom and weights at who is out. A controller that observes runs like one
  * that is on, and its part is left out of what comes out at the end.
  */
 
 #include "control/adapt/service.h"
 
+#include "control/adapt/classes.h"
 #include "control/adapt/cores.h"
 #include "control/adapt/eject.h"
 #include "control/adapt/forecast.h"
@@ -42,6 +43,7 @@ struct adapt_service {
 	struct cores_state cores;
 	struct sources_state *sources; /* owned; NULL: off */
 	struct adapt_policing *policing; /* owned; NULL: off */
+	struct classes_state *classes; /* owned; NULL: off */
 	struct adapt_directive directive;
 };
 
@@ -76,6 +78,7 @@ void adapt_service_destroy(struct adapt_service *a)
 	backends_free(a);
 	free(a->sources);
 	free(a->policing);
+	free(a->classes);
 	free(a);
 }
 
@@ -169,6 +172,8 @@ static int sources_follow(struct adapt_service *a, const struct adapt_settings *
 	if (settings->mode[ADAPT_SOURCES] == ADAPT_OFF) {
 		free(a->sources);
 		free(a->policing);
+		free(a->classes);
+		a->classes = NULL;
 		a->sources = NULL;
 		a->policing = NULL;
 		return 0;
@@ -177,7 +182,9 @@ static int sources_follow(struct adapt_service *a, const struct adapt_settings *
 		a->sources = calloc(1, sizeof(*a->sources));
 	if (a->policing == NULL)
 		a->policing = calloc(1, sizeof(*a->policing));
-	return a->sources != NULL && a->policing != NULL ? 0 : -1;
+	if (a->classes == NULL)
+		a->classes = calloc(1, sizeof(*a->classes));
+	return a->sources != NULL && a->policing != NULL && a->classes != NULL ? 0 : -1;
 }
 
 /* Without news of a backend all that was learned of it is old: as configured, until there are some again. */
@@ -248,8 +255,10 @@ static void directive_end(struct adapt_service *a, const struct adapt_signals *s
 			b->share = 0;
 		b->weight = b->ejected ? 0 : s->backends[i].weight * b->factor;
 	}
-	if (a->policing != NULL && settings->mode[ADAPT_SOURCES] != ADAPT_ON)
+	if (a->policing != NULL && settings->mode[ADAPT_SOURCES] != ADAPT_ON) {
 		a->policing->on = false;
+		a->directive.class_count = 0;
+	}
 	if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
 		a->directive.headroom = a->directive.room = 1;
 	if (settings->mode[ADAPT_CORES] != ADAPT_ON)
@@ -288,8 +297,10 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	if (now.mode[ADAPT_SHED] != ADAPT_OFF)
 		shed_step(&a->shed, a->sheds, &a->estimate, a->estimates, s, &now, &a->directive,
 			log);
-	if (now.mode[ADAPT_SOURCES] != ADAPT_OFF)
+	if (now.mode[ADAPT_SOURCES] != ADAPT_OFF) {
 		sources_step(a->sources, &a->estimate, s, &now, &a->directive, log);
+		classes_step(a->classes, &a->estimate, s, &now, &a->directive, log);
+	}
 	directive_end(a, s, &now);
 	return &a->directive;
 }
@@ -308,6 +319,7 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.shed_rate = a->shed.shed_rate,
 		.fair_rate = p != NULL && p->on ? p->rate[ADAPT_FLOWS] : NAN,
 		.boxed = p != NULL && p->on ? p->box_count : 0,
+		.classes = a->directive.class_count,
 		.panic = a->eject.panic,
 		.ahead = a->forecast.ahead,
 		.season = a->forecast.season,

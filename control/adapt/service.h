@@ -42,6 +42,7 @@ struct adapt_summary {
 	double shed_rate; /* new flows per second */
 	double fair_rate; /* of one source; NAN: not policed */
 	size_t boxed;
+	size_t classes; /* that are held back */
 	size_t ejected;
 	size_t shifted; /* backends whose weight is not the configured one, the ejected ones aside */
 	bool panic;

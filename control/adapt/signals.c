@@ -22,6 +22,7 @@ void signals_free(struct adapt_signals *s)
 	free(s->founds);
 	free(s->backends);
 	free(s->sources);
+	free(s->classes);
 	*s = (struct adapt_signals){ 0 };
 }
 
@@ -225,6 +226,25 @@ static int sources_fill(const struct reading *now, struct reading_service *s,
 	return 0;
 }
 
+static int classes_fill(struct adapt_signals *to, const struct reading_service *s,
+	const struct reading_service *before)
+{
+	to->classes = s->class_count > 0 ? calloc(s->class_count, sizeof(*to->classes)) : NULL;
+	if (s->class_count > 0 && to->classes == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->class_count; i++) {
+		const struct reading_class *c = &s->classes[i];
+		struct adapt_class_signals *class = &to->classes[to->class_count++];
+		memcpy(class->name, c->name, sizeof(class->name));
+		class->configured = c->configured;
+		for (size_t j = 0; j < before->class_count; j++)
+			if (strcmp(before->classes[j].name, c->name) == 0)
+				class->new_flows =
+					since(c->new_flows, before->classes[j].new_flows);
+	}
+	return 0;
+}
+
 static double busiest(
 	const struct reading *before, const struct reading *now, const struct reading_service *s)
 {
@@ -324,6 +344,8 @@ int signals_between(const struct reading *before, const struct reading *now,
 		backend_fill(&s.backends[i], of, &of->backends[i],
 			backend_before(b, &of->backends[i], i));
 	int err = of->tails != NULL ? tails_fill(of, past, &s) : 0;
+	if (err == 0)
+		err = classes_fill(&s, of, b);
 	if (err == 0 && of->heavy != NULL)
 		err = sources_fill(now, of, past, &s);
 	if (err != 0) {

@@ -24,8 +24,7 @@
  * share, yellow up to four times that (it gets only room that leaves no queue), and red above: dropped
  * before anything else is spent on it. A source that is red for half a second goes to the penalty box: 10 s,
  * doubling to five minutes each time it comes back red, as long as there are others to protect from it. When demand has been below capacity for 10 s,
- * policing ends. While nothing says that what is let in is too much, the capacity is taken to be 2 % more
- * each tick, so that a figure that was too low once does not hold for ever.
+ * policing ends. What capacity is taken to be: overload.h.
  */
 
 #include "control/adapt/sources.h"
@@ -40,15 +39,12 @@
 #define FORGET_NS  UINT64_C(60000000000) /* since it was listed last */
 #define SWEEP_NS   UINT64_C(10000000000)
 #define SETTLE_S   5.0
-#define FLOOR	   0.5 /* of the best: no capacity is taken to be less */
 #define OTHERS	   0.1 /* of the capacity: less is nobody whom a box would protect */
 #define HABIT_S	   10.0
 #define STAND	   8.0 /* mean habits that nobody is blamed for */
 #define LEAST_RATE 1.0
 #define PROBE	   1.02 /* growth of the capacity while nothing says that it is too much */
 #define OVER_TICKS 2.5
-#define MORE	   1.05 /* than was served: police */
-#define EXCESS	   0.95 /* of the capacity */
 #define KNOWN	   2.0 /* mean habits: above, a habit counts */
 
 /*
@@ -207,8 +203,9 @@ static double fair_rate(
 		listed += demand;
 		claims[count++] = (struct sources_claim){ demand, shares_of(v, p, k, g) };
 	}
-	double others = fmax(0, r->demand - listed);
-	double rate = sources_water_fill(claims, count, g->sources_share * r->capacity - others);
+	double others = fmax(0, r->load.demand - listed);
+	double rate =
+		sources_water_fill(claims, count, g->sources_share * r->load.capacity - others);
 	/* Nobody gets less than what the mean source usually has. */
 	rate = fmax(fmax(LEAST_RATE, r->habit), rate);
 	return isfinite(rate) ? rate : fmax(LEAST_RATE, STAND * r->habit);
@@ -219,8 +216,7 @@ static bool is_over(enum adapt_resource k, const struct estimate_service *e,
 {
 	if (k == ADAPT_PACKETS)
 		return s->ring_full > 0 || s->busy > settings->gains.sources_busy;
-	return (double)s->shed > 0.01 * fmax(1, (double)s->offered) ||
-		(settings->objective_s > 0 && e->p99 > settings->objective_s);
+	return overload_of_flows(e, s, settings);
 }
 
 static void police_tell(const struct sources_resource *r, enum adapt_resource k, bool begins,
@@ -232,15 +228,15 @@ static void police_tell(const struct sources_resource *r, enum adapt_resource k,
 		decision_make(s, ADAPT_SOURCES, begins ? "police" : "police-end", NULL);
 	if (begins) {
 		d.to = r->rate;
-		decision_reason(&d, "%.0f %s per second are asked for, %.0f were served", r->demand,
-			what, r->capacity);
+		decision_reason(&d, "%.0f %s per second are asked for, %.0f were served",
+			r->load.demand, what, r->load.capacity);
 	} else {
 		d.from = r->rate;
 		decision_reason(&d, "%.0f %s per second are asked for, and %.0f can be served",
-			r->demand, what, r->capacity);
+			r->load.demand, what, r->load.capacity);
 	}
-	decision_figure(&d, "demand", r->demand);
-	decision_figure(&d, "capacity", r->capacity);
+	decision_figure(&d, "demand", r->load.demand);
+	decision_figure(&d, "capacity", r->load.capacity);
 	decision_figure(&d, "mean_habit", r->habit);
 	decision_figure(&d, "p99", e->p99);
 	decision_figure(&d, "busy", s->busy);
@@ -266,21 +262,11 @@ static void resource_step(struct sources_state *v, enum adapt_resource k,
 					   asked - (double)(s->ring_full + s->policed) / seconds;
 	bool over = is_over(k, e, s, settings);
 	uint64_t hold_ns = (uint64_t)(g->sources_calm * 1e9);
-	r->demand += adapt_share(0.2, ticks) * (asked - r->demand);
-	r->over_ticks = over ? r->over_ticks + ticks : 0;
-	r->best = fmax(served, r->best * (1 - 0.01 * seconds));
-	if (over)
-		r->capacity = r->capacity == 0 ?
-			served :
-			r->capacity + adapt_share(0.2, ticks) * (served - r->capacity);
-	else if (r->on)
-		r->capacity *= pow(PROBE, ticks);
-	/* What policing itself holds back must not pass for a lack of capacity, round after round. */
-	r->capacity = fmax(r->capacity, FLOOR * r->best);
+	overload_step(&r->load, over, asked, served, r->on ? PROBE : 1, s);
 	if (!over && !r->on && s->sources_ns > 0)
 		habits_step(v, k, (double)s->sources_ns / 1e9);
-	bool excess = r->capacity > 0 && r->demand > (r->on ? EXCESS : MORE) * r->capacity;
-	if (!r->on && r->over_ticks > OVER_TICKS && excess && is_known(v, r)) {
+	bool excess = overload_is_excess(&r->load, r->on);
+	if (!r->on && r->load.over_ticks > OVER_TICKS && excess && is_known(v, r)) {
 		r->on = true;
 		r->rate = fmax(LEAST_RATE, STAND * r->habit);
 		r->hold_ns = s->now_ns + hold_ns;
@@ -342,7 +328,7 @@ static void box_step(struct sources_state *v, size_t i, const double red[ADAPT_R
 		demand = v->demand[k][i];
 	}
 	const struct sources_resource *r = &v->of[by];
-	if (worst <= 1 || r->demand - demand < OTHERS * r->capacity) {
+	if (worst <= 1 || r->load.demand - demand < OTHERS * r->load.capacity) {
 		p->red_ns = 0;
 		return;
 	}

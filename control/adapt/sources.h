@@ -5,7 +5,7 @@
 #ifndef WEIR_ADAPT_SOURCES_H
 #define WEIR_ADAPT_SOURCES_H
 
-#include "control/adapt/estimate.h"
+#include "control/adapt/overload.h"
 
 #define SOURCES_PLACES 1024 /* a power of two */
 #define SOURCES_MOST   768 /* of them are taken at most */
@@ -20,14 +20,11 @@ struct source_state {
 };
 
 struct sources_resource {
-	double demand; /* of all sources, smoothed */
-	double capacity; /* what was served while there was too much; 0: not known yet */
-	double best; /* most that was served lately */
+	struct overload load; /* by all sources */
 	double calm_s; /* for so long habits have been learned */
 	double habit; /* of the mean source */
 	double rate; /* in force, of one share */
 	bool on;
-	double over_ticks; /* in a row */
 	uint64_t hold_ns; /* goes on until then at least */
 };
 

@@ -68,6 +68,7 @@ static const struct printer_column class_table[] = {
 	{ "LIMIT", "limit_packets", PRINT_RATE },
 	{ "BITS", "limit_bits", PRINT_BITS },
 	{ "NEW FLOWS", "limit_connections", PRINT_RATE },
+	{ "IN FORCE", "connections_in_force", PRINT_RATE },
 	{ "PACKETS", "packets", PRINT_COUNT },
 	{ "DROPPED", "dropped", PRINT_SUM },
 };

@@ -163,6 +163,8 @@ static json_t *limits_as_lines(const json_t *limits)
 		{ "per_source.connections", "new flows per source", PRINT_RATE },
 	};
 	json_t *lines = json_array();
+	const json_t *class;
+	size_t n;
 	for (size_t i = 0; i < PRINTER_COUNT(kinds); i++) {
 		const json_t *limit = printer_at(limits, kinds[i].key);
 		char *cell[2];
@@ -176,6 +178,21 @@ static json_t *limits_as_lines(const json_t *limits)
 				cell[1] != NULL ? cell[1] : "?"));
 		free(cell[0]);
 		free(cell[1]);
+	}
+	json_array_foreach(json_object_get(limits, "classes"), n, class)
+	{
+		char *configured = printer_cell(
+			class, &(struct printer_column){ "", "limit_connections", PRINT_RATE });
+		char *in_force = printer_cell(
+			class, &(struct printer_column){ "", "connections_in_force", PRINT_RATE });
+		json_array_append_new(lines,
+			json_pack("{s:o, s:s, s:s}", "limit",
+				json_sprintf("new flows of class %s",
+					json_string_value(json_object_get(class, "name"))),
+				"configured", configured != NULL ? configured : "?", "in_force",
+				in_force != NULL ? in_force : "?"));
+		free(configured);
+		free(in_force);
 	}
 	return lines;
 }

@@ -117,7 +117,47 @@ static void in_kernel(const struct metrics_input *in, struct evbuffer *out)
 	}
 }
 
-static void classes(const struct metrics_input *in, struct evbuffer *out, bool dropped)
+static void class_labels(struct labels *l, const struct metrics_input *in,
+	const struct snapshot_service *s, const struct snapshot_class *c)
+{
+	labels_begin(l, in->instance);
+	labels_add(l, "service", s->entry.name);
+	labels_add(l, "class", c->entry.name);
+}
+
+/* A family of classes, but for drops by limit. */
+static void classes_show(const struct metrics_input *in, struct evbuffer *out, const char *family,
+	uint64_t (*value)(const struct snapshot_class *c))
+{
+	for (size_t i = 0; i < in->now->service_count; i++) {
+		const struct snapshot_service *s = &in->now->services[i];
+
+		for (size_t j = 0; j < s->entry.class_count; j++) {
+			struct labels l;
+
+			class_labels(&l, in, s, &s->classes[j]);
+			if (value(&s->classes[j]) != UINT64_MAX)
+				metrics_sample_u64(out, family, &l, value(&s->classes[j]));
+		}
+	}
+}
+
+static uint64_t class_packets(const struct snapshot_class *c)
+{
+	return c->sum.packets;
+}
+
+static uint64_t class_new_flows(const struct snapshot_class *c)
+{
+	return c->sum.new_flows;
+}
+
+static uint64_t class_in_force(const struct snapshot_class *c)
+{
+	return c->entry.connections_in_force;
+}
+
+static void classes_dropped(const struct metrics_input *in, struct evbuffer *out)
 {
 	static const char *const limits[] = { "packets", "bits", "connections" };
 
@@ -130,12 +170,8 @@ static void classes(const struct metrics_input *in, struct evbuffer *out, bool d
 				c->dropped_connections };
 			struct labels l;
 
-			labels_begin(&l, in->instance);
-			labels_add(&l, "service", s->entry.name);
-			labels_add(&l, "class", s->classes[j].entry.name);
-			if (!dropped)
-				metrics_sample_u64(out, "weir_class_packets_total", &l, c->packets);
-			for (size_t k = 0; dropped && k < 3; k++) {
+			class_labels(&l, in, s, &s->classes[j]);
+			for (size_t k = 0; k < 3; k++) {
 				struct labels with = l;
 
 				labels_add(&with, "limit", limits[k]);
@@ -178,8 +214,15 @@ void metrics_policies(const struct metrics_input *in, struct evbuffer *out)
 	}
 	metrics_family(out, "weir_class_packets_total", "counter",
 		"Packets that policies put into a class of the service.");
-	classes(in, out, false);
+	classes_show(in, out, "weir_class_packets_total", class_packets);
+	metrics_family(out, "weir_class_new_flows_total", "counter",
+		"New flows asked for in the class, also those over its limit.");
+	classes_show(in, out, "weir_class_new_flows_total", class_new_flows);
+	metrics_family(out, "weir_class_new_flows_limit", "gauge",
+		"New flows per second that the class may have now, as configured or less; only where "
+		"they are limited.");
+	classes_show(in, out, "weir_class_new_flows_limit", class_in_force);
 	metrics_family(
 		out, "weir_class_dropped_total", "counter", "Packets over a limit of their class.");
-	classes(in, out, true);
+	classes_dropped(in, out);
 }

@@ -144,15 +144,19 @@ json_t *report_classes(const struct model_service *s, const struct snapshot *now
 	for (size_t i = 0; s != NULL && i < s->class_count; i++) {
 		const struct model_class *c = &s->classes[i];
 		const struct weir_class_cell *sum = &zero;
+		uint64_t in_force = c->connections;
 		for (size_t j = 0; found != NULL && j < found->entry.class_count; j++)
-			if (strcmp(found->classes[j].entry.name, c->name) == 0)
+			if (strcmp(found->classes[j].entry.name, c->name) == 0) {
 				sum = &found->classes[j].sum;
+				in_force = found->classes[j].entry.connections_in_force;
+			}
 		json_array_append_new(list,
-			json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}}", "number",
-				(json_int_t)i + 1, "name", c->name, "limit_packets",
+			json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}}",
+				"number", (json_int_t)i + 1, "name", c->name, "limit_packets",
 				limit(c->packets), "limit_bits", limit(c->bits),
-				"limit_connections", limit(c->connections), "packets",
-				report_count(sum->packets), "dropped", "packets",
+				"limit_connections", limit(c->connections), "connections_in_force",
+				limit(in_force), "packets", report_count(sum->packets), "new_flows",
+				report_count(sum->new_flows), "dropped", "packets",
 				report_count(sum->dropped_packets), "bits",
 				report_count(sum->dropped_bits), "connections",
 				report_count(sum->dropped_connections)));

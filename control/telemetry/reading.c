@@ -21,6 +21,7 @@ struct wishes {
 static void service_free(struct reading_service *s)
 {
 	free(s->backends);
+	free(s->classes);
 	free(s->tails);
 	free(s->heavy);
 }
@@ -181,6 +182,50 @@ static int take_heavy(const struct region *region, uint32_t core_count,
 	return 0;
 }
 
+static uint16_t load16(const uint16_t *from)
+{
+	return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+static void copy_name(char to[WEIR_NAME_SIZE], const char from[WEIR_NAME_SIZE])
+{
+	for (size_t i = 0; i < WEIR_NAME_SIZE; i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	to[WEIR_NAME_SIZE - 1] = '\0';
+}
+
+static int take_classes(const struct region *region, uint32_t core_count,
+	const struct weir_service_entry *e, struct reading_service *s)
+{
+	size_t count = load16(&e->class_count);
+	if (count == 0)
+		return 0;
+	const struct weir_class_entry *from =
+		region_at(region, load64(&e->class_offset), count, sizeof(*from));
+	if (from == NULL || count > WEIR_MAX_CLASSES_PER_SERVICE)
+		return -EPROTO;
+	s->classes = calloc(count, sizeof(*s->classes));
+	if (s->classes == NULL)
+		return -ENOMEM;
+	s->class_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct reading_class *c = &s->classes[i];
+		copy_name(c->name, from[i].name);
+		c->configured = load64(&from[i].limit_connections);
+		for (uint32_t core = 0; core < core_count; core++) {
+			uint64_t offset = load64(&from[i].cell_offset[core]);
+			if (offset == 0)
+				continue;
+			const struct weir_class_cell *cell =
+				region_at(region, offset, 1, sizeof(*cell));
+			if (cell == NULL)
+				return -EPROTO;
+			c->new_flows += load64(&cell->new_flows);
+		}
+	}
+	return 0;
+}
+
 static int take_service(const struct region *region, uint32_t core_count,
 	const struct weir_service_entry *e, unsigned int wish, struct reading_service *s)
 {
@@ -200,14 +245,11 @@ static int take_service(const struct region *region, uint32_t core_count,
 			s->dropped[i] += load64(&c->dropped[i]);
 	}
 	int err = take_backends(region, core_count, e, wish, s);
+	if (err == 0)
+		err = take_classes(region, core_count, e, s);
 	if (err == 0 && (wish & READING_HEAVY) != 0)
 		err = take_heavy(region, core_count, e, s);
 	return err;
-}
-
-static uint16_t load16(const uint16_t *from)
-{
-	return __atomic_load_n(from, __ATOMIC_RELAXED);
 }
 
 /* Of every service, also those that are not read: it has a part of its cores. */
@@ -218,13 +260,6 @@ static void count_cores(struct reading *r, const struct weir_service_entry *e)
 	r->cores_short += load16(&e->cores_short);
 	for (; mask != 0; mask &= mask - 1)
 		r->core[__builtin_ctzll(mask)].services++;
-}
-
-static void copy_name(char to[WEIR_NAME_SIZE], const struct weir_service_entry *e)
-{
-	for (size_t i = 0; i < WEIR_NAME_SIZE; i++)
-		to[i] = __atomic_load_n(&e->name[i], __ATOMIC_RELAXED);
-	to[WEIR_NAME_SIZE - 1] = '\0';
 }
 
 static int take_services(const struct region *region, uint32_t core_count,
@@ -242,7 +277,7 @@ static int take_services(const struct region *region, uint32_t core_count,
 		if (!__atomic_load_n(&e->used, __ATOMIC_RELAXED))
 			continue;
 		count_cores(r, e);
-		copy_name(s->name, e);
+		copy_name(s->name, e->name);
 		unsigned int wish = wishes->of(wishes->ctx, s->name);
 		if (wish == READING_NOT)
 			continue;

@@ -41,6 +41,12 @@ struct reading_backend {
 	uint64_t answered_ns; /* sum of first-byte times */
 };
 
+struct reading_class {
+	char name[WEIR_NAME_SIZE];
+	uint64_t configured; /* new flows per second; WEIR_UNLIMITED */
+	uint64_t new_flows; /* asked for */
+};
+
 struct reading_service {
 	uint32_t slot;
 	uint16_t epoch;
@@ -58,6 +64,8 @@ struct reading_service {
 	uint32_t directed;
 	struct reading_backend *backends; /* only used slots; owned */
 	size_t backend_count;
+	struct reading_class *classes; /* that its policies put packets into; owned; NULL */
+	size_t class_count;
 	struct reading_tail *tails; /* one for each backend; owned; NULL: not read this time */
 	struct weir_heavy *heavy; /* of each core that has or had buckets; owned; NULL */
 	size_t heavy_count;

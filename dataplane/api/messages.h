@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define WEIR_MESSAGE_MAGIC	0x57726d31u
-#define WEIR_PROTOCOL_VERSION	5u
+#define WEIR_PROTOCOL_VERSION	6u
 #define WEIR_MESSAGE_MAX_LENGTH (64u << 20)
 
 #define WEIR_MAX_BACKENDS_PER_SERVICE 4096
@@ -258,12 +258,13 @@ struct weir_neighbour_update {
 
 /*
  * DIRECTIVES: what adaptation wants in force for one service until the next ones: the header, then
- * backend_count weir_directive_backend, then source_count weir_directive_source.
+ * backend_count weir_directive_backend, then source_count weir_directive_source, then class_count
+ * weir_directive_class.
  *
  * They move only inside the configuration: a limit is the lower of the two, a weight at most twice the
  * configured one, and who takes no flows by state or weight takes none. Backends that are not named are as
- * configured; names that are not there any more are passed over. A weight is followed when it differs from
- * that in force by more than 1/32, or is the configured one.
+ * configured, and so are classes; names that are not there any more are passed over. A weight, or the rate of
+ * a class, is followed when it differs from that in force by more than 1/32, or is the configured one.
  *
  * Nothing newer for stale_ns: weights stay, and the guard shrinks caps while latency is over guard_ns.
  * For expires_ns: all is as configured.
@@ -303,6 +304,8 @@ struct weir_directives {
 	 * said last holds until something else is: neither silence nor expiry moves a bucket.
 	 */
 	uint16_t cores;
+	uint32_t class_count;
+	uint32_t reserved;
 };
 
 struct weir_directive_backend {
@@ -327,6 +330,12 @@ struct weir_directive_source {
 		weight; /* its rates are this many sixteenths of the others': 1..WEIR_SOURCE_WEIGHT_MAX */
 	uint32_t boxed_ms; /* so long from now nothing of it passes; 0: not in the penalty box */
 };
+
+/* A class of the service's policies, by its name; each at most once. */
+struct weir_directive_class {
+	char name[WEIR_NAME_SIZE];
+	uint64_t connections; /* as in weir_config_class, but at least 1 */
+} WEIR_BEHIND_FOUR_BYTES;
 
 struct weir_flow_query {
 	char service[WEIR_NAME_SIZE]; /* FIND: may be empty */
@@ -415,9 +424,10 @@ static_assert(sizeof(struct weir_config_neighbour) == 24, "config neighbour layo
 static_assert(sizeof(struct weir_config_hop_group) == 100, "config hop group layout");
 static_assert(sizeof(struct weir_backend_update) == 88, "backend update layout");
 static_assert(sizeof(struct weir_neighbour_update) == 24, "neighbour update layout");
-static_assert(sizeof(struct weir_directives) == 160, "directives layout");
+static_assert(sizeof(struct weir_directives) == 168, "directives layout");
 static_assert(sizeof(struct weir_directive_backend) == 36, "directive backend layout");
 static_assert(sizeof(struct weir_directive_source) == 24, "directive source layout");
+static_assert(sizeof(struct weir_directive_class) == 72, "directive class layout");
 static_assert(sizeof(struct weir_flow_query) == 108, "flow query layout");
 static_assert(sizeof(struct weir_flow_record) == 144, "flow record layout");
 static_assert(sizeof(struct weir_event) == 344, "event layout");

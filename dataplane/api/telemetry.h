@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define WEIR_TELEMETRY_MAGIC   0x52494557u /* "WEIR" */
-#define WEIR_TELEMETRY_VERSION 10u
+#define WEIR_TELEMETRY_VERSION 11u
 
 #define WEIR_MAX_CORES	       64
 #define WEIR_BUCKETS	       256 /* of a service: its flows are spread over them */
@@ -214,6 +214,7 @@ struct weir_class_cell {
 	uint64_t dropped_packets; /* over its limit of packets, */
 	uint64_t dropped_bits; /* of bits, */
 	uint64_t dropped_connections; /* and of new flows */
+	uint64_t new_flows; /* asked for in it, also those over its limit */
 };
 
 struct weir_class_entry {
@@ -221,6 +222,7 @@ struct weir_class_entry {
 	uint64_t limit_packets; /* per second; UINT64_MAX: none */
 	uint64_t limit_bits;
 	uint64_t limit_connections;
+	uint64_t connections_in_force; /* relaxed atomic, outside of directory_seq */
 	uint64_t cell_offset[WEIR_MAX_CORES]; /* struct weir_class_cell */
 };
 
@@ -489,7 +491,7 @@ static_assert(sizeof(struct weir_port_entry) == 816, "port entry layout");
 static_assert(sizeof(struct weir_backend_entry) == 40, "backend entry layout");
 static_assert(sizeof(struct weir_heavy_set) == 352, "heavy set layout");
 static_assert(sizeof(struct weir_policy_entry) == 592, "policy entry layout");
-static_assert(sizeof(struct weir_class_entry) == 600, "class entry layout");
+static_assert(sizeof(struct weir_class_entry) == 608, "class entry layout");
 static_assert(sizeof(struct weir_service_entry) % 8 == 0, "service entry layout");
 
 #endif

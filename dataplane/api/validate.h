@@ -47,6 +47,7 @@ struct weir_directives_view {
 	const struct weir_directives *header;
 	const struct weir_directive_backend *backends;
 	const struct weir_directive_source *sources;
+	const struct weir_directive_class *classes;
 };
 
 void weir_directives_view(const void *body, struct weir_directives_view *ret_view);

@@ -21,6 +21,7 @@ void weir_directives_view(const void *body, struct weir_directives_view *ret_vie
 	ret_view->header = h;
 	ret_view->backends = (const void *)(h + 1);
 	ret_view->sources = (const void *)(ret_view->backends + h->backend_count);
+	ret_view->classes = (const void *)(ret_view->sources + h->source_count);
 }
 
 static int lengths_check(const struct weir_directives *h, size_t length, const struct complaint *c)
@@ -35,8 +36,14 @@ static int lengths_check(const struct weir_directives *h, size_t length, const s
 			h->source_count, WEIR_MAX_DIRECTIVE_SOURCES);
 		return -E2BIG;
 	}
+	if (h->class_count > WEIR_MAX_CLASSES_PER_SERVICE) {
+		(void)complain(c, "directives: %u classes, at most %u are possible", h->class_count,
+			WEIR_MAX_CLASSES_PER_SERVICE);
+		return -E2BIG;
+	}
 	size_t expected = sizeof(*h) + h->backend_count * sizeof(struct weir_directive_backend) +
-		h->source_count * sizeof(struct weir_directive_source);
+		h->source_count * sizeof(struct weir_directive_source) +
+		h->class_count * sizeof(struct weir_directive_class);
 	if (length != expected)
 		return complain(c, "directives: %zu bytes, but the counts in their header make %zu",
 			length, expected);
@@ -122,6 +129,24 @@ static int source_check(const struct weir_directives *h, const struct weir_direc
 	return 0;
 }
 
+static int class_check(
+	const struct weir_directives_view *v, uint32_t index, const struct complaint *c)
+{
+	const struct weir_directive_class *k = &v->classes[index];
+	const char *owner = v->header->service;
+
+	if (!weir_name_is_good(k->name, sizeof(k->name)))
+		return complain(c, "directives of %s: class %u has a bad name", owner, index + 1);
+	for (uint32_t i = 0; i < index; i++)
+		if (strcmp(v->classes[i].name, k->name) == 0)
+			return complain(c, "directives of %s: class %s twice", owner, k->name);
+	if (k->connections < 1 || (k->connections != WEIR_UNLIMITED && k->connections > MAX_RATE))
+		return complain(c, "directives of %s: class %s: %llu new flows, expected 1 to %llu",
+			owner, k->name, (unsigned long long)k->connections,
+			(unsigned long long)MAX_RATE);
+	return 0;
+}
+
 int weir_directives_validate(const void *body, size_t length, char *err, size_t err_size)
 {
 	const struct complaint c = { err, err_size };
@@ -138,5 +163,7 @@ int weir_directives_validate(const void *body, size_t length, char *err, size_t 
 		rc = backend_check(v.header, &v.backends[i], &c);
 	for (uint32_t i = 0; rc == 0 && i < v.header->source_count; i++)
 		rc = source_check(v.header, &v.sources[i], &c);
+	for (uint32_t i = 0; rc == 0 && i < v.header->class_count; i++)
+		rc = class_check(&v, i, &c);
 	return rc;
 }

@@ -128,6 +128,9 @@ void directory_direct(struct fastpath *fp, const struct service_settings *settin
 		SHOW(&s->cells.entry[i].cap,
 			__atomic_load_n(&d->allowance[i].cap, __ATOMIC_RELAXED));
 	}
+	for (uint32_t i = 0; settings->policy_set && i < settings->policy_set->class_count; i++)
+		SHOW(&s->cells.class[i].connections_in_force,
+			settings->policy_set->class[i].connections_in_force);
 }
 
 void directory_memory(struct fastpath *fp)

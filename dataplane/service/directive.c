@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A weight is followed when it is this part of that in force away from it; building a table takes its time. */
+/* A figure is followed when it is this part of that in force away from it; building a table takes its time. */
 #define HYSTERESIS  32u
 #define SPILL_LEAST 2u
 
@@ -111,6 +111,7 @@ int service_directives_take(struct service_directives *d, const struct service_s
 	free(d->source);
 	d->source = source;
 	d->police_serial += sources_differ(&d->header, h);
+	memcpy(d->class, v->classes, h->class_count * sizeof(d->class[0]));
 	d->header = *h;
 	d->since_ns = now_ns;
 	d->state = WEIR_DIRECTED_YES;
@@ -211,17 +212,30 @@ uint32_t service_cap_told(const struct service_settings *s, uint32_t slot)
 	return is_told(s, slot) ? s->service->directives->backend[slot].cap : WEIR_NO_CAP;
 }
 
+bool service_is_followed(uint64_t in_force, uint64_t told, uint64_t configured)
+{
+	uint64_t apart = told > in_force ? told - in_force : in_force - told;
+
+	return apart != 0 && (told == configured || apart > in_force / HYSTERESIS);
+}
+
+uint64_t service_class_told(const struct service_directives *d, const char *name)
+{
+	for (uint32_t i = 0; i < d->header.class_count; i++)
+		if (strcmp(d->class[i].name, name) == 0)
+			return d->class[i].connections;
+	return WEIR_UNLIMITED;
+}
+
 bool service_weights_differ(const struct service_settings *s)
 {
 	for (uint32_t i = 0; i < s->backend_slots; i++) {
 		uint32_t now = s->weight_in_force[i];
 		uint32_t told = service_weight_told(s, i);
-		uint32_t apart = told > now ? told - now : now - told;
 
-		if (s->backend[i].state == WEIR_BACKEND_UNUSED || apart == 0)
+		if (s->backend[i].state == WEIR_BACKEND_UNUSED)
 			continue;
-		if (now == 0 || told == 0 || told == s->backend[i].weight * WEIR_WEIGHT_UNIT ||
-			apart > now / HYSTERESIS)
+		if (service_is_followed(now, told, s->backend[i].weight * WEIR_WEIGHT_UNIT))
 			return true;
 	}
 	return false;

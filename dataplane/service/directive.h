@@ -48,6 +48,7 @@ struct service_directives {
 	struct weir_directives header; /* the last ones */
 	uint64_t police_serial; /* counts up when what they say of sources changes */
 	struct weir_directive_source *source; /* owned; [header.source_count] */
+	struct weir_directive_class class[WEIR_MAX_CLASSES_PER_SERVICE]; /* [header.class_count] */
 	uint32_t slots;
 	struct service_told *backend; /* owned; [slots] */
 	struct service_allowance *allowance; /* owned; [slots] */
@@ -93,6 +94,10 @@ uint32_t service_cap_told(const struct service_settings *s, uint32_t slot);
 bool service_weights_differ(const struct service_settings *s);
 /* Take over those that were told, before the pool of new settings is made. */
 void service_weights_follow(struct service_settings *s);
+/* What was told of a class: new flows per second, WEIR_UNLIMITED when nothing. */
+uint64_t service_class_told(const struct service_directives *d, const char *name);
+/* Whether what is told is far enough from what is in force, or is the configured one. */
+bool service_is_followed(uint64_t in_force, uint64_t told, uint64_t configured);
 /* The lower one of what is configured and what is told. */
 uint64_t service_limit_in_force(uint64_t configured, uint64_t told);
 

@@ -75,7 +75,8 @@ struct policy_class_limits {
 	struct limiter_rate packets;
 	struct limiter_rate bits;
 	struct limiter_rate connections;
-	struct weir_config_class configured; /* for the directory */
+	uint64_t connections_in_force; /* per second: what directives leave */
+	struct weir_config_class configured;
 };
 
 struct policy_set {
@@ -84,10 +85,20 @@ struct policy_set {
 	struct fastpath *fastpath; /* whose memory its parts are of */
 	uint32_t place_count;
 	uint32_t class_count;
-	bool limits_connections; /* some class does */
 	struct policy_place place[WEIR_MAX_POLICIES_PER_SERVICE];
 	struct policy_class_limits class[]; /* [class_count]; LIMIT(n) is class[n - 1] */
 };
+
+struct service_directives;
+struct service_settings;
+
+/* What directives leave of the new flows of each class, in a set that no worker has yet. hz: of the workers' clock */
+void policy_classes_limit(
+	struct policy_set *set, const struct service_directives *directives, uint64_t hz);
+/* True when rates in force are no more those that were told: a set has to be made anew. */
+bool service_classes_differ(const struct service_settings *s);
+/* A set like that of new settings, but as was told. Returns 0 or -ENOMEM; then they are as before. */
+int service_classes_follow(struct service_settings *s);
 
 static inline struct policy_set *policy_set_hold(struct policy_set *set)
 {

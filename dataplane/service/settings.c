@@ -432,11 +432,12 @@ int service_settings_direct(const struct service_settings *old, const struct has
 {
 	bool weights = service_weights_differ(old);
 	bool police = old->police_serial != old->service->directives->police_serial;
+	bool classes = service_classes_differ(old);
 	struct service_settings *n;
 	int ret;
 
 	*ret_settings = NULL;
-	if (!weights && !police && !limits_differ(old))
+	if (!weights && !police && !classes && !limits_differ(old))
 		return 0;
 	n = settings_copy(old);
 	if (!n)
@@ -446,6 +447,8 @@ int service_settings_direct(const struct service_settings *old, const struct has
 	ret = service_pools_attach(n, old, old->pool_count, seed);
 	if (ret == 0 && police)
 		ret = police_renew(n, old, seed, clock_ns);
+	if (ret == 0 && classes)
+		ret = service_classes_follow(n);
 	if (ret) {
 		service_settings_release(n);
 		return ret;

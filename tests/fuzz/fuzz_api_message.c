@@ -85,7 +85,11 @@ static void directives_check(const void *body, size_t length)
 	name_check(v.header->service, sizeof(v.header->service));
 	FUZZ_CHECK(v.header->cores <= WEIR_MAX_CORES);
 	FUZZ_CHECK(
-		(const char *)(v.sources + v.header->source_count) == (const char *)body + length);
+		(const char *)(v.classes + v.header->class_count) == (const char *)body + length);
+	for (uint32_t i = 0; i < v.header->class_count; i++) {
+		name_check(v.classes[i].name, sizeof(v.classes[i].name));
+		FUZZ_CHECK(v.classes[i].connections >= 1);
+	}
 	for (uint32_t i = 0; i < v.header->backend_count; i++)
 		FUZZ_CHECK(v.backends[i].cap_yellow <= v.backends[i].cap &&
 			v.backends[i].close_idle <= 1000);

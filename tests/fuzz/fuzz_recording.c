@@ -26,6 +26,9 @@ static void directive_check(const struct adapt_directive *d, const struct adapt_
 		FUZZ_CHECK(b->close_idle >= 0 && b->close_idle <= 1);
 		FUZZ_CHECK(b->cap >= 1);
 	}
+	FUZZ_CHECK(d->class_count <= WEIR_MAX_CLASSES_PER_SERVICE);
+	for (size_t i = 0; i < d->class_count; i++)
+		FUZZ_CHECK(d->classes[i].rate >= 0);
 	if (d->policing == NULL || !d->policing->on)
 		return;
 	FUZZ_CHECK(d->policing->rate[ADAPT_FLOWS] >= 1);

@@ -78,6 +78,8 @@ static void doing_print(
 		ADD("sheds %.0f/s", s->shed_rate);
 	if (a->polices)
 		ADD("polices, %zu boxed", s->boxed);
+	if (s->classes)
+		ADD("holds back %zu %s", s->classes, s->classes == 1 ? "class" : "classes");
 	if (s->headroom > 1)
 		ADD("expects %.1fx", s->headroom);
 	if (s->cores > a->settings.cores_min)
@@ -95,16 +97,18 @@ static json_t *status_of(const struct adapted *a)
 
 	adapt_service_summary(a->controllers, &s);
 	doing_print(a, &s, paused, doing, sizeof(doing));
-	return json_pack("{s:s, s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:f, s:o, s:i, s:i, s:i, s:b,"
-			 " s:o, s:o, s:f, s:I}",
+	return json_pack(
+		"{s:s, s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:f, s:o, s:i, s:i, s:i, s:i, s:b,"
+		" s:o, s:o, s:f, s:I}",
 		"service", a->service, "objective",
 		a->settings.objective_s > 0 ? json_real(a->settings.objective_s) : json_null(),
 		"modes", modes_document(a), "paused", (int)paused, "doing", doing, "p99",
 		number(s.p99), "pool_latency", number(s.pool_latency), "spread", number(s.spread),
 		"shed_per_second", s.shed_rate, "fair_rate", number(s.fair_rate), "boxed",
-		(int)s.boxed, "ejected", (int)s.ejected, "weights_moved", (int)s.shifted, "panic",
-		(int)s.panic, "expected_per_second", number(s.ahead), "season_per_second",
-		number(s.season), "headroom", s.headroom, "decisions", (json_int_t)a->decided);
+		(int)s.boxed, "classes_held", (int)s.classes, "ejected", (int)s.ejected,
+		"weights_moved", (int)s.shifted, "panic", (int)s.panic, "expected_per_second",
+		number(s.ahead), "season_per_second", number(s.season), "headroom", s.headroom,
+		"decisions", (json_int_t)a->decided);
 }
 
 void adaptation_status(struct daemon *d, struct rpc_call *call, const struct model_service *s)

@@ -140,9 +140,11 @@ static void *message_make(const struct adapted *a, const struct model_service *s
 									      NULL;
 	size_t backends = directive ? directive->backend_count : 0;
 	size_t sources = p ? p->weight_count + p->box_count : 0;
+	size_t classes = directive ? directive->class_count : 0;
 	struct weir_directives *h = calloc(1,
 		sizeof(*h) + backends * sizeof(struct weir_directive_backend) +
-			sources * sizeof(struct weir_directive_source));
+			sources * sizeof(struct weir_directive_source) +
+			classes * sizeof(struct weir_directive_class));
 
 	if (!h)
 		return NULL;
@@ -160,7 +162,13 @@ static void *message_make(const struct adapted *a, const struct model_service *s
 	for (size_t i = 0; p && i < p->box_count; i++)
 		source_fill(&to[h->source_count++], p->box[i].prefix, 1, p->box[i].until_ns,
 			now->now_ns);
-	*ret_length = (size_t)((char *)(to + h->source_count) - (char *)h);
+	struct weir_directive_class *class = (void *)(to + h->source_count);
+
+	for (size_t i = 0; i < classes; i++, h->class_count++) {
+		snprintf(class[i].name, sizeof(class[i].name), "%s", directive->classes[i].name);
+		class[i].connections = rate_told(directive->classes[i].rate);
+	}
+	*ret_length = (size_t)((char *)(class + classes) - (char *)h);
 	return h;
 }
 static_assert(2 * ADAPT_SOURCES_MAX <= WEIR_MAX_DIRECTIVE_SOURCES, "all of them fit");

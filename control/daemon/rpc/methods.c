@@ -253,8 +253,12 @@ static void limit_show(struct daemon *d, struct rpc_call *call)
 {
 	const struct model_service *s = service_param(d, call);
 
-	if (s)
-		rpc_call_result(call, limits_document(d, s));
+	if (!s)
+		return;
+	json_t *document = limits_document(d, s);
+
+	json_object_set_new(document, "classes", report_classes(s, daemon_snapshot(d, 100)));
+	rpc_call_result(call, document);
 }
 
 static void limit_set(struct daemon *d, struct rpc_call *call)

@@ -206,13 +206,9 @@ static int classes_create(struct fastpath *fp, const struct policies_wanted *wan
 		set->class_count++;
 		limiter_rate_init(&l->packets, config->packets, config->burst_ns, fp->tsc_hz);
 		limiter_rate_init(&l->bits, config->bits, config->burst_ns, fp->tsc_hz);
-		limiter_rate_init(
-			&l->connections, config->connections, config->burst_ns, fp->tsc_hz);
 		l->limits_packets = config->packets != WEIR_UNLIMITED;
 		l->limits_bits = config->bits != WEIR_UNLIMITED;
-		l->limits_connections = config->connections != WEIR_UNLIMITED;
 		l->configured = *config;
-		set->limits_connections |= l->limits_connections;
 	}
 	return 0;
 }
@@ -279,6 +275,8 @@ int policies_attach(struct fastpath *fp, const struct weir_config_view *view, ui
 	if (ret)
 		return ret;
 	service_policies_set(settings, set);
+	if (set)
+		policy_classes_limit(set, s->directives, fp->tsc_hz);
 	if (set && directory_create(fp, &s->cells)) {
 		snprintf(err, err_size, "service %s: no room for its policies' counters",
 			config->name);

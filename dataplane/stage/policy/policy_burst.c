@@ -283,13 +283,16 @@ __rte_noinline uint16_t policy_burst(const struct work *w, struct rte_mbuf **pkt
 __rte_noinline bool policy_class_flow(const struct work *w, const struct packet *p)
 {
 	const struct policy_class_limits *limits;
+	struct weir_class_cell *cell;
 
 	if (!p->policy_class)
 		return true;
 	limits = &w->settings->policies->class[p->policy_class - 1];
+	cell = limits->class->cell[w->worker->core];
+	cell_add(&cell->new_flows, 1);
 	if (!limits->limits_connections ||
 		limit_claim(w, &limits->class->connections, &limits->connections, NULL, 1) == 1)
 		return true;
-	cell_add(&limits->class->cell[w->worker->core]->dropped_connections, 1);
+	cell_add(&cell->dropped_connections, 1);
 	return false;
 }

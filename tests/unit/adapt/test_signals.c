@@ -249,6 +249,29 @@ static void sources_of_cores_are_one(void)
 	free(tables);
 }
 
+/* Counted between two readings by name; one that is new has asked for nothing yet. */
+static void classes_are_known_by_name(void)
+{
+	struct reading_class then[] = { { "north", WEIR_UNLIMITED, 100 }, { "south", 50, 7 } };
+	struct reading_class now_has[] = { { "south", 60, 10 }, { "east", WEIR_UNLIMITED, 9 },
+		{ "north", WEIR_UNLIMITED, 140 } };
+	struct reading_service service = { .name = "web", .classes = then, .class_count = 2 };
+	struct reading_service later = { .name = "web", .classes = now_has, .class_count = 3 };
+	struct reading before = { .taken_ns = 10 * TICK, .services = &service, .service_count = 1 };
+	struct reading now = { .taken_ns = 11 * TICK, .services = &later, .service_count = 1 };
+	struct signals_past past = { 0 };
+	struct adapt_signals s;
+	CU_ASSERT_EQUAL_FATAL(between(&before, &now, &past, &s), 0);
+	CU_ASSERT_EQUAL_FATAL(s.class_count, 3);
+	CU_ASSERT_STRING_EQUAL(s.classes[0].name, "south");
+	CU_ASSERT_EQUAL(s.classes[0].new_flows, 3);
+	CU_ASSERT_EQUAL(s.classes[0].configured, 60);
+	CU_ASSERT_EQUAL(s.classes[1].new_flows, 0);
+	CU_ASSERT_EQUAL(s.classes[2].new_flows, 40);
+	signals_free(&s);
+	signals_past_clear(&past);
+}
+
 static void recordings_read_back(void)
 {
 	struct adapt_settings settings = { .objective_s = 0.02,
@@ -271,6 +294,10 @@ static void recordings_read_back(void)
 		.tail = &tail,
 		.found = &found };
 	struct adapt_source_signals source = { .prefix = { 9 }, .rate = { 1.5, 20 } };
+	struct adapt_class_signals classes[] = {
+		{ .name = "north", .new_flows = 12, .configured = WEIR_UNLIMITED },
+		{ .name = "south", .new_flows = 3, .configured = 500 },
+	};
 	struct adapt_signals back,
 		s = { .now_ns = UINT64_C(123456789012345678),
 			.elapsed_ns = TICK,
@@ -282,7 +309,9 @@ static void recordings_read_back(void)
 			.backends = &backend,
 			.backend_count = 1,
 			.sources = &source,
-			.source_count = 1 };
+			.source_count = 1,
+			.classes = classes,
+			.class_count = 2 };
 	char name[WEIR_NAME_SIZE], err[160];
 	char *header = recording_header("web", &settings);
 	char *tick = recording_tick(&s);
@@ -310,12 +339,19 @@ static void recordings_read_back(void)
 	CU_ASSERT_EQUAL(back.backends[0].found->count[31], 4);
 	CU_ASSERT_DOUBLE_EQUAL(back.backends[0].found->sum_s[31], 0.25, 0);
 	CU_ASSERT_DOUBLE_EQUAL(back.sources[0].rate[ADAPT_PACKETS], 20, 0);
+	CU_ASSERT_EQUAL_FATAL(back.class_count, 2);
+	CU_ASSERT_STRING_EQUAL(back.classes[0].name, "north");
+	CU_ASSERT_EQUAL(back.classes[0].new_flows, 12);
+	CU_ASSERT_EQUAL(back.classes[0].configured, WEIR_UNLIMITED);
+	CU_ASSERT_EQUAL(back.classes[1].configured, 500);
 	signals_free(&back);
-	/* Of earlier times: it says nothing of what requests found. */
+	/* Of earlier times: it says nothing of what requests found, nor of classes. */
 	backend.found = NULL;
+	s.class_count = 0;
 	char *old = recording_tick(&s);
 	CU_ASSERT_EQUAL_FATAL(recording_read_tick(old, strlen(old), &back, err, sizeof(err)), 0);
 	CU_ASSERT_PTR_NULL(back.backends[0].found);
+	CU_ASSERT_EQUAL(back.class_count, 0);
 	CU_ASSERT_EQUAL(back.backends[0].tail->count, 5);
 	signals_free(&back);
 	free(old);
@@ -339,6 +375,7 @@ static const struct tap_case cases[] = {
 	{ "counters of another owner do not count", others_counters_do_not_count },
 	{ "a region that contradicts itself is refused", bad_regions_are_refused },
 	{ "a source is one over all cores", sources_of_cores_are_one },
+	{ "a class is known by its name", classes_are_known_by_name },
 	{ "recordings read back as they were", recordings_read_back },
 };
 

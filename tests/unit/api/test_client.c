@@ -175,7 +175,7 @@ static void bad_peers_are_refused_with_a_reason(void)
 		int rc;
 		const char *text;
 	} bad[] = {
-		{ PEER_WRONG_VERSION, -EPROTO, "protocol version 6" },
+		{ PEER_WRONG_VERSION, -EPROTO, "protocol version 7" },
 		{ PEER_WRONG_SIZE, -EPROTO, "bytes" },
 		{ PEER_UNSEALED, -EPROTO, "not sealed" },
 		{ PEER_NO_TELEMETRY, -EPROTO, "descriptor" },

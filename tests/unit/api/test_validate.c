@@ -474,6 +474,7 @@ struct directives_message {
 	struct weir_directives header;
 	struct weir_directive_backend backend[2];
 	struct weir_directive_source source[2];
+	struct weir_directive_class class[2];
 };
 
 static struct directives_message directives_good(void)
@@ -489,6 +490,7 @@ static struct directives_message directives_good(void)
 			.flags = WEIR_DIRECTIVE_F_POLICE | WEIR_DIRECTIVE_F_SPILL,
 			.backend_count = 2,
 			.source_count = 2,
+			.class_count = 2,
 			.source_prefix = 32,
 			.source_yellow = 4,
 		},
@@ -497,6 +499,8 @@ static struct directives_message directives_good(void)
 			{ .port = 81, .ejected = 1, .cap = WEIR_NO_CAP, .close_idle = 1000 },
 		},
 		.source = { { .weight = 16 }, { .weight = 512, .boxed_ms = 10000 } },
+		.class = { { .name = "north", .connections = 1 },
+			{ .name = "south", .connections = WEIR_UNLIMITED } },
 	};
 }
 
@@ -521,11 +525,13 @@ static void directives(void)
 	weir_directives_view(&good, &v);
 	CU_ASSERT_PTR_EQUAL(v.backends, good.backend);
 	CU_ASSERT_PTR_EQUAL(v.sources, good.source);
+	CU_ASSERT_PTR_EQUAL(v.classes, good.class);
 	DIRECTIVES_REFUSED(length--, "counts in their header make");
-	DIRECTIVES_REFUSED(length = 159, "too short");
+	DIRECTIVES_REFUSED(length = 167, "too short");
 	DIRECTIVES_REFUSED(m.header.backend_count = 1, "counts in their header make");
 	DIRECTIVES_REFUSED(m.header.backend_count = UINT32_MAX, "at most 4096");
 	DIRECTIVES_REFUSED(m.header.source_count = UINT32_MAX, "at most 1024");
+	DIRECTIVES_REFUSED(m.header.class_count = UINT32_MAX, "at most 64");
 	DIRECTIVES_REFUSED(m.header.service[0] = 0, "service name");
 	DIRECTIVES_REFUSED(m.header.flags = 8, "flags 0x8");
 	DIRECTIVES_REFUSED(m.header.expires_ns = 1, "stale after");
@@ -545,6 +551,11 @@ static void directives(void)
 	DIRECTIVES_REFUSED(m.source[0].weight = 0, "weight 0");
 	DIRECTIVES_REFUSED(m.source[1].weight = 513, "weight 513");
 	DIRECTIVES_REFUSED(m.source[1].boxed_ms = UINT32_MAX, "penalty box");
+	DIRECTIVES_REFUSED(m.class[0].name[0] = 0, "class 1 has a bad name");
+	DIRECTIVES_REFUSED(memset(m.class[1].name, 'x', WEIR_NAME_SIZE), "class 2 has a bad name");
+	DIRECTIVES_REFUSED(memcpy(m.class[1].name, "north", 6), "class north twice");
+	DIRECTIVES_REFUSED(m.class[0].connections = 0, "0 new flows");
+	DIRECTIVES_REFUSED(m.class[1].connections = UINT64_MAX - 1, "class south: ");
 }
 
 static const struct tap_case cases[] = {

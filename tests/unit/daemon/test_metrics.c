@@ -21,6 +21,7 @@ struct world {
 	struct snapshot snapshot;
 	struct snapshot_service service;
 	struct snapshot_backend backend;
+	struct snapshot_class classes[2];
 	struct snapshot_port port;
 	struct snapshot_core core;
 	struct metrics_input in;
@@ -56,6 +57,18 @@ static struct world *world_create(void)
 	histogram_put(&w->service.sum.residence, UINT64_C(50000000000), 1);
 	w->service.backends = &w->backend;
 	w->service.backend_count = 1;
+	w->service.classes = w->classes;
+	w->service.entry.class_count = 2;
+	for (size_t i = 0; i < 2; i++) {
+		struct snapshot_class *c = &w->classes[i];
+
+		snprintf(c->entry.name, sizeof(c->entry.name), i ? "south" : "north");
+		c->entry.limit_connections = UINT64_MAX;
+		c->entry.connections_in_force = i ? 250 : UINT64_MAX;
+		c->sum.packets = 30 + i;
+		c->sum.new_flows = 20 + i;
+		c->sum.dropped_connections = 10 * i;
+	}
 	w->backend.entry.state = WEIR_BACKEND_DRAINING;
 	w->backend.entry.weight = 100;
 	w->backend.entry.weight_in_force = 100 * WEIR_WEIGHT_UNIT;
@@ -156,6 +169,19 @@ static void test_samples(void)
 	expect_line(text,
 		"weir_backend_weight{weir_instance=\"default\",service=\"web\","
 		"backend=\"[fd00::1]:8080\"} 0");
+	expect_line(text,
+		"weir_class_packets_total{weir_instance=\"default\",service=\"web\",class=\"north\"} 30");
+	expect_line(text,
+		"weir_class_new_flows_total{weir_instance=\"default\",service=\"web\",class=\"south\"} "
+		"21");
+	expect_line(text,
+		"weir_class_new_flows_limit{weir_instance=\"default\",service=\"web\",class=\"south\"} "
+		"250");
+	CU_ASSERT_PTR_NULL(strstr(text,
+		"weir_class_new_flows_limit{weir_instance=\"default\",service=\"web\",class=\"north\"}"));
+	expect_line(text,
+		"weir_class_dropped_total{weir_instance=\"default\",service=\"web\",class=\"south\","
+		"limit=\"connections\"} 10");
 	expect_line(text, "weir_port_up{weir_instance=\"default\",port=\"front\"} 1");
 	expect_line(text, "weir_core_busy_ratio{weir_instance=\"default\",cpu=\"3\"} 0.25");
 	expect_line(text, "weir_core_gaps_total{weir_instance=\"default\",cpu=\"3\"} 4");

@@ -15,11 +15,13 @@
 #define DIRECT_SERVICE	"203.0.113.10"
 #define DIRECT_BACKENDS 16
 #define DIRECT_SOURCES	8
+#define DIRECT_CLASSES	4
 
 struct direct {
 	struct weir_directives header;
 	struct weir_directive_backend backend[DIRECT_BACKENDS];
 	struct weir_directive_source source[DIRECT_SOURCES];
+	struct weir_directive_class class[DIRECT_CLASSES];
 };
 
 /* As configured in all, for every backend. */
@@ -46,7 +48,8 @@ static inline int direct_send(const struct direct *d, struct bed *b)
 {
 	size_t backends = d->header.backend_count * sizeof(d->backend[0]);
 	size_t sources = d->header.source_count * sizeof(d->source[0]);
-	size_t length = sizeof(d->header) + backends + sources;
+	size_t classes = d->header.class_count * sizeof(d->class[0]);
+	size_t length = sizeof(d->header) + backends + sources + classes;
 	char *body = malloc(length);
 	int ret = -1;
 
@@ -55,6 +58,7 @@ static inline int direct_send(const struct direct *d, struct bed *b)
 	memcpy(body, &d->header, sizeof(d->header));
 	memcpy(body + sizeof(d->header), d->backend, backends);
 	memcpy(body + sizeof(d->header) + backends, d->source, sources);
+	memcpy(body + sizeof(d->header) + backends + sources, d->class, classes);
 	ret = weir_directives_validate(body, length, b->err, sizeof(b->err));
 	if (ret == 0)
 		ret = fastpath_direct(b->fp, body, b->now, b->err, sizeof(b->err));
