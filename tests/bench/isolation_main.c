@@ -25,6 +25,7 @@
 #define SHARED_FULL  0.4 /* and for throughput where it shares the dispatcher; else all */
 #define TRIES	     3u /* pairs that are measured for one that counts, at most */
 #define FLOODS	     3 /* floods, the later ones higher, until one is one */
+#define ATTEMPTS     3
 #define SKIP	     77
 
 struct options {
@@ -174,7 +175,8 @@ enum {
 enum outcome {
 	OUTCOME_WELL,
 	OUTCOME_UNKNOWN, /* the machine leaves us too little time */
-	OUTCOME_BAD
+	OUTCOME_BAD,
+	OUTCOME_LOST /* by Weir itself */
 };
 
 struct figures {
@@ -372,7 +374,8 @@ static enum outcome figures_judge(
 
 	if (steady->pairs < options.pairs / 2 || full->pairs < options.pairs / 2)
 		return OUTCOME_UNKNOWN;
-	well &= expect(steady->lost == steady->missed, b, "Weir drops packets of the quiet one");
+	if (!expect(steady->lost == steady->missed, b, "Weir drops packets of the quiet one"))
+		return OUTCOME_LOST;
 	well &= expect(steady->missed * 100 <= steady->packets, b,
 		"the device has no room for packets of the quiet one");
 #if !defined(__SANITIZE_ADDRESS__) /* whose times say nothing */
@@ -388,7 +391,7 @@ static enum outcome figures_judge(
 	return well ? OUTCOME_WELL : OUTCOME_BAD;
 }
 
-static enum outcome flood_measure(struct isolation *b)
+static enum outcome flood_attempt(struct isolation *b)
 {
 	static struct figures f[LOADS];
 	static struct slice sum;
@@ -411,6 +414,19 @@ static enum outcome flood_measure(struct isolation *b)
 
 	figures_print(b, &r, f, &sum);
 	isolation_stop(b);
+	return outcome;
+}
+
+/*
+ * For --check up to three times: what others on the machine take from the dispatcher looks like a fault, but not each time.
+ * Losses of Weir's own have no excuse.
+ */
+static enum outcome flood_measure(struct isolation *b)
+{
+	enum outcome outcome = flood_attempt(b);
+
+	for (int i = 1; i < ATTEMPTS && options.check && outcome == OUTCOME_BAD; i++)
+		outcome = flood_attempt(b);
 	return outcome;
 }
 
@@ -503,5 +519,5 @@ int main(int argc, char **argv)
 	rte_eal_cleanup();
 	if (!options.check || worst == OUTCOME_WELL)
 		return 0;
-	return worst == OUTCOME_BAD ? 1 : SKIP;
+	return worst >= OUTCOME_BAD ? 1 : SKIP;
 }
