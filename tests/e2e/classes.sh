@@ -69,19 +69,16 @@ answered() { # CLASS FROM TO: thousandths of its requests of these seconds that 
 		END { print n ? int(1000 * good / n) : 0 }' "$WORLD/records"
 }
 
-one_region_floods() {
+region_floods() {
 	local crowd
-	expect_eq "without traffic" "$(class_field south .connections_in_force) $(class_field north .connections_in_force)" \
-		"100000 null"
 	start_at client "$BUILD/tests/tools/weir-crowd" -c north,10.1.0.2,5 -c south,10.9.0.1,2000 -r north,0,40 \
 		-r south,0,40 -r south,15,800 -t 35 -R "$WORLD/records" 198.51.100.10:80 >"$WORLD/crowd" &
 	crowd=$!
 	expect_within 30 is_held
 	expect explained '.action == "class" and .object == "south" and .inputs.class == "south" and
 		.inputs.demand > 2 * .inputs.habit and .mode == "on"'
-	ctl explain web | tee "$WORLD/explained"
-	expect_eq "in words" "$(grep -c 'sources  *south class to [0-9.]*: asks for [0-9]* new flows per second, usually for' \
-		"$WORLD/explained")" 1
+	ctl explain web --last 64 | tee "$WORLD/explained"
+	expect grep -q 'sources  *south class to [0-9.]*: asks for [0-9]* new flows per second, usually for' "$WORLD/explained"
 	ctl limit show web
 	expect_eq "for people" "$(ctl limit show web | grep -c 'new flows of class south')" 1
 	expect_number "of metrics" "$(at weir curl -sS http://127.0.0.1:9464/metrics |
@@ -89,6 +86,21 @@ one_region_floods() {
 	expect_eq "the other one" "$(class_field north .connections_in_force)" null
 	wait $crowd
 	tail -n 1 "$WORLD/crowd"
+}
+
+machine_stood() {
+	tail -n 1 "$WORLD/crowd" | jq -e '.late_p99_ms > 50'
+}
+
+one_region_floods() {
+	expect_eq "without traffic" "$(class_field south .connections_in_force) $(class_field north .connections_in_force)" \
+		"100000 null"
+	region_floods
+	if machine_stood; then
+		echo "the clients themselves were late: once more"
+		expect_within 40 is_let_go
+		region_floods
+	fi
 	expect_number "north in calm weather, of 1000" "$(answered north 5 15)" -ge 980
 	# Without classes it would get what all get: a fourth.
 	expect_number "north in the flood, of 1000" "$(answered north 20 35)" -ge 800
