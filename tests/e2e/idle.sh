@@ -61,7 +61,7 @@ direct() {
 	none = 2**64 - 1
 	call(1, struct.pack("<II", 0, 0xffffffff))
 	body = service.encode().ljust(64, b"\0")
-	body += struct.pack("<10QIIIBBH", time.monotonic_ns(), 0, 0, 0, none, none, none, none, none, 0, 0, 1, 0, 0, 0, 0)
+	body += struct.pack("<10QIIIBBHII", time.monotonic_ns(), 0, 0, 0, none, none, none, none, none, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 	body += packed + struct.pack("<HBBIIII", 8080, ejected, 0, 100000, cap, cap, close)
 	call(20, body)
 	END

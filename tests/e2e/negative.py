@@ -200,9 +200,9 @@ def core_move(service=b"web", from_cpu=0, to_cpu=1, flags=0, buckets=b"\xff" * 3
     return message(CORE_MOVE, struct.pack("<64sIIII32s", service, from_cpu, to_cpu, flags, 0, buckets))
 
 
-def directives(service=b"web", flags=0, backends=0, cores=0):
-    return message(DIRECTIVES, struct.pack("<64s10QIIIBBH", service, *[0] * 4, *[2**64 - 1] * 5, 0, flags, backends, 0,
-                                           0, 0, cores))
+def directives(service=b"web", flags=0, backends=0, cores=0, classes=0):
+    return message(DIRECTIVES, struct.pack("<64s10QIIIBBHII", service, *[0] * 4, *[2**64 - 1] * 5, 0, flags, backends, 0,
+                                           0, 0, cores, classes, 0))
 
 
 def policy_stage(number=1, size=100, arrays=0):
@@ -269,6 +269,7 @@ DATAPLANE = [  # name, message, errno, words
     ("directives for four billion backends", directives(backends=0xFFFFFFFF), E2BIG, "backends"),
     ("directives whose backends are missing", directives(backends=2), EINVAL, "the counts in their header make"),
     ("directives for 60,000 cores", directives(cores=60000), EINVAL, "60000 cores"),
+    ("directives for 65 classes", directives(classes=65), E2BIG, "65 classes"),
     ("directives of a service that is not there", directives(b"nobody"), ENOENT, "nobody"),
     ("a policy of 3 bytes", message(POLICY_STAGE, b"abc"), EINVAL, "a policy's head has"),
     ("a policy without an id", policy_stage(number=0), EINVAL, "without an id"),
