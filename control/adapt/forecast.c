@@ -29,7 +29,6 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define LEAST	  20.0 /* new flows per second: below, a factor means nothing */
-#define CHANCE	  3.5 /* roots of the level: what a forecast of a steady count scatters by is one */
 
 void forecast_init(struct forecast_state *f)
 {
@@ -53,7 +52,7 @@ static void switch_tell(const struct forecast_state *f, const struct adapt_signa
 static double headroom_of(const struct forecast_state *f, double season_error)
 {
 	double level = fmax(f->h.level, LEAST);
-	double chance = CHANCE * sqrt(level);
+	double chance = HOLT_CHANCE * sqrt(level);
 	double headroom = f->h.ahead - f->h.level > chance ? holt_headroom(&f->h, LEAST) : 1;
 	if (f->season - f->h.level > chance && f->season > HOLT_WORTH * level)
 		headroom = fmax(

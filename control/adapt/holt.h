@@ -13,6 +13,7 @@
 #define HOLT_AHEAD	   10 /* seconds */
 #define HOLT_WORTH	   1.2 /* times now: a smaller rise needs no preparation */
 #define HOLT_HEADROOM_MOST 4.0
+#define HOLT_CHANCE	   3.5 /* roots of a count: what steady arrivals scatter by is one */
 
 struct holt {
 	unsigned int seconds; /* that have been seen */

@@ -32,7 +32,6 @@
 #define TRIED_LEAST 600 /* seconds */
 #define RECENT	    0.1 /* share of a second in the recent errors, as in holt.c */
 #define BETTER	    0.6 /* of the worst excess: on again */
-#define CHANCE	    3.5 /* roots of the figure: being off by less is chance */
 #define EVEN	    0.05 /* roots that the means of what is more may differ by */
 #define GAP_S	    3 /* more is a gap: what was under way begins anew */
 
@@ -67,7 +66,7 @@ static void minute_end(struct season *s, uint32_t bin)
 
 static double beyond_chance(double distance, double value, double least)
 {
-	return fmax(0, distance - CHANCE * sqrt(fmax(value, least)));
+	return fmax(0, distance - HOLT_CHANCE * sqrt(fmax(value, least)));
 }
 
 static void judge(struct season *s, double value, double least, const struct adapt_gains *g)
