@@ -4,6 +4,7 @@
 
 #include "control/adapt/classes.h"
 #include "control/adapt/service.h"
+#include "tests/unit/adapt/told.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>
@@ -18,16 +19,6 @@ static struct adapt_class_signals classes[3];
 static struct adapt_signals signals;
 static struct adapt_settings settings;
 static struct adapt_directive directive;
-static struct adapt_decision last;
-static size_t decided;
-
-static void decide(void *ctx, const struct adapt_decision *d)
-{
-	last = *d;
-	decided++;
-}
-
-static const struct adapt_log log_all = { NULL, decide };
 
 static void begin(size_t class_count)
 {

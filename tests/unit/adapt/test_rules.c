@@ -6,6 +6,7 @@
 #include "control/adapt/forecast.h"
 #include "control/adapt/service.h"
 #include "dataplane/api/histogram.h"
+#include "tests/unit/adapt/told.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>
@@ -17,16 +18,6 @@
 static struct adapt_backend_signals backends[BACKENDS];
 static struct adapt_signals signals;
 static struct adapt_settings settings;
-static struct adapt_decision last;
-static size_t decided;
-
-static void decide(void *ctx, const struct adapt_decision *d)
-{
-	last = *d;
-	decided++;
-}
-
-static const struct adapt_log log_all = { NULL, decide };
 
 static void begin(void)
 {
