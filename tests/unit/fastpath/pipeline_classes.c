@@ -9,8 +9,6 @@
 
 #define SOURCE "198.51.100.7"
 
-static struct policy_image *say;
-
 /* Odd ports are of the class "north", then there is "south" with 1000 a second, which nobody is put into. */
 static void start(struct bed *b, struct direct *d, uint64_t connections)
 {
@@ -165,23 +163,13 @@ static void refused(void)
 	bed_stop(&b);
 }
 
-static void read_object(void)
-{
-	say = policy_read("say");
-}
-
-static void free_object(void)
-{
-	free(say);
-}
-
 static const struct tap_case cases[] = {
-	{ "a policy's object is read", read_object },
+	{ "a policy's object is read", say_read },
 	{ "a class has the rate that is told, over two workers", a_rate_in_force },
 	{ "but never more than is configured", no_more_than_configured },
 	{ "and not for longer than it is told", not_renewed },
 	{ "what is wrong about a class changes nothing", refused },
-	{ "and its image is let go", free_object },
+	{ "and its image is let go", say_free },
 };
 
 TAP_MAIN("classes", cases)

@@ -11,7 +11,6 @@
 #define SERVICE "203.0.113.10"
 #define ID	UINT64_C(0x0123456789abcdef)
 
-static struct policy_image *say;
 static struct steering_judge kernel[STEERING_MAX_JUDGES];
 static struct port_judges judges;
 
@@ -271,24 +270,14 @@ static void policies_have_the_kernels_time(void)
 	bed_stop(&b);
 }
 
-static void read_object(void)
-{
-	say = policy_read("say");
-}
-
-static void free_object(void)
-{
-	free(say);
-}
-
 static const struct tap_case cases[] = {
-	{ "a policy's object is read", read_object },
+	{ "a policy's object is read", say_read },
 	{ "a verdict that came with a packet is taken", verdicts_are_taken },
 	{ "nothing else in front of a packet is believed", nothing_else_is_believed },
 	{ "what the kernel dropped is counted as if it had been here", drops_are_counted_as_here },
 	{ "several policies come with one verdict", several_come_with_one_verdict },
 	{ "policies have the kernel's time", policies_have_the_kernels_time },
-	{ "and its image is let go", free_object },
+	{ "and its image is let go", say_free },
 };
 
 TAP_MAIN("judged", cases)

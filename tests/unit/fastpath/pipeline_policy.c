@@ -13,8 +13,6 @@
 #define CLIENT	"198.51.100.7"
 #define SERVICE "203.0.113.10"
 
-static struct policy_image *say;
-
 enum {
 	WEB_1,
 	WEB_2,
@@ -636,17 +634,6 @@ static void traces_tell(void)
 	bed_stop(&b);
 }
 
-/* First, while there is one thread: it forks. */
-static void read_object(void)
-{
-	say = policy_read("say");
-}
-
-static void free_object(void)
-{
-	free(say);
-}
-
 /* The daemon has asked the kernel; who runs policies need not be able to. */
 static void capabilities_drop(void)
 {
@@ -657,7 +644,7 @@ static void capabilities_drop(void)
 }
 
 static const struct tap_case cases[] = {
-	{ "a policy's object is read", read_object },
+	{ "a policy's object is read", say_read },
 	{ "all that follows needs no capability", capabilities_drop },
 	{ "every verdict does what it says, and none of it when observed", every_verdict },
 	{ "drops are counted by the policy's reason", drops_by_reason },
@@ -672,7 +659,7 @@ static const struct tap_case cases[] = {
 	{ "a policy over its budget is detached", budgets },
 	{ "packets of no service have policies of their own", of_no_service },
 	{ "a trace tells each policy's verdict", traces_tell },
-	{ "and its image is let go", free_object },
+	{ "and its image is let go", say_free },
 };
 
 TAP_MAIN("policy", cases)

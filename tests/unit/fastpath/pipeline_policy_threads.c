@@ -14,8 +14,6 @@
 #define REPLACEMENTS 200u /* about a hundred a second, where there is time for them */
 #define BURST	     64u
 
-static struct policy_image *say;
-
 static uint64_t now_ms(void)
 {
 	return bed_clock_ns() / 1000000;
@@ -147,21 +145,10 @@ static void replaced_under_traffic(void)
 	bed_stop(&b);
 }
 
-/* First, while there is one thread: it forks. */
-static void read_object(void)
-{
-	say = policy_read("say");
-}
-
-static void free_object(void)
-{
-	free(say);
-}
-
 static const struct tap_case cases[] = {
-	{ "a policy's object is read", read_object },
+	{ "a policy's object is read", say_read },
 	{ "policies are replaced while two workers judge", replaced_under_traffic },
-	{ "and its image is let go", free_object },
+	{ "and its image is let go", say_free },
 };
 
 TAP_MAIN("policy threads", cases)
