@@ -6,7 +6,7 @@
  */
 
 #include "dataplane/service/service.h"
-#include "tests/bench/isolation.h"
+#include "tests/bench/isolation_slice.h"
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -15,8 +15,6 @@
 #include <string.h>
 
 #define PAIRS_MAX    101
-#define SETTLE_US    2000
-#define RECOVER_US   500
 #define CALIBRATE_US 5000
 #define CALIBRATIONS 4 /* the best counts */
 #define WORKER_SHARE 0.2 /* of CPU 0, at most, for A's worker where it dispatches as well */
@@ -48,116 +46,6 @@ static const struct flood floods[] = {
 	{ "no-ports", WEIR_MODE_NAT, IPPROTO_UDP, true, false, false,
 		WEIR_DROP_NO_TRANSLATION_PORT },
 };
-
-/* What a slice of time was like, or all counters at a moment. */
-struct slice {
-	uint64_t ticks;
-	uint64_t gaps; /* in which a CPU was somebody else's */
-	uint64_t sent; /* B's packets, from here on */
-	uint64_t dropped;
-	uint64_t missed;
-	uint64_t busy; /* cycles of B's core */
-	uint64_t packets; /* of B's core */
-	uint64_t a_worked; /* A's packets that its worker took */
-	uint64_t a_offered;
-	uint64_t a_missed;
-	uint64_t a_reason; /* drops for the reason of the flood */
-	uint64_t dispatcher_cycles, worker_cycles; /* of CPU 0: with packets for all, and for A */
-	uint64_t bucket[WEIR_HIST_BUCKETS]; /* residence */
-};
-static_assert(sizeof(struct slice) % sizeof(uint64_t) == 0, "whole words");
-
-static uint64_t load(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-static void counters_read(const struct isolation *b, struct slice *s)
-{
-	s->ticks = rte_rdtsc();
-	s->gaps = isolation_gaps(b);
-	s->missed = b->source[SIDE_B].missed;
-	s->busy = load(&isolation_core(b, 2)->busy_cycles);
-	s->packets = load(&isolation_core(b, 2)->packets);
-	s->a_worked = load(&isolation_core(b, 1)->packets);
-	s->a_offered = b->source[SIDE_A].offered;
-	s->a_missed = b->source[SIDE_A].missed;
-	s->dispatcher_cycles = b->dispatcher_cycles;
-	s->worker_cycles = b->worker_cycles;
-	s->sent = s->dropped = s->a_reason = 0;
-	for (uint32_t core = 0; core < ISOLATION_CORES; core++) {
-		const struct weir_service_cell *cell = isolation_cell(b, SIDE_B, core);
-		const struct weir_service_cell *noisy = isolation_cell(b, SIDE_A, core);
-
-		if (noisy && b->flood->reason != WEIR_DROP_COUNT)
-			s->a_reason += load(&noisy->dropped[b->flood->reason]);
-		if (!cell)
-			continue;
-		s->sent += load(&cell->packets_transmitted);
-		for (int i = 0; i < WEIR_DROP_COUNT; i++)
-			s->dropped += load(&cell->dropped[i]);
-	}
-}
-
-static void buckets_read(const struct isolation *b, struct slice *s)
-{
-	const struct weir_service_cell *cell = isolation_cell(b, SIDE_B, 2);
-
-	for (int i = 0; i < WEIR_HIST_BUCKETS; i++)
-		s->bucket[i] = load(&cell->residence.bucket[i]);
-}
-
-/* Let things go on like that, and say what it was like. */
-static void slice_run(
-	struct isolation *b, uint64_t rate_a, uint64_t rate_b, uint64_t us, struct slice *ret)
-{
-	uint64_t *words = (uint64_t *)ret;
-	struct slice before;
-
-	isolation_rates(b, rate_a, rate_b);
-	isolation_run(b, SETTLE_US);
-	buckets_read(b, &before);
-	/* That took its time, in which packets came: what that costs is nobody's. */
-	isolation_run(b, RECOVER_US);
-	counters_read(b, &before);
-	isolation_run(b, us);
-	counters_read(b, ret);
-	buckets_read(b, ret);
-	/* Who stands still at this moment notes it when it goes on. */
-	const uint64_t loops = load(&isolation_core(b, 2)->loops);
-	do
-		isolation_run(b, 10);
-	while (load(&isolation_core(b, 2)->loops) - loops < 2);
-	ret->gaps = isolation_gaps(b);
-	for (size_t i = 0; i < sizeof(*ret) / sizeof(*words); i++)
-		words[i] -= ((const uint64_t *)&before)[i];
-}
-
-static double per_second(uint64_t count, const struct slice *s)
-{
-	return (double)count * (double)rte_get_tsc_hz() / (double)s->ticks;
-}
-
-/* The upper end of the bucket that the quantile is in, in microseconds. */
-static double quantile(const struct slice *s, double q)
-{
-	uint64_t all = 0, sum = 0;
-	int i = 0;
-
-	for (int k = 0; k < WEIR_HIST_BUCKETS; k++)
-		all += s->bucket[k];
-	for (; i < WEIR_HIST_BUCKETS - 1; i++) {
-		sum += s->bucket[i];
-		if ((double)sum >= q * (double)all)
-			break;
-	}
-	if (i == 0)
-		return 1.024;
-	const int octave = (i - 1) >> WEIR_HIST_SUB_SHIFT, step = (i - 1) & 31;
-
-	return (double)(UINT64_C(1) << (octave + WEIR_HIST_MIN_SHIFT)) * (1 + (step + 1) / 32.0) /
-		1000;
-}
 
 enum load_kind {
 	LOAD_STEADY, /* a part of what B's core can do: delay */
@@ -203,11 +91,11 @@ static void pair_add(struct figures *f, const struct slice s[WAYS])
 	const unsigned int i = f->pairs++;
 
 	for (int way = 0; way < WAYS; way++) {
-		f->p50[way][i] = quantile(&s[way], 0.5);
-		f->p99[way][i] = quantile(&s[way], 0.99);
-		f->p999[way][i] = quantile(&s[way], 0.999);
+		f->p50[way][i] = slice_quantile_us(&s[way], 0.5);
+		f->p99[way][i] = slice_quantile_us(&s[way], 0.99);
+		f->p999[way][i] = slice_quantile_us(&s[way], 0.999);
 		f->cycles[way][i] = (double)s[way].busy / (double)RTE_MAX(s[way].packets, 1u);
-		f->sent[way][i] = per_second(s[way].sent, &s[way]);
+		f->sent[way][i] = slice_per_second(s[way].sent, &s[way]);
 		f->lost += s[way].dropped + s[way].missed;
 		f->missed += s[way].missed;
 		f->packets += s[way].sent;
@@ -261,7 +149,7 @@ static void rates_share(struct isolation *b, struct rates *r)
 	b->next_step = UINT64_MAX; /* its worker stands still */
 	for (int i = 0; i < CALIBRATIONS; i++) {
 		slice_run(b, ISOLATION_ALWAYS, 0, CALIBRATE_US, &s);
-		r->early = RTE_MAX(r->early, per_second(s.a_offered, &s));
+		r->early = RTE_MAX(r->early, slice_per_second(s.a_offered, &s));
 	}
 	b->next_step = 0;
 	r->capacity_a = RTE_MIN(options.share * r->early / FLOOD_TIMES, WORKER_SHARE * hz / cost);
@@ -274,7 +162,7 @@ static void rates_measure(struct isolation *b, struct rates *r)
 
 	for (int i = 0; i < CALIBRATIONS; i++) {
 		slice_run(b, 0, ISOLATION_ALWAYS, CALIBRATE_US, &s);
-		r->capacity_b = RTE_MAX(r->capacity_b, per_second(s.packets, &s));
+		r->capacity_b = RTE_MAX(r->capacity_b, slice_per_second(s.packets, &s));
 	}
 	/* The dispatcher has to have time for both. */
 	r->b[LOAD_STEADY] = (uint64_t)(r->capacity_b * STEADY);
@@ -282,7 +170,7 @@ static void rates_measure(struct isolation *b, struct rates *r)
 	if (b->steered) {
 		for (int i = 0; i < CALIBRATIONS; i++) {
 			slice_run(b, ISOLATION_ALWAYS, 0, CALIBRATE_US, &s);
-			r->capacity_a = RTE_MAX(r->capacity_a, per_second(s.a_worked, &s));
+			r->capacity_a = RTE_MAX(r->capacity_a, slice_per_second(s.a_worked, &s));
 		}
 	} else {
 		rates_share(b, r);
@@ -343,7 +231,7 @@ static void figures_print(const struct isolation *b, const struct rates *r, stru
 	printf("\"steady_rate\": %lu, \"flood_rate\": %lu, \"capacity_a\": %.0f, \"a_worked\": %.0f, "
 	       "\"a_lost_by_device\": %.3f, \"a_dropped_for_it\": %lu, \"dispatcher_busy\": %.3f, "
 	       "\"worker_busy\": %.3f, \"early\": %.0f, \"pairs\": %u, \"left_out\": %u}\n",
-		r->b[LOAD_STEADY], r->flood, r->capacity_a, per_second(sum->a_worked, sum),
+		r->b[LOAD_STEADY], r->flood, r->capacity_a, slice_per_second(sum->a_worked, sum),
 		(double)sum->a_missed / (double)RTE_MAX(sum->a_offered, 1u), sum->a_reason,
 		(double)sum->dispatcher_cycles / (double)sum->ticks,
 		(double)sum->worker_cycles / (double)sum->ticks, r->early, f[LOAD_STEADY].pairs,
@@ -407,7 +295,7 @@ static enum outcome flood_attempt(struct isolation *b)
 			pairs_measure(b, &r, (enum load_kind)kind, &f[kind], &sum);
 		if (was_flood(&sum))
 			break;
-		r.capacity_a = RTE_MAX(r.capacity_a, per_second(sum.a_worked, &sum));
+		r.capacity_a = RTE_MAX(r.capacity_a, slice_per_second(sum.a_worked, &sum));
 		r.flood = (uint64_t)(FLOOD_TIMES * r.capacity_a);
 	}
 	const enum outcome outcome = figures_judge(b, f, &sum);
