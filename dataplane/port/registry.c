@@ -24,8 +24,8 @@ struct port_registry {
 	struct open_port *port[WEIR_MAX_PORTS]; /* owned; by telemetry index */
 	uint64_t next_poll_ns;
 	uint32_t opened; /* ports so far */
-	char counted[WEIR_MAX_PORTS]
-		    [WEIR_NAME_SIZE]; /* of a free place: whose counters are there, or "" */
+	/* Of a free place: whose counters are there, or "". */
+	char counted[WEIR_MAX_PORTS][WEIR_NAME_SIZE];
 	bool swept;
 };
 

@@ -29,10 +29,10 @@ __rte_noinline uint16_t flow_connected(const struct work *w, const struct flow *
 }
 
 /*
- * One that is ejected may be dead, or only take no new connections. What
- * is under way there stays. A SYN that comes again has waited for nothing yet, and finds its answer elsewhere.
- * A request that begins on a kept connection goes to another backend, whose reset makes the client open
- * a new one: at once, instead of after its patience.
+ * One that is ejected may be dead, or only take no new connections. What is under way there stays. A SYN
+ * that comes again has waited for nothing yet, and finds its answer elsewhere. A request that begins on a
+ * kept connection goes to another backend, whose reset makes the client open a new one: at once, instead of
+ * after its patience.
  */
 __rte_noinline bool flow_stays(const struct work *w, const struct packet *p, const struct flow *f)
 {
