@@ -94,6 +94,17 @@ static bool checked(struct policy_admission *a)
 	return refuse(a, POLICY_JUDGE_WEIR, "%s", rc == -EINVAL ? refusal.reason : strerror(-rc));
 }
 
+/* The kernel's verifier wants maps as large as the policy's. */
+static bool fits(struct policy_admission *a)
+{
+	const struct policy_program_options options = { .workers = 1 };
+	char err[128];
+
+	if (policy_maps_fit(a->image, &options, err, sizeof(err)) < 0)
+		return refuse(a, POLICY_JUDGE_WEIR, "%s", err);
+	return true;
+}
+
 /* True unless the kernel refuses; when it may not be asked, the policy is not verified. */
 static bool kernel_asked(struct policy_admission *a, const struct policy_admit_options *o)
 {
@@ -174,8 +185,8 @@ int policy_admit(const char *path, const struct policy_admit_options *options,
 		return 0;
 	}
 	/* Each says by itself why not. */
-	if (parameters_set(a, options) && checked(a) && kernel_asked(a, options) && made(a) &&
-		!options->no_trial)
+	if (parameters_set(a, options) && checked(a) && fits(a) && kernel_asked(a, options) &&
+		made(a) && !options->no_trial)
 		tried(a, options);
 	return 0;
 }

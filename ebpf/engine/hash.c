@@ -86,13 +86,40 @@ static inline bool key_equal(const void *a, const void *b, uint32_t size)
 	}
 }
 
-int hash_table_init(struct hash_table *t, uint32_t key_size, uint32_t value_size, uint32_t capacity,
-	bool lru, int node, uint64_t seed)
+static uint64_t buckets_for(uint32_t capacity)
 {
 	uint64_t buckets = 8;
 
 	while (buckets < (uint64_t)capacity * 2)
 		buckets *= 2;
+	return buckets;
+}
+
+static uint32_t value_offset_for(uint32_t key_size)
+{
+	return (uint32_t)sizeof(struct hash_entry) + ((key_size + 7) & ~7u);
+}
+
+/* What fits into a cache line lies in one. */
+static uint32_t entry_size_for(uint32_t key_size, uint32_t value_size)
+{
+	uint32_t size = value_offset_for(key_size) + ((value_size + 7) & ~7u);
+
+	return size <= 32 ? 32 : (size + 63) & ~63u;
+}
+
+uint64_t hash_table_bytes(uint32_t key_size, uint32_t value_size, uint32_t capacity)
+{
+	return buckets_for(capacity) * sizeof(struct hash_bucket) +
+		((uint64_t)capacity + SPARE_ENTRIES) *
+		(entry_size_for(key_size, value_size) + sizeof(uint32_t));
+}
+
+int hash_table_init(struct hash_table *t, uint32_t key_size, uint32_t value_size, uint32_t capacity,
+	bool lru, int node, uint64_t seed)
+{
+	uint64_t buckets = buckets_for(capacity);
+
 	if (capacity > UINT32_MAX - SPARE_ENTRIES - 1 || buckets > UINT64_C(1) << 31)
 		return -EINVAL;
 	*t = (struct hash_table){
@@ -104,15 +131,12 @@ int hash_table_init(struct hash_table *t, uint32_t key_size, uint32_t value_size
 		.entry_count = capacity + SPARE_ENTRIES,
 		.lru = lru,
 	};
-	t->value_offset = (uint32_t)sizeof(struct hash_entry) + ((key_size + 7) & ~7u);
-	t->entry_size = t->value_offset + ((value_size + 7) & ~7u);
-	/* What fits into a cache line lies in one. */
-	t->entry_size = t->entry_size <= 32 ? 32 : (t->entry_size + 63) & ~63u;
+	t->value_offset = value_offset_for(key_size);
+	t->entry_size = entry_size_for(key_size, value_size);
 	size_t bucket_bytes = buckets * sizeof(struct hash_bucket);
 	size_t entry_bytes = (size_t)t->entry_count * t->entry_size;
 	int rc = policy_memory_create(
-		bucket_bytes + entry_bytes + (size_t)t->entry_count * sizeof(uint32_t), node,
-		&t->memory);
+		hash_table_bytes(key_size, value_size, capacity), node, &t->memory);
 	if (rc < 0)
 		return rc;
 	t->buckets = t->memory.at;

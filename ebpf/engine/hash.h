@@ -63,6 +63,8 @@ struct hash_table {
 	struct policy_memory memory; /* owned */
 };
 
+/* What hash_table_init() is going to take. */
+uint64_t hash_table_bytes(uint32_t key_size, uint32_t value_size, uint32_t capacity);
 int hash_table_init(struct hash_table *t, uint32_t key_size, uint32_t value_size, uint32_t capacity,
 	bool lru, int node, uint64_t seed);
 void hash_table_fini(struct hash_table *t);

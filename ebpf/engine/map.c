@@ -8,22 +8,43 @@
 
 #define LOCK_TRIES 4096
 
-static bool is_array(const struct policy_map *map)
+static bool is_array(uint32_t type)
 {
-	return map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
+static uint32_t array_stride(const struct policy_image_map *m)
+{
+	return (m->value_size + 7) & ~7u;
+}
+
+static uint64_t array_worker_stride(const struct policy_image_map *m)
+{
+	return ((uint64_t)array_stride(m) * m->max_entries + 63) & ~UINT64_C(63);
+}
+
+static uint32_t worker_count(const struct policy_image_map *m, uint32_t workers)
+{
+	return m->type == BPF_MAP_TYPE_PERCPU_ARRAY ? workers : 1;
+}
+
+uint64_t policy_map_bytes(const struct policy_image_map *m, uint32_t workers)
+{
+	if (is_array(m->type))
+		return array_worker_stride(m) * worker_count(m, workers);
+	return hash_table_bytes(m->key_size, m->value_size, m->max_entries);
 }
 
 static int array_init(struct policy_map *map, const struct policy_image *image,
 	const struct policy_image_map *m, int fd, int node)
 {
-	map->stride = (m->value_size + 7) & ~7u;
-	uint64_t bytes = (uint64_t)map->stride * m->max_entries;
-
-	map->worker_stride = (bytes + 63) & ~UINT64_C(63);
+	map->stride = array_stride(m);
+	map->worker_stride = array_worker_stride(m);
 	if (map->worker_stride * map->worker_count > POLICY_MAX_MAP_BYTES)
 		return -E2BIG;
 	int rc = fd >= 0 ?
-		policy_memory_share(fd, bytes, map->constant, &map->memory) :
+		policy_memory_share(
+			fd, (uint64_t)map->stride * m->max_entries, map->constant, &map->memory) :
 		policy_memory_create(map->worker_stride * map->worker_count, node, &map->memory);
 	if (rc < 0)
 		return rc;
@@ -47,8 +68,8 @@ int policy_map_create(const struct policy_image *image, const struct policy_imag
 	map->value_size = m->value_size;
 	map->max_entries = m->max_entries;
 	map->constant = m->flags & POLICY_MAP_F_CONSTANT;
-	map->worker_count = m->type == BPF_MAP_TYPE_PERCPU_ARRAY ? workers : 1;
-	if (is_array(map))
+	map->worker_count = worker_count(m, workers);
+	if (is_array(map->type))
 		rc = array_init(map, image, m, fd, node);
 	else
 		rc = hash_table_init(&map->hash, m->key_size, m->value_size, m->max_entries,
@@ -184,7 +205,7 @@ static int prefix_delete(struct policy_map *map, const void *key)
 
 void *policy_map_lookup(struct policy_map *map, const void *key, uint32_t worker)
 {
-	if (is_array(map))
+	if (is_array(map->type))
 		return array_at(map, key, worker);
 	if (map->type == BPF_MAP_TYPE_LPM_TRIE)
 		return prefix_lookup(map, key);
@@ -196,7 +217,7 @@ int policy_map_update(
 {
 	if (map->type == BPF_MAP_TYPE_LPM_TRIE)
 		return prefix_update(map, key, value, flags);
-	if (!is_array(map))
+	if (!is_array(map->type))
 		return hash_table_update(&map->hash, key, value, flags);
 	void *at = array_at(map, key, worker);
 
@@ -214,7 +235,7 @@ int policy_map_update(
 
 int policy_map_delete(struct policy_map *map, const void *key)
 {
-	if (is_array(map))
+	if (is_array(map->type))
 		return -EINVAL;
 	if (map->type == BPF_MAP_TYPE_LPM_TRIE)
 		return prefix_delete(map, key);
@@ -224,7 +245,7 @@ int policy_map_delete(struct policy_map *map, const void *key)
 bool policy_map_next(
 	struct policy_map *map, uint64_t *cursor, uint32_t worker, void *ret_key, void *ret_value)
 {
-	if (!is_array(map)) {
+	if (!is_array(map->type)) {
 		uint32_t at = (uint32_t)*cursor;
 		bool found = hash_table_next(&map->hash, &at, ret_key, ret_value);
 
@@ -244,7 +265,7 @@ bool policy_map_next(
 
 bool policy_map_owns(const struct policy_map *map, uint64_t p, uint32_t n)
 {
-	if (is_array(map)) {
+	if (is_array(map->type)) {
 		uint64_t bytes = map->worker_stride * (map->worker_count - 1) +
 			(uint64_t)map->stride * map->max_entries;
 		uint64_t offset = p - (uint64_t)(uintptr_t)map->values;

@@ -38,6 +38,9 @@ struct policy_map {
 	uint32_t lengths_lock;
 };
 
+/* What a map takes when its memory is its own, and not the kernel's. */
+uint64_t policy_map_bytes(const struct policy_image_map *m, uint32_t workers);
+
 /*
  * Make a map.
  *

@@ -5,12 +5,28 @@
 #include <errno.h>
 #include <numa.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static size_t page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t policy_memory_available(void)
+{
+	char line[128];
+	unsigned long long kib = 0;
+	bool known = false;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	if (!f)
+		return UINT64_MAX;
+	while (!known && fgets(line, sizeof(line), f))
+		known = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+	fclose(f);
+	return known ? ((uint64_t)kib << 10) / 4 * 3 : UINT64_MAX;
 }
 
 /* Address space with a guard page at both ends. */

@@ -10,12 +10,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct policy_memory {
 	void *at; /* owned; NULL when there is none */
 	size_t bytes; /* usable, whole pages */
 };
 
+/* What the machine can spare for policies, in bytes: it takes no memory that others are about to need. */
+uint64_t policy_memory_available(void);
 /* Zeroed memory; node -1: any. Returns 0 or -errno. */
 int policy_memory_create(size_t bytes, int node, struct policy_memory *ret_memory);
 /* The memory of a BPF_F_MMAPABLE array, shared with the kernel. Returns 0 or -errno. */

@@ -6,6 +6,7 @@
 #include "ebpf/engine/jit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,41 @@ const char *policy_fault_text(enum policy_fault fault)
 	return fault < POLICY_FAULT_COUNT ? texts[fault] : "is broken";
 }
 
+static int shared_fd(
+	const struct policy_image *image, const struct policy_program_options *o, uint32_t map)
+{
+	return o->map_fds && image_maps(image)[map].type == BPF_MAP_TYPE_ARRAY ? o->map_fds[map] :
+										 -1;
+}
+
+int policy_maps_fit(const struct policy_image *image, const struct policy_program_options *o,
+	char *err, size_t err_size)
+{
+	uint64_t limit = o->memory_bytes ? o->memory_bytes : policy_memory_available();
+	uint64_t wanted = 0;
+
+	for (uint32_t i = 0; i < image->map_count; i++)
+		if (shared_fd(image, o, i) < 0)
+			wanted += policy_map_bytes(&image_maps(image)[i], o->workers);
+	if (wanted <= limit)
+		return 0;
+	snprintf(err, err_size, "its maps take %" PRIu64 " MiB, and it can have %" PRIu64 " MiB",
+		(wanted + (1 << 20) - 1) >> 20, limit >> 20);
+	return -ENOMEM;
+}
+
 static int maps_create(struct policy_program *p, const struct policy_image *image,
 	const struct policy_program_options *o, char *err, size_t err_size)
 {
+	int rc = policy_maps_fit(image, o, err, err_size);
+
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < image->map_count; i++) {
 		const struct policy_image_map *m = &image_maps(image)[i];
-		int fd = o->map_fds && m->type == BPF_MAP_TYPE_ARRAY ? o->map_fds[i] : -1;
-		int rc = policy_map_create(
-			image, m, fd, o->workers, o->node, o->seed + i, &p->maps[i]);
 
+		rc = policy_map_create(image, m, shared_fd(image, o, i), o->workers, o->node,
+			o->seed + i, &p->maps[i]);
 		if (rc < 0) {
 			snprintf(err, err_size, "map %s: %s", m->name, strerror(-rc));
 			return rc;

@@ -90,7 +90,19 @@ struct policy_program_options {
 	bool verified; /* the kernel has accepted it; else it runs in the interpreter only */
 	bool interpret; /* run it there all the same */
 	const int *map_fds; /* by map: the kernel's array to share, or -1; NULL: none is shared */
+	uint64_t memory_bytes; /* what its maps may take together; 0: what the machine can spare */
 };
+
+/*
+ * Whether a checked image's maps fit into the memory that there is. Asked before anything is made of it: all of
+ * it would be taken at once, and the kernel ends whoever takes more than it has.
+ *
+ * options  workers, map_fds and memory_bytes
+ *
+ * Returns 0 or -ENOMEM with a sentence in err.
+ */
+int policy_maps_fit(const struct policy_image *image, const struct policy_program_options *options,
+	char *err, size_t err_size);
 
 /*
  * Make a program of an image, after checking both it and its instructions.

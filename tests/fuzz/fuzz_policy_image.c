@@ -46,7 +46,9 @@ static void run(struct policy_program *program)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bpf_insn insns[MAX_INSNS];
-	struct policy_program_options options = { .workers = 1, .node = -1, .back_edges = 64 };
+	struct policy_program_options options = {
+		.workers = 1, .node = -1, .back_edges = 64, .memory_bytes = 64 << 20
+	};
 	struct policy_program *program;
 	char err[512];
 

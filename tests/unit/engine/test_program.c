@@ -311,6 +311,34 @@ static void maps_work_from_programs(void)
 	}
 }
 
+static void maps_that_do_not_fit_are_refused(void)
+{
+	static const struct map_shape maps[] = {
+		{ BPF_MAP_TYPE_HASH, 4, 8, 30000, false },
+		{ BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 65536, false },
+	};
+	static const struct bpf_insn insns[] = { MOV_K(0, 1), EXIT };
+	struct policy_image *image = image_build(insns, 2, maps, 2);
+	/* The first takes 64 Ki buckets of 8 bytes and as many entries of 32 and 4 as it has, the other 512 KiB a worker. */
+	uint64_t wanted = (8u << 16) + (30000 + 64) * 36 + (2u << 19);
+	struct policy_program_options options = {
+		.workers = 2, .node = -1, .memory_bytes = wanted
+	};
+	struct policy_program *p = NULL;
+	char err[256] = "";
+
+	CU_ASSERT_EQUAL_FATAL(
+		policy_program_create(image, image->size, &options, &p, err, sizeof(err)), 0);
+	uint64_t taken = p->maps[0]->hash.memory.bytes + p->maps[1]->memory.bytes;
+	CU_ASSERT(taken >= wanted && taken < wanted + 8192);
+	policy_program_destroy(p);
+	options.memory_bytes = wanted - 1;
+	CU_ASSERT_EQUAL(
+		policy_program_create(image, image->size, &options, &p, err, sizeof(err)), -ENOMEM);
+	CU_ASSERT_STRING_EQUAL(err, "its maps take 3 MiB, and it can have 2 MiB");
+	free(image);
+}
+
 static void outside_of_an_array_is_nothing(void)
 {
 	static const struct map_shape maps[] = { { BPF_MAP_TYPE_ARRAY, 4, 24, 5, false } };
@@ -353,6 +381,7 @@ static const struct tap_case cases[] = {
 	{ "the interpreter lets nobody out", the_interpreter_lets_nobody_out },
 	{ "code is never writable and executable", code_is_never_writable_and_executable },
 	{ "maps work from programs", maps_work_from_programs },
+	{ "maps that do not fit are refused", maps_that_do_not_fit_are_refused },
 	{ "outside of an array is nothing", outside_of_an_array_is_nothing },
 	{ "verdicts that are none are aborted", verdicts_that_are_none_are_aborted },
 };
