@@ -327,10 +327,10 @@ def _():
         assert all("good.o: cannot be verified here: " in line for line in warnings), warnings
         status, errors, _ = check("{object: garbage.o}", "none.o")
         assert (status, len(errors)) == (1, 2), errors
-        assert errors[0].startswith("7:23: services.web.policy.1: garbage.o: refused: "), errors
-        assert errors[1] == "8:18: policy.1: none.o: refused: No such file or directory", errors
+        assert errors[0].startswith("7:23: services[0].policy.object: garbage.o: refused: "), errors
+        assert errors[1] == "8:18: policy.object: none.o: refused: No such file or directory", errors
         errors = check("[%s, %s]" % (good, good), "good.o")[1]
-        assert len(errors) == 1 and errors[0].startswith("7:62: services.web.policy.2: good.o: stands"), errors
+        assert len(errors) == 1 and errors[0].startswith("7:62: services[0].policy[1].object: good.o: stands"), errors
         errors = check("{object: good.o, set: {nothing: 1}}", "good.o")[1]
         assert len(errors) == 1 and "refused by --set: " in errors[0], errors
         os.symlink(POLICIES + "/tls_route.o", folder + "/long.o")
