@@ -338,6 +338,17 @@ def _():
         assert status == 1 and "the budget is 1" in errors[0], errors
 
 
+@case("what is wrong with a file as a whole is told in the same form")
+def _():
+    services = "".join(
+        f"  - {{name: s{i}, address: 203.0.{i // 250}.{i % 250 + 1}, port: 80, protocol: tcp, mode: nat,\n"
+        "     source-addresses: [10.0.0.1], backends: [{address: 10.0.0.2}]}\n" for i in range(300))
+    text = "version: 1\nports:\n  - {name: front, device: eth1}\nservices:\n" + services
+    status, out, err = run("config", "check", "-", stdin=text)
+    assert (status, out) == (1, ""), out
+    assert re.fullmatch(r"<stdin>:1:1: file: service s\d+: all ports of 10\.0\.0\.1 .*add a source address\n", err), err
+
+
 @case("without a daemon the status is 3, with the socket and what to do")
 def _():
     status, out, err = run("status", "--socket", "/nowhere/control.sock")
