@@ -390,7 +390,9 @@ const struct command command_table[] = {
 	{ "adapt pause", "[SERVICE]", "go back to what is configured, observe only",
 		"Until \"adapt resume\", of one service or of all, also over a restart of weir-controld.",
 		command_adapt_pause, 0, NULL },
-	{ "adapt resume", "[SERVICE]", "end a pause", NULL, command_adapt_resume, 0, NULL },
+	{ "adapt resume", "[SERVICE]", "end a pause",
+		"Of one service; without SERVICE that of all, and with it those of single services.",
+		command_adapt_resume, 0, NULL },
 	{ "adapt record", "SERVICE", "write the signals of a service to a file",
 		"What the controllers see, ten times a second, as lines of JSON; at most 256 MiB. The "
 		"file is complete at any time, so that Ctrl-C ends it well.",
