@@ -74,7 +74,8 @@ static void check_plan(const char *file, const struct model *m, json_t *errors)
 	free(body);
 	if (status != 0)
 		json_array_append_new(errors,
-			json_sprintf("%s: %s", file, err[0] != '\0' ? err : strerror(-status)));
+			json_sprintf("%s:1:1: file: %s", file,
+				err[0] != '\0' ? err : strerror(-status)));
 }
 
 int command_config_check(struct cli *cli)

@@ -99,10 +99,15 @@ int command_policy_run(struct cli *cli)
 
 	if (status != CLI_DONE)
 		return status;
-	if (a.outcome == POLICY_REFUSED)
+	if (a.outcome == POLICY_REFUSED) {
+		json_t *document = policy_document(cli->arguments[0], &a, NULL);
+
+		printer_json(cli, document);
+		json_decref(document);
 		status = policy_refused(cli, &a);
-	else
+	} else {
 		status = open_capture(cli, &capture);
+	}
 	if (status == CLI_DONE) {
 		status = run(cli, &a, capture);
 		pcap_close(capture);

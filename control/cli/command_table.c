@@ -243,7 +243,8 @@ const struct command command_table[] = {
 	{ "config apply", "FILE", "apply a file, whole or not at all",
 		"Prints the difference and the new generation. The file replaces the running "
 		"configuration in one step; when it is refused, nothing has changed. Flows of "
-		"services and backends that stay are not disturbed.",
+		"services and backends that stay are not disturbed. \"weirctl apply FILE\" is the "
+		"same.",
 		command_config_apply, 0, apply_options },
 	{ "config show", "", "print the running configuration as YAML",
 		"The text that was applied last, as it was written; \"config apply\" takes it back.",
@@ -252,7 +253,8 @@ const struct command command_table[] = {
 		command_config_confirm, 0, NULL },
 	{ "config undo", "[NUMBER]", "go back to the configuration before this one",
 		"With NUMBER to that one of \"config history\". Undo after undo goes further back. While "
-		"a configuration waits for \"config confirm\", it goes back to the one before at once.",
+		"a configuration waits for \"config confirm\", it goes back to the one before at once. "
+		"\"weirctl rollback\" is the same.",
 		command_config_undo, 0, NULL },
 	{ "config history", "", "list the last 20: when, how, by whom",
 		"Newest first. OF is the one that an undo or a rollback went back to, CHANGES how many "
@@ -388,7 +390,9 @@ const struct command command_table[] = {
 	{ "adapt pause", "[SERVICE]", "go back to what is configured, observe only",
 		"Until \"adapt resume\", of one service or of all, also over a restart of weir-controld.",
 		command_adapt_pause, 0, NULL },
-	{ "adapt resume", "[SERVICE]", "end a pause", NULL, command_adapt_resume, 0, NULL },
+	{ "adapt resume", "[SERVICE]", "end a pause",
+		"Of one service; without SERVICE that of all, and with it those of single services.",
+		command_adapt_resume, 0, NULL },
 	{ "adapt record", "SERVICE", "write the signals of a service to a file",
 		"What the controllers see, ten times a second, as lines of JSON; at most 256 MiB. The "
 		"file is complete at any time, so that Ctrl-C ends it well.",

@@ -78,13 +78,12 @@ static bool stands_before(const struct judgement *list, const struct model_polic
 	return false;
 }
 
-static void complain(json_t *to, const char *file, const struct model_service *s,
-	const struct model_policy *p, size_t position, const char *text)
+static void complain(json_t *to, const char *file, const struct model_policy *p, const char *key,
+	const char *text)
 {
 	json_array_append_new(to,
-		json_sprintf("%s:%u:%u: %s%s%spolicy.%zu: %s: %s", file, p->line, p->column,
-			s ? "services." : "", s ? s->name : "", s ? "." : "", position + 1,
-			p->object, text));
+		json_sprintf(
+			"%s:%u:%u: %s: %s: %s", file, p->line, p->column, key, p->object, text));
 }
 
 int config_policies_check(const char *file, const struct model *m, json_t *errors, json_t *warnings)
@@ -93,6 +92,7 @@ int config_policies_check(const char *file, const struct model *m, json_t *error
 	struct judgement *list = NULL;
 	const struct model_service *s;
 	const struct model_policy *p;
+	char key[MODEL_POLICY_KEY_SIZE];
 	size_t position;
 	int rc = 0;
 
@@ -105,13 +105,14 @@ int config_policies_check(const char *file, const struct model *m, json_t *error
 		}
 		if (rc)
 			break;
+		model_policy_key(m, s, p, position, key);
 		if (j->outcome == POLICY_REFUSED)
-			complain(errors, file, s, p, position, j->text);
+			complain(errors, file, p, key, j->text);
 		else if (stands_before(list, p, position, j->image))
-			complain(errors, file, s, p, position,
+			complain(errors, file, p, key,
 				"stands there twice with the same parameters; expected once");
 		else if (j->outcome == POLICY_UNVERIFIED)
-			complain(warnings, file, s, p, position, j->text);
+			complain(warnings, file, p, key, j->text);
 	}
 	while (list) {
 		struct judgement *next = list->next;

@@ -139,6 +139,25 @@ static int parse_word(struct parser *p, const char *word)
 		verbs);
 }
 
+/* A word where the command's name stands; some commands have one of a single word as well. */
+static int parse_name(struct parser *p, const char *word)
+{
+	static const struct {
+		const char *word;
+		const char *path[2];
+	} short_names[] = {
+		{ "apply", { "config", "apply" } },
+		{ "rollback", { "config", "undo" } },
+	};
+	for (size_t i = 0; i < sizeof(short_names) / sizeof(*short_names); i++) {
+		if (p->cli->word_count > 0 || strcmp(word, short_names[i].word) != 0)
+			continue;
+		int r = parse_word(p, short_names[i].path[0]);
+		return r != 0 ? r : parse_word(p, short_names[i].path[1]);
+	}
+	return parse_word(p, word);
+}
+
 static int parse_argument(struct parser *p, const char *word)
 {
 	struct cli *cli = p->cli;
@@ -210,7 +229,7 @@ int cli_parse(struct cli *cli, int argc, char *const *argv, char *err, size_t er
 		if (!p.only_arguments && word[0] == '-' && word[1] != '\0')
 			status = parse_option(&p, word);
 		else if (cli->command == NULL)
-			status = parse_word(&p, word);
+			status = parse_name(&p, word);
 		else
 			status = parse_argument(&p, word);
 		if (status != 0 && !(cli->help && cli->word_count > 0))

@@ -60,8 +60,8 @@ static int stage(struct cli *cli, struct weir_client *client, const char *path,
 }
 
 /* id: of this replay only */
-static int policy_stage(
-	struct cli *cli, struct weir_client *client, struct model_policy *p, uint64_t id)
+static int policy_stage(struct cli *cli, struct weir_client *client, struct model_policy *p,
+	const char *key, uint64_t id)
 {
 	const struct policy_admit_options options = {
 		.sets = (const char *const *)p->sets,
@@ -79,8 +79,8 @@ static int policy_stage(
 		return cli_fail(cli, CLI_FAILED, "%s: out of memory", path);
 	if (a.outcome == POLICY_REFUSED) {
 		policy_admission_sentence(&a, sentence, sizeof(sentence));
-		fprintf(cli->err, "%s:%u:%u: %s: %s\n", cli->arguments[0], p->line, p->column, path,
-			sentence);
+		fprintf(cli->err, "%s:%u:%u: %s: %s: %s\n", cli->arguments[0], p->line, p->column,
+			key, p->object, sentence);
 		status = CLI_FAILED;
 	} else {
 		p->id = id;
@@ -96,11 +96,14 @@ int replay_policies_stage(struct cli *cli, struct weir_client *client, struct mo
 	struct model_policy_cursor c = { 0 };
 	const struct model_service *s;
 	struct model_policy *p;
+	char key[MODEL_POLICY_KEY_SIZE];
 	size_t position;
 	uint64_t id = 1;
 	int status = CLI_DONE;
 
-	while (status == CLI_DONE && (p = model_policy_next(m, &c, &s, &position)) != NULL)
-		status = policy_stage(cli, client, p, id++);
+	while (status == CLI_DONE && (p = model_policy_next(m, &c, &s, &position)) != NULL) {
+		model_policy_key(m, s, p, position, key);
+		status = policy_stage(cli, client, p, key, id++);
+	}
 	return status;
 }

@@ -53,6 +53,21 @@ struct model_policy *model_policy_next(const struct model *m, struct model_polic
 	return NULL;
 }
 
+void model_policy_key(const struct model *m, const struct model_service *s,
+	const struct model_policy *p, size_t position, char *key)
+{
+	size_t used = 0;
+
+	if (s != NULL)
+		used = (size_t)snprintf(
+			key, MODEL_POLICY_KEY_SIZE, "services[%td].", s - m->services);
+	used += (size_t)snprintf(key + used, MODEL_POLICY_KEY_SIZE - used, "policy");
+	if (p->listed)
+		used += (size_t)snprintf(
+			key + used, MODEL_POLICY_KEY_SIZE - used, "[%zu]", position);
+	snprintf(key + used, MODEL_POLICY_KEY_SIZE - used, ".object");
+}
+
 void model_object_path(const char *file, const char *object, char *path)
 {
 	const char *slash = strrchr(file, '/');

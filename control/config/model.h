@@ -104,6 +104,7 @@ struct model_policy {
 	/* What follows is not of the file's meaning: where it names the object (0: it does not), */
 	unsigned int line;
 	unsigned int column;
+	bool listed; /* there it is one of a list */
 	/* and what came of the object, which somebody has read and judged. */
 	uint64_t load; /* number of its load by hand; 0: by a configuration */
 	uint64_t place; /* of the service, when it may be in the kernel; 0: in Weir alone */
@@ -349,6 +350,14 @@ struct model_policy_cursor {
  */
 struct model_policy *model_policy_next(const struct model *m, struct model_policy_cursor *c,
 	const struct model_service **ret_service, size_t *ret_position);
+
+/*
+ * The key by which complaints name the object of a policy: services[0].policy.object, policy[1].object. s and
+ * position as model_policy_next() says them; key of MODEL_POLICY_KEY_SIZE.
+ */
+#define MODEL_POLICY_KEY_SIZE 64
+void model_policy_key(const struct model *m, const struct model_service *s,
+	const struct model_policy *p, size_t position, char *key);
 
 /* Where an object lies that a configuration names, which is the file `file` itself; path of PATH_MAX. */
 void model_object_path(const char *file, const char *object, char *path);

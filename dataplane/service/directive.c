@@ -73,6 +73,7 @@ static void backend_take(struct service_told *t, const struct service_backend *o
 	t->told = true;
 	t->epoch = owner->epoch;
 	t->ejected = b->ejected;
+	t->configured = owner->weight;
 	t->weight = b->weight;
 	t->cap = b->cap;
 	t->cap_yellow = b->cap_yellow;
@@ -202,9 +203,14 @@ uint32_t service_weight_told(const struct service_settings *s, uint32_t slot)
 	const struct service_told *t = &s->service->directives->backend[slot];
 	uint32_t configured = s->backend[slot].weight * WEIR_WEIGHT_UNIT;
 
-	if (!is_told(s, slot))
+	if (!is_told(s, slot) || (t->configured == 0 && !t->ejected))
 		return configured;
-	return t->ejected ? 0 : RTE_MIN(t->weight, 2 * configured);
+	if (t->ejected)
+		return 0;
+	/* A share of what was configured, so it is one of what is now. */
+	uint64_t weight = (uint64_t)t->weight * s->backend[slot].weight / t->configured;
+
+	return (uint32_t)RTE_MIN(weight, UINT64_C(2) * configured);
 }
 
 uint32_t service_cap_told(const struct service_settings *s, uint32_t slot)

@@ -34,6 +34,7 @@ struct service_told {
 	uint16_t epoch;
 	bool ejected;
 	bool told; /* false: as configured */
+	uint16_t configured; /* weight that the backend had then, which `weight` was made from */
 	uint32_t weight;
 	uint32_t cap;
 	uint32_t cap_yellow;

@@ -106,7 +106,7 @@ static bool is_message(const char *line, size_t length)
 	static const char *const noise[] = { "processed ", "from ", "verification time",
 		"stack depth", "mark_precise", "Live regs", "func#", "caller:", "callee:", "arg#",
 		"frame", "last_idx", "peak_states", "returning from", "to caller", "parent ",
-		"regs=" };
+		"regs=", "cur state: ", "old state: " };
 
 	if (length == 0 || line[0] == ';' || line[0] == ' ')
 		return false;

@@ -11,13 +11,16 @@
  *
  *	weir-adapt-bench [--json]
  *
- * A JSON object a case on standard output: the median and the longest tick, and the share of one core at ten
- * ticks a second. For people, unless --json, the same on standard error.
+ * A JSON object a case on standard output: the median and the longest tick, the share of one core at ten
+ * ticks a second, and the cycles of the median tick for each packet that the services received meanwhile, beside
+ * what only reading the region takes of them. For people, unless --json, the same on standard error.
  */
 
 #include "control/adapt/service.h"
 #include "control/adapt/signals.h"
 #include "dataplane/api/histogram.h"
+
+#include <rte_cycles.h>
 
 #include <err.h>
 #include <stdio.h>
@@ -31,6 +34,14 @@
 #define TICKS	 200
 #define SELDOM	 5
 #define LATENCY	 10000000 /* ns */
+#define PACKETS	 (100 * BACKENDS) /* of a service in a calm tick */
+#define CROWD	 5 /* so many times that in overload */
+
+/* CPU seconds of each tick that is measured. */
+struct times {
+	double tick[TICKS];
+	double reading[TICKS]; /* the part of it that reads the region */
+};
 
 struct bench {
 	struct weir_telemetry t;
@@ -117,14 +128,14 @@ static void backend_traffic(struct weir_backend_cell *c, uint64_t latency_ns)
 /* What two cores and more would add is the same again: the sum of their cells. */
 static void traffic(struct bench *b, bool overload)
 {
-	uint32_t more = overload ? 5 : 1;
+	uint32_t more = overload ? CROWD : 1;
 	uint64_t latency = overload ? 8 * LATENCY : LATENCY;
 	for (uint32_t i = 0; i < SERVICES; i++) {
 		struct weir_service_cell *s = &b->service[i];
 		s->offered += more * 10 * BACKENDS;
 		s->new_flows += 10 * BACKENDS;
 		s->dropped[WEIR_DROP_SHED] += (more - 1) * 10 * BACKENDS;
-		s->packets_received += more * 100 * BACKENDS;
+		s->packets_received += more * PACKETS;
 		for (uint32_t j = 0; j < BACKENDS; j++)
 			backend_traffic(&b->cell[i][j], overload && j < 2 ? 4 * latency : latency);
 		for (uint32_t j = 0; j < WEIR_HEAVY_SETS * WEIR_HEAVY_WAYS; j++) {
@@ -143,14 +154,17 @@ static double cpu_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void tick(struct bench *b, struct reading **before, struct adapt_service **of,
+/* Returns the CPU seconds that reading the region took. */
+static double tick(struct bench *b, struct reading **before, struct adapt_service **of,
 	struct signals_past *past, const struct adapt_settings *settings)
 {
 	struct reading *now;
 	uint64_t now_ns = ++ticks * ADAPT_TICK_NS;
 	b->t.heartbeat_ns = now_ns;
+	double begun = cpu_s();
 	if (reading_take(&b->t, sizeof(*b), now_ns, wish, NULL, &now) != 0)
 		errx(1, "the region cannot be read");
+	double reading = cpu_s() - begun;
 	for (size_t i = 0; i < now->service_count; i++) {
 		struct adapt_signals s;
 		if (signals_between(*before, now, &now->services[i], &past[i], &s) != 0)
@@ -162,6 +176,22 @@ static void tick(struct bench *b, struct reading **before, struct adapt_service 
 	}
 	reading_destroy(*before);
 	*before = now;
+	return reading;
+}
+
+/* Of the time-stamp counter, as cycles a packet are everywhere else. */
+static double cycles_per_second(void)
+{
+	struct timespec begun, now;
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	uint64_t cycles = rte_rdtsc();
+	double passed;
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		passed = (double)(now.tv_sec - begun.tv_sec) +
+			(double)(now.tv_nsec - begun.tv_nsec) / 1e9;
+	} while (passed < 0.05);
+	return (double)(rte_rdtsc() - cycles) / passed;
 }
 
 static int compare(const void *a, const void *b)
@@ -170,20 +200,26 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void result_print(const char *name, double spent[TICKS], bool json)
+static void result_print(const char *name, struct times *spent, double packets, bool json)
 {
 	double sum = 0;
 	unsigned int policing = 0;
 	for (int i = 0; i < TICKS; i++)
-		sum += spent[i];
+		sum += spent->tick[i];
 	for (int i = 0; i < SERVICES; i++)
 		policing += polices[i];
-	qsort(spent, TICKS, sizeof(spent[0]), compare);
+	qsort(spent->tick, TICKS, sizeof(spent->tick[0]), compare);
+	qsort(spent->reading, TICKS, sizeof(spent->reading[0]), compare);
+	double median = spent->tick[TICKS / 2];
+	double floor = spent->reading[TICKS / 2];
+	double cycles = cycles_per_second() / packets;
 	printf("{\"bench\": \"adaptation-%s\", \"services\": %d, \"backends\": %d, "
-	       "\"policing\": %u, \"ms_per_tick\": %.3f, \"median\": %.3f, \"max\": %.3f, "
-	       "\"share_of_core\": %.4f}\n",
-		name, SERVICES, BACKENDS, policing, sum / TICKS * 1e3, spent[TICKS / 2] * 1e3,
-		spent[TICKS - 1] * 1e3, sum / TICKS * 10);
+	       "\"policing\": %u, \"packets_per_tick\": %.0f, \"cycles_per_packet\": %.2f, "
+	       "\"floor_cycles_per_packet\": %.2f, \"ratio\": %.2f, \"floor\": \"reading alone\", "
+	       "\"ms_per_tick\": %.3f, \"median\": %.3f, \"max\": %.3f, \"share_of_core\": %.4f}\n",
+		name, SERVICES, BACKENDS, policing, packets, median * cycles, floor * cycles,
+		median / floor, sum / TICKS * 1e3, median * 1e3, spent->tick[TICKS - 1] * 1e3,
+		sum / TICKS * 10);
 	if (!json)
 		fprintf(stderr,
 			"adaptation, %-8s %8.2f ms a tick, %.2f %% of a core (%d services of %d "
@@ -202,7 +238,7 @@ static void case_run(const char *name, bool overload, bool json)
 		.gains = adapt_gains_preset };
 	struct reading *before = NULL;
 	struct bench *b = bench_create();
-	double spent[TICKS];
+	struct times spent;
 	memset(polices, 0, sizeof(polices));
 	for (size_t i = 0; i < SERVICES; i++) {
 		of[i] = adapt_service_create();
@@ -212,11 +248,13 @@ static void case_run(const char *name, bool overload, bool json)
 	for (int i = -LEARN; i < TICKS; i++) {
 		traffic(b, overload && i >= -LEARN / 4);
 		double begun = cpu_s();
-		tick(b, &before, of, past, &settings);
-		if (i >= 0)
-			spent[i] = cpu_s() - begun;
+		double reading = tick(b, &before, of, past, &settings);
+		if (i < 0)
+			continue;
+		spent.tick[i] = cpu_s() - begun;
+		spent.reading[i] = reading;
 	}
-	result_print(name, spent, json);
+	result_print(name, &spent, (overload ? CROWD : 1) * PACKETS * SERVICES, json);
 	for (size_t i = 0; i < SERVICES; i++) {
 		adapt_service_destroy(of[i]);
 		signals_past_clear(&past[i]);

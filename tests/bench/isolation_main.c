@@ -219,13 +219,14 @@ static void figures_print(const struct isolation *b, const struct rates *r, stru
 	const struct slice *sum)
 {
 	struct figures *full = &f[LOAD_FULL];
+	const double cycles = bench_median(full->cycles[BESIDE], full->pairs);
+	const double floor = bench_median(full->cycles[ALONE], full->pairs);
 
 	printf("{\"bench\": \"isolation\", \"arrangement\": \"%s\", \"flood\": \"%s\", "
-	       "\"cycles_per_packet\": %.1f, \"floor_cycles_per_packet\": %.1f, \"ratio\": %.3f, ",
-		b->steered ? "own-queues" : "dispatcher", b->flood->name,
-		bench_median(full->cycles[BESIDE], full->pairs),
-		bench_median(full->cycles[ALONE], full->pairs),
-		bench_median(full->cycles_ratio, full->pairs));
+	       "\"cycles_per_packet\": %.1f, \"floor_cycles_per_packet\": %.1f, \"ratio\": %.3f, "
+	       "\"ratio_of_pairs\": %.3f, ",
+		b->steered ? "own-queues" : "dispatcher", b->flood->name, cycles, floor,
+		cycles / floor, bench_median(full->cycles_ratio, full->pairs));
 	steady_print(&f[LOAD_STEADY]);
 	full_print(full);
 	printf("\"steady_rate\": %lu, \"flood_rate\": %lu, \"capacity_a\": %.0f, \"a_worked\": %.0f, "

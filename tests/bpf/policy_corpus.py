@@ -182,6 +182,10 @@ def runs_on_a_capture(folder):
         assert found["interpreted_cycles"] > 0, found
     p = subprocess.run([*arguments[:5], str(folder / "o.o")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and "o.o" in p.stderr, p
+    # A refusal is the same document as that of check.
+    p = subprocess.run([*arguments, "--set", "nothing=1", "--json"], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 1 and "weirctl: " in p.stderr, p
+    assert json.loads(p.stdout) == check(folder / "o.o", *arguments[6:], "--set", "nothing=1")[1], p
 
 
 def faults_are_shown(folder):

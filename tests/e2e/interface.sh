@@ -93,6 +93,11 @@ COMMANDS="
 0 explain web --last 3
 0 events
 0 adapt status
+0 adapt pause
+1 adapt resume web
+0 adapt resume
+0 adapt pause web
+0 adapt resume web
 1 service show nobody
 1 backend list nobody
 1 backend drain web 10.2.0.99:8080

@@ -324,7 +324,7 @@ configuration_is_refused_whole() {
 	expect_not ctl config check "$WORLD/next.yaml" 2>"$WORLD/check"
 	expect_not ctl config apply "$WORLD/next.yaml" 2>"$WORLD/refusal"
 	expect grep -qxFf "$WORLD/check" "$WORLD/refusal"
-	grep -qE "^$WORLD/next.yaml:[0-9]+:[0-9]+: services.web.policy.1: bad.o: refused by the kernel's verifier: unchecked_value.c:14: " \
+	grep -qE "^$WORLD/next.yaml:[0-9]+:[0-9]+: services\[[0-9]+\]\.policy\.object: bad.o: refused by the kernel's verifier: unchecked_value.c:14: " \
 		"$WORLD/refusal" || fail "$(cat "$WORLD/refusal")"
 	expect_eq "configuration" "$(ctl --json status | jq .configuration.number)" "$number"
 	expect_eq "the class" "$(ctl --json policy show tls | jq '.classes[0].limit_packets')" 0
@@ -373,7 +373,7 @@ undo_brings_the_object_back() {
 	# A copy that is gone is told, and changes nothing.
 	rm "$RUN"/default/history/objects/*.o
 	expect_not ctl config undo "$number" 2>"$WORLD/refusal"
-	expect grep -qE "^$WORLD/turn.yaml:[0-9]+:[0-9]+: services.web.policy.1: turn.o: the history has no whole copy" \
+	expect grep -qE "^$WORLD/turn.yaml:[0-9]+:[0-9]+: services\[[0-9]+\]\.policy\.object: turn.o: the history has no whole copy" \
 		"$WORLD/refusal"
 	expect_eq "backend, still" "$(backend_for 10.1.0.4)" b3
 	turn 3

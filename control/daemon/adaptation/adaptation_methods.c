@@ -310,6 +310,13 @@ void adaptation_pause(
 			s->name);
 		return;
 	}
+	if (a && !pause && all->paused) {
+		rpc_call_error(call, RPC_REFUSED, NULL,
+			"all services are paused, so %s stays paused; `weirctl adapt resume` without "
+			"a service ends that",
+			s->name);
+		return;
+	}
 	if (a)
 		a->paused = pause;
 	else

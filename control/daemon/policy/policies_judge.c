@@ -58,13 +58,9 @@ void policies_judge_cancel(struct policy_batch *b)
 static void complain(struct policy_batch *b, const char *why)
 {
 	const struct model_policy *p = b->policy;
-	char key[128];
+	char key[MODEL_POLICY_KEY_SIZE];
 
-	if (b->service)
-		snprintf(key, sizeof(key), "services.%s.policy.%zu", b->service->name,
-			b->position + 1);
-	else
-		snprintf(key, sizeof(key), "policy.%zu", b->position + 1);
+	model_policy_key(b->m, b->service, p, b->position, key);
 	if (p->line)
 		json_array_append_new(b->errors,
 			json_sprintf("%s:%u:%u: %s: %s: %s", b->label, p->line, p->column, key,

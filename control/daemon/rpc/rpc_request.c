@@ -35,12 +35,17 @@ json_t *rpc_answer_error(json_t *id, int code, const char *message, json_t *data
 	return answer;
 }
 
-static json_t *invalid(json_t *document, json_t *id, const char *message)
+static json_t *wrong(json_t *document, json_t *id, int code, const char *message)
 {
-	json_t *answer = rpc_answer_error(id, RPC_INVALID_REQUEST, message, NULL);
+	json_t *answer = rpc_answer_error(id, code, message, NULL);
 
 	json_decref(document);
 	return answer;
+}
+
+static json_t *invalid(json_t *document, json_t *id, const char *message)
+{
+	return wrong(document, id, RPC_INVALID_REQUEST, message);
 }
 
 json_t *rpc_request_parse(const char *line, size_t length, struct rpc_request *ret_request)
@@ -71,6 +76,9 @@ json_t *rpc_request_parse(const char *line, size_t length, struct rpc_request *r
 		return invalid(document, id, "method: expected a string");
 	json_t *params = json_object_get(document, "params");
 
+	if (json_is_array(params))
+		return wrong(document, id, RPC_INVALID_PARAMS,
+			"params: expected an object: parameters go by their names");
 	if (params && !json_is_object(params))
 		return invalid(document, id, "params: expected an object");
 	params = params ? json_incref(params) : json_object();

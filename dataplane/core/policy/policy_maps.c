@@ -141,6 +141,20 @@ static int record_change(const struct map_request *r, const uint8_t *record)
 	return rc;
 }
 
+/* What is wrong with an entry, in words of maps. */
+static const char *record_text(int rc)
+{
+	switch (rc) {
+	case -ENOENT:
+		return "there is no such entry";
+	case -E2BIG: /* of a hash: no room, of an array: no such place */
+	case -ENOSPC:
+		return "the map has no place for it";
+	default:
+		return strerror(-rc);
+	}
+}
+
 static int records_change(const struct map_request *r, uint32_t *ret_done)
 {
 	const struct weir_policy_map *h = r->head;
@@ -152,7 +166,8 @@ static int records_change(const struct map_request *r, uint32_t *ret_done)
 		if (rc == 0)
 			continue;
 		snprintf(r->err, r->err_size, "map %s: entry %u of %u: %s%s", h->map, *ret_done + 1,
-			h->count, strerror(-rc), *ret_done ? "; those before it are changed" : "");
+			h->count, record_text(rc),
+			*ret_done ? "; those before it are changed" : "");
 		return rc;
 	}
 	return 0;

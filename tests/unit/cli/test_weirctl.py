@@ -327,15 +327,26 @@ def _():
         assert all("good.o: cannot be verified here: " in line for line in warnings), warnings
         status, errors, _ = check("{object: garbage.o}", "none.o")
         assert (status, len(errors)) == (1, 2), errors
-        assert errors[0].startswith("7:23: services.web.policy.1: garbage.o: refused: "), errors
-        assert errors[1] == "8:18: policy.1: none.o: refused: No such file or directory", errors
+        assert errors[0].startswith("7:23: services[0].policy.object: garbage.o: refused: "), errors
+        assert errors[1] == "8:18: policy.object: none.o: refused: No such file or directory", errors
         errors = check("[%s, %s]" % (good, good), "good.o")[1]
-        assert len(errors) == 1 and errors[0].startswith("7:62: services.web.policy.2: good.o: stands"), errors
+        assert len(errors) == 1 and errors[0].startswith("7:62: services[0].policy[1].object: good.o: stands"), errors
         errors = check("{object: good.o, set: {nothing: 1}}", "good.o")[1]
         assert len(errors) == 1 and "refused by --set: " in errors[0], errors
         os.symlink(POLICIES + "/tls_route.o", folder + "/long.o")
         status, errors, _ = check("{object: %s/long.o, budget: 1}" % folder, "good.o")
         assert status == 1 and "the budget is 1" in errors[0], errors
+
+
+@case("what is wrong with a file as a whole is told in the same form")
+def _():
+    services = "".join(
+        f"  - {{name: s{i}, address: 203.0.{i // 250}.{i % 250 + 1}, port: 80, protocol: tcp, mode: nat,\n"
+        "     source-addresses: [10.0.0.1], backends: [{address: 10.0.0.2}]}\n" for i in range(300))
+    text = "version: 1\nports:\n  - {name: front, device: eth1}\nservices:\n" + services
+    status, out, err = run("config", "check", "-", stdin=text)
+    assert (status, out) == (1, ""), out
+    assert re.fullmatch(r"<stdin>:1:1: file: service s\d+: all ports of 10\.0\.0\.1 .*add a source address\n", err), err
 
 
 @case("without a daemon the status is 3, with the socket and what to do")

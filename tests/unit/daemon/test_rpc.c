@@ -241,6 +241,8 @@ static void test_garbage(void)
 	expect_error(&f, fd, "{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"echo\"}\n",
 		RPC_INVALID_REQUEST);
 	expect_error(&f, fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":[1]}\n",
+		RPC_INVALID_PARAMS);
+	expect_error(&f, fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":1}\n",
 		RPC_INVALID_REQUEST);
 	expect_error(
 		&f, fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"no\"}\n", RPC_METHOD_NOT_FOUND);

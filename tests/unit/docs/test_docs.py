@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Pages that repeat what the code says must say the same: stages in the README, reasons in counters.md."""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import pathlib
 import re
 import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..7")
+print("1..8")
 
 
 def case(number, name, ok, why=""):
@@ -63,4 +67,16 @@ for page in sorted((top / "docs/developers/what-is-shown").glob("*.md")):
     gone += [f"{page.name}: {file}: {sentence}" for file, sentences in cases for sentence in re.findall(r'"([^"]+)"', sentences)
              if (top / file).exists() and sentence not in (top / file).read_text()]
 case(7, "each test that the pages on what is shown name is there", named > 50 and not gone, gone)
+
+# What scripts read of `make test` is its last line, whatever was skipped.
+sys.dont_write_bytecode = True
+loader = importlib.machinery.SourceFileLoader("scripts_test", str(top / "scripts/test"))
+module = importlib.util.module_from_spec(importlib.util.spec_from_loader("scripts_test", loader))
+loader.exec_module(module)
+results = module.Results()
+results.add_tap("some", "ok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no NIC\nok 4 - d\n", True)
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    results.print_summary()
+case(8, "make test ends with passed and failed, and tells of the skipped before", said.getvalue().splitlines() ==
+     ["test: 1 skipped", "2 passed, 1 failed"], said.getvalue())
 sys.exit(failed)

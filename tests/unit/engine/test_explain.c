@@ -45,6 +45,14 @@ static void states_are_not_messages(void)
 	CU_ASSERT_EQUAL(o.insn, 9);
 	CU_ASSERT_STRING_EQUAL(o.message, "R0 invalid mem access 'map_value_or_null'");
 	CU_ASSERT_PTR_NOT_NULL(strstr(o.hint, "NULL"));
+	o = explained("31: (05) goto pc-1\n"
+		      "infinite loop detected at insn 31\n"
+		      "cur state: frame1: R1=fp[0]-96 R2=pkt_end() R10=fp0\n"
+		      "old state: frame1: R1=fp[0]-96 R2=pkt_end() R10=fp0\n"
+		      "processed 32 insns\n");
+	CU_ASSERT_STRING_EQUAL(o.message, "infinite loop detected at insn 31");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(o.hint);
+	CU_ASSERT_PTR_NOT_NULL(strstr(o.hint, "constant bound"));
 }
 
 static void what_says_nothing_is_said_to_say_nothing(void)

@@ -318,6 +318,35 @@ static void refusals(void)
 	bed_stop(&b);
 }
 
+/* A weight that is configured anew is in force with that very configuration, not with the next directives. */
+static void configured_anew(void)
+{
+	struct direct d;
+	struct bed b;
+
+	start(&b, 4);
+	direct_begin(&d, &b);
+	d.backend[1].weight = 50000; /* half of what is configured */
+	d.backend[2].ejected = 1;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		b.backend[0][i].weight = 10;
+	b.backend[0][3].weight = 0;
+	bed_apply(&b);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 0)->weight_in_force, 10000);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 1)->weight_in_force, 5000);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 2)->weight_in_force, 0);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 3)->weight_in_force, 0);
+	direct_begin(&d, &b);
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		b.backend[0][i].weight = 200;
+	bed_apply(&b);
+	for (uint32_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, i)->weight_in_force, 200000);
+	bed_stop(&b);
+}
+
 /* A backend that takes another's slot is not held by what that was told. */
 static void another_owner(void)
 {
@@ -351,6 +380,7 @@ static const struct tap_case cases[] = {
 	{ "directives that are not renewed go stale, then end", expiry },
 	{ "old and impossible directives are refused", refusals },
 	{ "a new backend is not held by what its slot was told", another_owner },
+	{ "a weight that is configured anew is in force at once", configured_anew },
 };
 
 TAP_MAIN("direct", cases)

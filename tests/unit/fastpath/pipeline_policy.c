@@ -396,6 +396,7 @@ static void maps_by_hand(void)
 	CU_ASSERT_EQUAL(map_do(&b, "blocked", WEIR_POLICY_MAP_DELETE, block, 1, 4, 0, NULL), 0);
 	CU_ASSERT_EQUAL(
 		map_do(&b, "blocked", WEIR_POLICY_MAP_DELETE, block, 1, 4, 0, NULL), -ENOENT);
+	CU_ASSERT_STRING_EQUAL(b.err, "map blocked: entry 1 of 1: there is no such entry");
 	flows_go(&b, 17, 20000, &passed);
 	CU_ASSERT_EQUAL(passed, 31);
 	CU_ASSERT_EQUAL(judged(&b, 0), 64);
