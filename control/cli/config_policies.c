@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What came of one object with its parameters. */
 struct judgement {
@@ -29,28 +30,55 @@ static bool is_alike(const struct model_policy *a, const struct model_policy *b)
 	return same;
 }
 
+/*
+ * A file may be checked on another machine than it is for: what is not here is no fault of the file's, as a
+ * port's device is none.
+ */
+static bool is_elsewhere(const char *path)
+{
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+static int judgement_make(
+	const char *path, const struct policy_admit_options *options, struct judgement *ret)
+{
+	struct policy_admission a;
+
+	if (is_elsewhere(path)) {
+		ret->outcome = POLICY_UNVERIFIED;
+		snprintf(ret->text, sizeof(ret->text),
+			"is not on this machine, so it was not judged; it has to be there when the "
+			"configuration is applied");
+		return 0;
+	}
+	if (policy_admit(path, options, &a))
+		return -ENOMEM;
+	ret->outcome = a.outcome;
+	if (a.outcome == POLICY_REFUSED)
+		policy_admission_sentence(&a, ret->text, sizeof(ret->text));
+	else
+		snprintf(ret->text, sizeof(ret->text), "cannot be verified here: %s", a.reason);
+	ret->image = a.image;
+	a.image = NULL;
+	policy_admission_fini(&a);
+	return 0;
+}
+
 static int judge(const char *file, const struct model_policy *p, struct judgement **list)
 {
 	const struct policy_admit_options options = {
 		.sets = (const char *const *)p->sets, .set_count = p->set_count, .budget = p->budget
 	};
 	struct judgement *j = calloc(1, sizeof(*j));
-	struct policy_admission a;
 	char path[PATH_MAX];
 
 	model_object_path(file, p->object, path);
-	if (!j || policy_admit(path, &options, &a)) {
+	if (!j || judgement_make(path, &options, j)) {
 		free(j);
 		return -ENOMEM;
 	}
-	*j = (struct judgement){ .next = *list, .policy = p, .outcome = a.outcome };
-	if (a.outcome == POLICY_REFUSED)
-		policy_admission_sentence(&a, j->text, sizeof(j->text));
-	else
-		snprintf(j->text, sizeof(j->text), "cannot be verified here: %s", a.reason);
-	j->image = a.image;
-	a.image = NULL;
-	policy_admission_fini(&a);
+	j->policy = p;
+	j->next = *list;
 	*list = j;
 	return 0;
 }
