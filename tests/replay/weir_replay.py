@@ -353,6 +353,24 @@ def client_frame(family=4, protocol="tcp", sport=40000, dport=80, flags="S", pay
         / Raw(payload))
 
 
+def client_frames(ports, family=4, protocol="tcp", **more):
+    """client_frame() from each port, fast: in all but the first the port and the sum are written (RFC 1624)."""
+    first = client_frame(family, protocol, sport=ports[0], **more)
+    l4 = 54 if family == 6 else 34
+    at = l4 + (16 if protocol == "tcp" else 6)
+    rest = (~int.from_bytes(first[at:at + 2], "big") & 0xFFFF) + (~ports[0] & 0xFFFF)
+    frames = []
+    for port in ports:
+        total = rest + port
+        total = (total & 0xFFFF) + (total >> 16)
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+        frame = bytearray(first)
+        frame[l4:l4 + 2] = port.to_bytes(2, "big")
+        frame[at:at + 2] = (total if protocol == "tcp" else total or 0xFFFF).to_bytes(2, "big")
+        frames.append(bytes(frame))
+    return frames
+
+
 def reply_frame(request, flags="SA", payload=b"", ttl=64):
     """The answer of the backend that got this frame of ours (an Out)."""
     family = 6 if IPv6 in request.scapy else 4
