@@ -9,6 +9,7 @@ begin
 # shellcheck source=tests/e2e/cores_world.sh
 . "$(dirname "$0")/cores_world.sh"
 
+UDP=$BUILD/tests/tools/weir-udp
 URL=http://198.51.100.10
 
 cpu_seconds() { # PID: user and system time of all its threads
@@ -21,7 +22,6 @@ serves() { # CORES WORKERS IDLE
 	config "$2" >"$WORLD/default.yaml"
 	weir_start || return 1
 	expect_within 5 backends_up 3
-	# Backends remember translated ports of the case before (TIME_WAIT): that costs a SYN a retry.
 	load_start load -c 16 -n 2000 -t 30 -T 8 $URL/
 	load_wait load
 	expect_no_failures load

@@ -9,6 +9,8 @@ begin
 # shellcheck source=tests/e2e/cores_world.sh
 . "$(dirname "$0")/cores_world.sh"
 
+UDP=$BUILD/tests/tools/weir-udp
+
 # A policy that takes about a tenth of a millisecond, so that a few thousand packets a second fill a core.
 busy_build() {
 	cat >"$WORLD/busy.c" <<-END

@@ -4,7 +4,6 @@
 # The world of the tests of cores: interfaces with two queues, web servers and an echo behind, more CPUs than there
 # are. Sourced after begin.
 
-UDP=$BUILD/tests/tools/weir-udp
 CPUS=$(nproc)
 
 # pretend_cpus NUMBER: what is started from here on finds so many; packet cores that sleep share those there are.
@@ -56,6 +55,8 @@ client_addresses
 addr_add weir front 10.1.0.1/24 fd01::1/64
 addr_add weir back 10.2.0.1/24 fd02::1/64
 for n in 1 2; do
+	# Each case begins with the same translated ports: backends must not remember those of the one before (TIME_WAIT).
+	at "b$n" sysctl -qw net.ipv4.tcp_max_tw_buckets=0
 	require nginx_start "b$n" "10.2.0.1$n:8080"
 	udp_start "b$n" "10.2.0.1$n" 9000
 done
