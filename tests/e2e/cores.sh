@@ -1,70 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# One core and several, cores that move by hand and by load, idle modes, and interfaces with several queues.
+# One core and several, cores that move by hand, idle modes, and interfaces with several queues.
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
+# shellcheck source=tests/e2e/cores_world.sh
+. "$(dirname "$0")/cores_world.sh"
 
 UDP=$BUILD/tests/tools/weir-udp
-CPUS=$(nproc)
 URL=http://198.51.100.10
-
-TOP=$(cd "$(dirname "$0")/../.." && pwd)
-
-# pretend_cpus NUMBER: what is started from here on finds so many; packet cores that sleep share those there are.
-pretend_cpus() {
-	[ "$CPUS" -lt "$1" ] || return 0
-	export WEIR_TEST_CPUS=$1 LD_PRELOAD=$BUILD/tests/tools/more_cpus.so
-}
-
-real_cpus() {
-	unset WEIR_TEST_CPUS LD_PRELOAD
-}
-
-config() { # WORKERS [KEYS of echo]
-	config_head front=front back=back
-	cat <<-END
-	services:
-	  - name: web
-	    address: 198.51.100.10
-	    port: 80
-	    protocol: tcp
-	    mode: nat
-	    cores: $1
-	    source-addresses: [10.2.0.100]
-	    health: {type: http, path: /healthz, interval: 200ms, timeout: 150ms}
-	    backends:
-	      - {address: 10.2.0.11, port: 8080}
-	      - {address: 10.2.0.12, port: 8080}
-	  - name: echo
-	    address: 198.51.100.10
-	    port: 9000
-	    protocol: udp
-	    mode: nat
-	    source-addresses: [10.2.0.100]
-	    health: {type: none}
-	    backends:
-	      - {address: 10.2.0.11, port: 9000}
-	END
-	[ -z "${2:-}" ] || printf '    %s\n' "${@:2}"
-}
-
-require topology_two_armed
-# In place of the plain cables, ones with two queues.
-ip -n weir link del back
-ip -n weir link del front
-link_add client eth0 weir front 2
-link_add weir back lan to-weir 2
-ip -n lan link set to-weir master switch
-client_addresses
-addr_add weir front 10.1.0.1/24 fd01::1/64
-addr_add weir back 10.2.0.1/24 fd02::1/64
-for n in 1 2; do
-	require nginx_start "b$n" "10.2.0.1$n:8080"
-	udp_start "b$n" "10.2.0.1$n" 9000
-done
 
 cpu_seconds() { # PID: user and system time of all its threads
 	awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' "/proc/$1/stat"
@@ -76,7 +22,6 @@ serves() { # CORES WORKERS IDLE
 	config "$2" >"$WORLD/default.yaml"
 	weir_start || return 1
 	expect_within 5 backends_up 3
-	# Backends remember translated ports of the case before (TIME_WAIT): that costs a SYN a retry.
 	load_start load -c 16 -n 2000 -t 30 -T 8 $URL/
 	load_wait load
 	expect_no_failures load
@@ -201,7 +146,7 @@ moves_under_load() {
 	weir_start || return 1
 	real_cpus
 	expect_within 5 backends_up 3
-	load_start load -c 16 -k 0 -t 10 -T 8 $URL/
+	load_start load -c 16 -k 0 -t 60 -T 8 $URL/
 	for _ in {1..10}; do
 		expect ctl core move web --all 1 2
 		expect_within 2 core_has 2 256
@@ -213,111 +158,11 @@ moves_under_load() {
 		expect ctl core move web 128-255 1 2
 		expect_within 2 core_has 2 128
 	done
-	load_wait load
+	load_stop load
 	expect_no_failures load
 	no_drops_but web
 	expect_number "events of moves" \
 		"$(ctl --json events | jq '[.[] | select(.kind == "core" and .object == "web")] | length')" -ge 40
-	expect_balance
-	weir_stop
-}
-
-# A policy that takes about a tenth of a millisecond, so that a few thousand packets a second fill a core.
-busy_build() {
-	cat >"$WORLD/busy.c" <<-END
-	#include <weir/policy.h>
-	WEIR_POLICY(busy)
-	{
-		__u32 x = ctx->sport;
-	#pragma clang loop unroll(disable)
-		for (__u32 i = 0; i < 20; i++) {
-	#pragma clang loop unroll(full)
-			for (__u32 k = 0; k < 2400; k++)
-				x = x * 1103515245 + (x >> 16);
-		}
-		return x == 42 ? WEIR_DROP_AS(1) : WEIR_PASS;
-	}
-	END
-	clang -O2 -g -w -target bpf -mcpu=v3 -isystem "/usr/include/$(uname -m)-linux-gnu" \
-		-I "$TOP/ebpf/include" -c "$WORLD/busy.c" -o "$WORLD/busy.o"
-}
-
-echo_cores() { service_field echo '.cores | length'; }
-echo_has() { [ "$(echo_cores)" = "$1" ]; } # CORES
-echo_wants() { [ "$(service_field echo '.cores_range.wanted')" = "$1" ]; } # CORES
-
-# Datagrams of 64 flows to echo for two seconds, all of them answered by who answered first.
-echo_load() { # PER SECOND
-	at client "$UDP" send -f 64 -n $(($1 * 2 / 64)) -r "$1" -w 2 198.51.100.10 9000
-}
-
-# More and more of them, until it wants a second core. What is too much for one may be lost; nothing else goes wrong.
-echo_until_busy() {
-	local rate
-	for rate in 2000 4500 9000 17500; do
-		echo_load $rate | tee "$WORLD/echo.json"
-		expect_eq "changed, doubled or moved at $rate" \
-			"$(jq '.corrupt + .duplicate + .moved' "$WORLD/echo.json")" 0
-		! echo_wants 2 || return 0
-	done
-	fail "no load made it want a second core"
-}
-
-event_of_echo() { # TEXT
-	ctl --json events | jq -e --arg t "$1" '.[] | select(.kind == "core" and .object == "echo" and (.text | test($t)))'
-}
-
-grows_under_load_and_gives_back() {
-	CORES='[0-3]' IDLE=sleep
-	config 1 'cores: {min: 1, max: 2}' >"$WORLD/default.yaml"
-	pretend_cpus 4
-	weir_start || return 1
-	real_cpus
-	expect_within 5 backends_up 3
-	expect ctl policy load echo "$WORLD/busy.o" --budget 1000000000 --offload never
-	expect_eq "cores of echo" "$(echo_cores)" 1
-	echo_until_busy
-	expect_within 2 echo_has 2
-	expect event_of_echo 'cores 1 -> 2: busy [01]'
-	expect event_of_echo 'buckets? moved from CPU'
-	expect_eq "buckets" "$(service_field echo '[.buckets[]] | tojson')" '[128,128]'
-	expect_eq "cores of web" "$(service_field web '.cores | length')" 1
-	# Both work now, and nobody's datagrams are lost or answered by anybody else.
-	expect echo_load 1000
-	ctl core list
-	ctl service show echo
-	expect grep -q 'cores *cores 1 -> 2' <(ctl explain echo)
-	expect_eq "cores of echo" "$(echo_cores)" 2
-	# Half a minute of quiet, and one is given back.
-	expect_within 60 echo_has 1
-	expect event_of_echo 'cores 2 -> 1: busy 0.* for 3. s'
-	expect echo_load 500
-	expect_number "new flows" "$(service_field echo .new_flows)" -ge 64
-	no_drops_but echo worker_behind worker_ring_full
-	expect_balance
-	weir_stop
-}
-
-# The only other core is the neighbour's own.
-no_core_is_free() {
-	CORES='[0-2]' IDLE=sleep
-	config 1 'cores: {min: 1, max: 2}' >"$WORLD/default.yaml"
-	pretend_cpus 3
-	weir_start || return 1
-	real_cpus
-	expect_within 5 backends_up 3
-	expect ctl policy load echo "$WORLD/busy.o" --budget 1000000000 --offload never
-	echo_until_busy
-	expect_within 2 event_of_echo 'is to have 2 cores and has 1: no other is free'
-	expect_eq "cores that it lacks" "$(service_field echo '.cores_range.lacking')" 1
-	expect_eq "cores of echo" "$(echo_cores)" 1
-	expect_eq "what it lacks, for people" "$(ctl service show echo | grep -c 'cores not to be had *1')" 1
-	expect grep -q 'no other core is free' <(ctl explain echo)
-	# Fixed again, by a change of the configuration.
-	config 1 'cores: 1' >"$WORLD/default.yaml"
-	expect ctl config apply "$WORLD/default.yaml"
-	expect_within 2 echo_wants 1
-	expect_eq "cores that it lacks" "$(service_field echo '.cores_range.lacking')" 0
 	expect_balance
 	weir_stop
 }
@@ -339,9 +184,6 @@ else
 	skip_case "one core receives and another serves" "one CPU"
 fi
 scenario "buckets move between cores while clients ask" moves_under_load
-require busy_build
-scenario "a service gets a core more under load, and gives it back" grows_under_load_and_gives_back
-scenario "where no core is free a service says so and goes on" no_core_is_free
 # With packet cores that spin there has to be one CPU more, for clients and servers.
 if [ "$CPUS" -ge 4 ]; then
 	scenario "one core receives and two serve a service together" serves '[0-2]' 2 sleep

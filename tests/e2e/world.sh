@@ -376,17 +376,17 @@ backends_up() {
 }
 
 # received = transmitted + passed to the kernel + dropped, over all ports, and for each service. What is
-# still queued makes it false for a moment.
+# still queued makes it false for a moment. DROPPED_BEFORE: what services that are gone had dropped.
 sums_balance() { # [INSTANCE]
 	local instance=${1:-default}
 	ctl --instance "$instance" --json port list >"$WORLD/ports.json" &&
 		ctl --instance "$instance" --json service list >"$WORLD/services.json" &&
-		jq -e -n --slurpfile p "$WORLD/ports.json" --slurpfile s "$WORLD/services.json" '
+		jq -e -n --argjson gone "${DROPPED_BEFORE:-0}" --slurpfile p "$WORLD/ports.json" --slurpfile s "$WORLD/services.json" '
 			([$p[0][].packets_received] | add) as $received |
 			([$p[0][] | .packets_transmitted - .originated] | add) as $transmitted |
 			([$p[0][].passed_to_kernel] | add) as $passed |
 			([$p[0][], $s[0][] | .dropped | add // 0] | add) as $dropped |
-			$received > 0 and $received == $transmitted + $passed + $dropped and
+			$received > 0 and $received == $transmitted + $passed + $dropped + $gone and
 			([$s[0][] | .packets_received == .packets_transmitted + (.dropped | add // 0)] | all)' \
 			>/dev/null
 }

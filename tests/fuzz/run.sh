@@ -4,18 +4,21 @@
 # Fuzz each target for a bounded time and print TAP; a crash, a leak, undefined behaviour, an input that
 # takes 10 s or 2 GiB fails it and prints the input that did it.
 #
-#   tests/fuzz/run.sh [-t SECONDS] [-b BUILD_FOLDER] [NAME...]
+#   tests/fuzz/run.sh [-t SECONDS] [-b BUILD_FOLDER] [-n] [NAME...]
 #
+# As many at once as there are CPUs. With -n they are only built.
 # What the fuzzer found goes to BUILD_FOLDER/fuzz/NAME/, and is where the next run goes on.
 set -u -o pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 seconds=20
 build=$top/build-fuzz
-while getopts t:b: option; do
+run=yes
+while getopts t:b:n option; do
 	case $option in
 	t) seconds=$OPTARG ;;
 	b) build=$OPTARG ;;
+	n) run= ;;
 	*) exit 2 ;;
 	esac
 done
@@ -26,8 +29,9 @@ if ! command -v clang >/dev/null; then
 	exit 0
 fi
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+log=$logs/build
 if [ ! -f "$build/build.ninja" ]; then
 	compiler=clang
 	command -v ccache >/dev/null && compiler='ccache clang'
@@ -50,33 +54,48 @@ ninja -C "$build" "${names[@]/#/tests/fuzz/fuzz_}" >"$log" 2>&1 || {
 	exit 1
 }
 
+[ -n "$run" ] || exit 0
+
+fuzz_one() { # NUMBER NAME MAX_LEN
+	local found=$build/fuzz/$2 log=$logs/$2 runs input
+	mkdir -p "$found" "$build/fuzz/crashes"
+	rm -f "$build/fuzz/crashes/$2-"*
+	# libFuzzer writes to the first folder only; the seeds in the tree stay as they are.
+	if timeout --kill-after=5 $((seconds + 120)) "$build/tests/fuzz/fuzz_$2" \
+		-max_total_time="$seconds" -max_len="$3" -timeout=10 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix="$build/fuzz/crashes/$2-" \
+		"$found" "$top/tests/fuzz/corpus/$2" >"$log" 2>&1; then
+		runs=$(awk '/stat::number_of_executed_units/ { print $2 }' "$log")
+		echo "ok $1 - $2 survives ${seconds} s of fuzzing (${runs:-?} inputs)"
+		return 0
+	fi
+	echo "not ok $1 - $2 survives ${seconds} s of fuzzing"
+	grep -v -E '^#[0-9]+.*(NEW|REDUCE|pulse|RELOAD|READ|INITED)' "$log" | tail -n 60 | sed 's/^/# /'
+	for input in "$build/fuzz/crashes/$2-"*; do
+		[ -f "$input" ] || continue
+		echo "# reproduce: $build/tests/fuzz/fuzz_$2 $input"
+		base64 "$input" | head -n 40 | sed 's/^/# base64: /'
+	done
+	return 1
+}
+
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1
 export UBSAN_OPTIONS=print_stacktrace=1
 failed=0
 number=0
+at_once=$(nproc)
 echo "1..${#targets[@]}"
-for target in "${targets[@]}"; do
-	read -r name max_len <<<"$target"
-	number=$((number + 1))
-	found=$build/fuzz/$name
-	mkdir -p "$found" "$build/fuzz/crashes"
-	rm -f "$build/fuzz/crashes/$name-"*
-	# libFuzzer writes to the first folder only; the seeds in the tree stay as they are.
-	if timeout --kill-after=5 $((seconds + 120)) "$build/tests/fuzz/fuzz_$name" \
-		-max_total_time="$seconds" -max_len="$max_len" -timeout=10 -rss_limit_mb=2048 \
-		-print_final_stats=1 -artifact_prefix="$build/fuzz/crashes/$name-" \
-		"$found" "$top/tests/fuzz/corpus/$name" >"$log" 2>&1; then
-		runs=$(awk '/stat::number_of_executed_units/ { print $2 }' "$log")
-		echo "ok $number - $name survives ${seconds} s of fuzzing (${runs:-?} inputs)"
-	else
-		failed=1
-		echo "not ok $number - $name survives ${seconds} s of fuzzing"
-		grep -v -E '^#[0-9]+.*(NEW|REDUCE|pulse|RELOAD|READ|INITED)' "$log" | tail -n 60 | sed 's/^/# /'
-		for input in "$build/fuzz/crashes/$name-"*; do
-			[ -f "$input" ] || continue
-			echo "# reproduce: $build/tests/fuzz/fuzz_$name $input"
-			base64 "$input" | head -n 40 | sed 's/^/# base64: /'
-		done
-	fi
+while [ $number -lt ${#targets[@]} ]; do
+	pids=()
+	for target in "${targets[@]:number:at_once}"; do
+		read -r name max_len <<<"$target"
+		fuzz_one $((number + ${#pids[@]} + 1)) "$name" "$max_len" >"$logs/tap.${#pids[@]}" &
+		pids+=($!)
+	done
+	for i in "${!pids[@]}"; do
+		wait "${pids[i]}" || failed=1
+		cat "$logs/tap.$i"
+	done
+	number=$((number + ${#pids[@]}))
 done
 exit $failed

@@ -316,7 +316,7 @@ def silent(why):
 
 @case("errors have a limit: a burst of a hundred, a thousand a second")
 def limited():
-    frames = [(i * 0.00005, client_frame(sport=1000 + i, ttl=1)) for i in range(20000)]
+    frames = [(i * 0.00005, f) for i, f in enumerate(client_frames(range(1000, 21000), ttl=1))]
     run = replay(whole_config(), frames)
     equal(run.dropped, {"ttl_expired": 20000}, "dropped")
     between(run.document["originated"], 1095, 1105, "errors in a second")

@@ -55,7 +55,7 @@ def same_flow(family, protocol):
 @case("IPv{} {}: 2000 flows get translated ports that tell them apart", *ALL)
 def distinct(family, protocol):
     whole = config(service(family, protocol=protocol))
-    frames = [client_frame(family, protocol, sport=10000 + i) for i in range(2000)]
+    frames = client_frames(range(10000, 12000), family, protocol)
     run = replay(whole, [(i * 0.0001, f) for i, f in enumerate(frames)])
     equal(len(run.frames()), 2000, f"frames out (dropped: {run.dropped})")
     places = [to_backend_nat(f, o, family=family) for f, o in zip(frames, run.frames())]

@@ -112,8 +112,8 @@ def long_quote():
 
 @case("a flood is answered at 1,000 a second with a burst of 100: {}", "tcp", "udp")
 def limited(protocol):
-    frames = [(0.0, client_frame(4, protocol, sport=1000 + i)) for i in range(2000)]
-    frames += [(0.5 + i / 1e4, client_frame(4, protocol, sport=5000 + i)) for i in range(2000)]
+    frames = [(0.0, f) for f in client_frames(range(1000, 3000), 4, protocol)]
+    frames += [(0.5 + i / 1e4, f) for i, f in enumerate(client_frames(range(5000, 7000), 4, protocol))]
     run = replay(nobody(4, "nat", protocol), frames)
     equal(run.dropped, {"no_backend": 4000}, "dropped")
     first = sum(o.ns == 0 for o in run.frames())

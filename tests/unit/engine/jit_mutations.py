@@ -3,18 +3,14 @@
 """The tests of the compiler must notice when it is wrong: jit_mutations.py CC TOP LIBRARY TAP_LIBRARY
 
 Breaks the compiler's source in one place after the other, builds the tests with it, and expects that one of
-them fails. A case for each way of breaking it: a dozen, chosen by WEIR_SEED (default: the day); all of them
-with WEIR_MUTATIONS=all.
+them fails. A case for each way of breaking it.
 """
 import concurrent.futures
-import os
 import pathlib
-import random
 import shlex
 import subprocess
 import sys
 import tempfile
-import time
 
 # (what stands there, what it becomes); the text must be there exactly once
 MUTATIONS = [
@@ -65,6 +61,7 @@ SOURCES = ("jit_x86.c", "jit_x86_data.c", "jit_x86.h", "x86.h")
 cc, top, library, tap = shlex.split(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 engine = top / "ebpf/engine"
 tests = top / "tests/unit/engine"
+CPU_SECONDS = 5  # the compiler as it is takes less than one; a broken one may go on forever
 flags = ["-std=gnu17", "-O0", "-w", "-D_GNU_SOURCE"]
 
 
@@ -102,19 +99,12 @@ def survives(folder, number, old, new):
                                 library, "-lnuma", "-o", program], capture_output=True, text=True)
         if built.returncode:
             return built.stderr
-        try:
-            if subprocess.run([program, *arguments], capture_output=True, timeout=60).returncode:
-                return False
-        except subprocess.TimeoutExpired:
+        if subprocess.run(["prlimit", f"--cpu={CPU_SECONDS}", program, *arguments], capture_output=True).returncode:
             return False
     return True
 
 
 def main():
-    seed = os.environ.get("WEIR_SEED", str(int(time.time()) // 86400))
-    if os.environ.get("WEIR_MUTATIONS") != "all":
-        print(f"# WEIR_SEED={seed}")
-        MUTATIONS[:] = random.Random(seed).sample(MUTATIONS, 12)
     print(f"1..{len(MUTATIONS) + 1}", flush=True)
     failed = 0
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
