@@ -53,8 +53,8 @@ static void roff_command(FILE *to, const struct command *c)
 
 static const char *const statuses[] = {
 	"Done.",
-	"Refused or failed; a line on standard error says what is wrong and what to do. The errors of "
-	"a configuration are a line each: FILE:LINE:COLUMN: key: what is wrong, what is expected.",
+	("Refused or failed; a line on standard error says what is wrong and what to do. The errors of "
+	 "a configuration are a line each: FILE:LINE:COLUMN: key: what is wrong, what is expected."),
 	"Wrong usage.",
 	"The daemon cannot be reached.",
 };

@@ -81,7 +81,7 @@ void pcapng_begin(struct pcapng *p, FILE *file, uint32_t snaplen)
 	put32(p, UINT32_MAX); /* of the section: not known, both halves */
 	put32(p, UINT32_MAX);
 	put_option(p, OPTION_SECTION_APPLICATION, application, length);
-	put_option(p, OPTION_END, NULL, 0);
+	put_option(p, OPTION_END, "", 0);
 	put32(p, total);
 }
 
@@ -98,7 +98,7 @@ void pcapng_interface(struct pcapng *p, const char *name)
 	put32(p, p->snaplen);
 	put_option(p, OPTION_INTERFACE_NAME, name, length);
 	put_option(p, OPTION_INTERFACE_RESOLUTION, &resolution, sizeof(resolution));
-	put_option(p, OPTION_END, NULL, 0);
+	put_option(p, OPTION_END, "", 0);
 	put32(p, total);
 	memcpy(p->interface[p->interface_count++], name, length);
 }
@@ -134,6 +134,6 @@ void pcapng_frame(struct pcapng *p, const struct pcapng_frame *frame)
 	put_option(p, OPTION_PACKET_FLAGS, &flags, sizeof(flags));
 	if (comment > 0)
 		put_option(p, OPTION_COMMENT, frame->comment, comment);
-	put_option(p, OPTION_END, NULL, 0);
+	put_option(p, OPTION_END, "", 0);
 	put32(p, total);
 }

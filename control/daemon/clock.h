@@ -12,6 +12,9 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+/* How long at a time the event loop does what can be parted: nobody is to wait for it. */
+#define LOOP_TURN_NS (5 * NS_PER_MS)
+
 /* CLOCK_MONOTONIC, which the data plane's telemetry is stamped with. */
 static inline uint64_t clock_now_ns(void)
 {

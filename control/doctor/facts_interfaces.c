@@ -38,35 +38,38 @@ static int ethtool(int fd, const char *device, void *command)
 /* Where in the device's list of features one of this name is; -1: it has none such. */
 static int feature_index(int fd, const char *device, const char *name)
 {
-	struct {
+	union {
 		struct ethtool_gstrings head;
-		char names[FEATURES_MAX][ETH_GSTRING_LEN];
+		uint8_t room[sizeof(struct ethtool_gstrings) + FEATURES_MAX * ETH_GSTRING_LEN];
 	} strings = { .head = { .cmd = ETHTOOL_GSTRINGS,
 			      .string_set = ETH_SS_FEATURES,
 			      .len = FEATURES_MAX } };
-	struct {
+	union {
 		struct ethtool_sset_info head;
-		uint32_t count;
+		uint8_t room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
 	} info = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1u << ETH_SS_FEATURES } };
-	if (ethtool(fd, device, &info) != 0 || info.count > FEATURES_MAX ||
+	if (ethtool(fd, device, &info) != 0 || info.head.data[0] > FEATURES_MAX ||
 		ethtool(fd, device, &strings) != 0)
 		return -1;
-	for (uint32_t i = 0; i < info.count; i++)
-		if (strncmp(strings.names[i], name, ETH_GSTRING_LEN) == 0)
+	for (uint32_t i = 0; i < info.head.data[0]; i++) {
+		const char *at = (const char *)strings.head.data + i * ETH_GSTRING_LEN;
+		if (strncmp(at, name, ETH_GSTRING_LEN) == 0)
 			return (int)i;
+	}
 	return -1;
 }
 
 static int feature_read(int fd, const char *device, const char *name)
 {
-	struct {
+	union {
 		struct ethtool_gfeatures head;
-		struct ethtool_get_features_block blocks[FEATURES_MAX / 32];
+		uint8_t room[sizeof(struct ethtool_gfeatures) +
+			FEATURES_MAX / 32 * sizeof(struct ethtool_get_features_block)];
 	} features = { .head = { .cmd = ETHTOOL_GFEATURES, .size = FEATURES_MAX / 32 } };
 	int index = feature_index(fd, device, name);
 	if (index < 0 || ethtool(fd, device, &features) != 0)
 		return FACTS_UNKNOWN;
-	return features.blocks[index / 32].active >> (index % 32) & 1;
+	return features.head.features[index / 32].active >> (index % 32) & 1;
 }
 
 static int queues_read(int fd, const char *device)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +196,8 @@ void stream_send(struct stream *s, const char *key, const json_t *message)
 	/* Without RD_KAFKA_MSG_F_BLOCK it never waits for room. */
 	if (text)
 		rc = rd_kafka_producev(s->kafka, RD_KAFKA_V_TOPIC(s->topic),
-			RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, strlen(key)),
+			RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+			RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
 			RD_KAFKA_V_VALUE(text, strlen(text)), RD_KAFKA_V_END);
 	if (rc)
 		atomic_fetch_add(&lost_count, 1);

@@ -94,6 +94,13 @@ int snapshot_take(const struct weir_telemetry *t, size_t size, uint64_t now_ns,
 	struct snapshot **ret_snapshot);
 void snapshot_destroy(struct snapshot *s); /* NULL is fine */
 
+/*
+ * Nothing but the ids of services' policies that the data plane has detached, as a list that is the caller's to free(): a
+ * snapshot has it too, but of a thousand services that takes long. Returns as snapshot_take().
+ */
+int snapshot_detached(
+	const struct weir_telemetry *t, size_t size, uint64_t **ret_ids, size_t *ret_count);
+
 const struct snapshot_service *snapshot_find_service(const struct snapshot *s, const char *name);
 const struct snapshot_backend *snapshot_find_backend(
 	const struct snapshot_service *s, const uint8_t address[16], uint16_t port);

@@ -75,3 +75,62 @@ int snapshot_take_classes(const struct region *r, size_t core_count, struct snap
 	}
 	return 0;
 }
+
+struct detached {
+	uint64_t *ids;
+	size_t count;
+};
+
+static int take_detached_of(const struct region *r, uint32_t slot, struct detached *list)
+{
+	const struct weir_service_entry *s = &r->t->service[slot];
+	const uint16_t count = __atomic_load_n(&s->policy_count, __ATOMIC_RELAXED);
+	if (!__atomic_load_n(&s->used, __ATOMIC_RELAXED) || count == 0)
+		return 0;
+	const struct weir_policy_entry *entries =
+		region_at(r, load64(&s->policy_offset), count, sizeof(*entries));
+	if (entries == NULL || count > WEIR_MAX_POLICIES_PER_SERVICE)
+		return -EPROTO;
+	for (uint16_t i = 0; i < count; i++) {
+		if (__atomic_load_n(&entries[i].state, __ATOMIC_RELAXED) != WEIR_POLICY_DETACHED)
+			continue;
+		uint64_t *more = reallocarray(list->ids, list->count + 1, sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		list->ids = more;
+		list->ids[list->count++] = load64(&entries[i].id);
+	}
+	return 0;
+}
+
+static int take_detached(const struct region *r, void *ctx)
+{
+	struct detached *list = ctx;
+	uint32_t count = load32(&r->t->service_count);
+	int err = count > WEIR_MAX_SERVICES ? -EPROTO : 0;
+	for (uint32_t i = 0; err == 0 && i < count; i++)
+		err = take_detached_of(r, i, list);
+	return err;
+}
+
+static void drop_detached(void *ctx)
+{
+	struct detached *list = ctx;
+	free(list->ids);
+	*list = (struct detached){ 0 };
+}
+
+int snapshot_detached(
+	const struct weir_telemetry *t, size_t size, uint64_t **ret_ids, size_t *ret_count)
+{
+	struct detached list = { 0 };
+	int err = region_read(t, size, take_detached, drop_detached, &list);
+
+	if (err != 0) {
+		drop_detached(&list);
+		return err;
+	}
+	*ret_ids = list.ids;
+	*ret_count = list.count;
+	return 0;
+}

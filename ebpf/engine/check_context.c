@@ -276,7 +276,7 @@ static void helper(struct follow *w, const struct frame *f, const struct bpf_ins
 		argument(w, f, f->r[3], known ? w->maps[map.offset].value_size : POLICY_MAX_VALUE);
 		if (has_flag(f->r[4]))
 			found(w, asks_flow);
-		/* fall through */
+		__attribute__((fallthrough));
 	case BPF_FUNC_map_lookup_elem:
 	case BPF_FUNC_map_delete_elem:
 		argument(w, f, f->r[2], known ? w->maps[map.offset].key_size : POLICY_MAX_KEY);

@@ -348,7 +348,7 @@ static void options_read(int argc, char **argv)
 			if (sscanf(optarg, "%lf,%lf,%lf", &options.testpmd[0], &options.testpmd[1],
 				    &options.testpmd[2]) == 3)
 				break;
-			/* fall through */
+			__attribute__((fallthrough));
 		default:
 			usage(option == 'h' ? stdout : stderr);
 			exit(option == 'h' ? 0 : 2);

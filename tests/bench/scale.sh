@@ -6,12 +6,12 @@
 #
 #	tests/bench/scale.sh [-s SERVICES] [-b BACKENDS-A-SERVICE] [-r ROUTES] [-f FLOWS] [-c CHECKED-BACKENDS] [-p PART,...]
 #
-# Parts: start, checks, routes, flows; all of them unless some are named.
+# Parts: start, policies, checks, routes, flows; all of them unless some are named.
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 
-SERVICES=1000 BACKENDS=20 ROUTES=100000 FLOWS=10000000 CHECKED=5000 PARTS=start,checks,routes,flows
+SERVICES=1000 BACKENDS=20 ROUTES=100000 FLOWS=10000000 CHECKED=5000 PARTS=start,policies,checks,routes,flows
 while getopts s:b:r:f:c:p: option; do
 	case $option in
 	s) SERVICES=$OPTARG ;;
@@ -203,6 +203,36 @@ measure_checks() {
 			'BEGIN { printf "%.2f", t / hz / s }')"
 }
 
+# One policy at each of the services, which the kernel can run; $1: its parameters.
+policies_config() {
+	config "$SERVICES" | sed "s|health: {type: none}|&, policy: {object: $BUILD/ebpf/policies/amplification.o, budget: 1000000$1}|"
+}
+
+apply_and_ask() { # WHAT FILE: how long it takes, and what others hear from the daemon meanwhile
+	local start asker
+	python3 "$TOP/tests/bench/answers.py" "$RUN/default/control.sock" >"$WORLD/answers" &
+	asker=$!
+	sleep 0.2
+	start=$(milliseconds)
+	ctl config apply "$2" >/dev/null
+	# Behind it each goes into the kernel.
+	sleep 3
+	kill "$asker"
+	wait "$asker"
+	say "$1" services "$SERVICES" apply_seconds "$(awk -v a="$start" -v b="$(milliseconds)" \
+		'BEGIN { printf "%.3f", (b - a) / 1000 - 3 }')" answered_ms "$(cat "$WORLD/answers")"
+}
+
+measure_policies() {
+	policies_config >"$WORLD/policies.yaml"
+	policies_config ', set: {strict: 1}' >"$WORLD/strict.yaml"
+	ctl config apply "$WORLD/many.yaml" >/dev/null
+	apply_and_ask "apply of a policy at each service" "$WORLD/policies.yaml"
+	apply_and_ask "apply of another parameter of each" "$WORLD/strict.yaml"
+	say "policies in the kernel" count "$(ctl --json policy list | jq '[.[] | select(.where | startswith("kernel"))] | length')"
+	apply_and_ask "apply without policies" "$WORLD/many.yaml"
+}
+
 measure_routes() {
 	local start before memory pid=${weir_pid[default]} lines
 	before=$(cpu_ticks "$pid") memory=$(memory_of "$pid" RssAnon)
@@ -235,6 +265,10 @@ if part start || part routes; then
 	measure_start
 	measure_changes
 	! part routes || measure_routes
+fi
+if part policies; then
+	[ -n "${weir_pid[default]:-}" ] || weir_start default
+	measure_policies
 fi
 if part checks; then
 	[ -n "${weir_pid[default]:-}" ] || weir_start default

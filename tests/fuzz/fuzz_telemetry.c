@@ -57,7 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			sizeof(p.value));
 	}
 	r->t.directory_seq &= ~UINT64_C(1); /* odd is waited for, which is not what is looked for */
-	int err = snapshot_take(&r->t, sizeof(*r), 2, &s);
+	uint64_t *detached = NULL;
+	size_t detached_count;
+	int err = snapshot_detached(&r->t, sizeof(*r), &detached, &detached_count);
+	FUZZ_CHECK(err == 0 || err == -EPROTO);
+	free(detached);
+	err = snapshot_take(&r->t, sizeof(*r), 2, &s);
 	FUZZ_CHECK(err == 0 || err == -EPROTO);
 	if (err == 0)
 		make_documents(s, base);

@@ -10,25 +10,18 @@
 #include <event2/event.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define GREETING_TIMEOUT_MS 1000
 #define LOOK_STARTING_MS    10 /* between looks for a process that is just starting */
 #define LOOK_MS		    200 /* between looks for one that somebody else starts */
 #define STARTING_MS	    5000
-#define SHORT_LIFE_MS	    2000 /* dying younger than this again and again leads to pauses */
-#define PAUSE_MAX_MS	    5000
 #define HEARTBEAT_MAX_MS    2000
-#define STOP_ASKED_MS	    5000
-#define STOP_TERMINATE_MS   2000
 
 struct request {
 	LIST_ENTRY(request) link;
@@ -37,43 +30,7 @@ struct request {
 	void *ctx;
 };
 
-enum stop_step {
-	STOP_NOT,
-	STOP_ASKED,
-	STOP_TERMINATED,
-	STOP_KILLED,
-};
-
-struct dataplane {
-	struct event_base *base; /* borrowed */
-	const struct rundir *run; /* borrowed */
-	const char *instance; /* borrowed */
-	const struct dataplane_callbacks *cb; /* borrowed */
-	bool spawn;
-	struct weir_client *client; /* owned; NULL: not connected */
-	struct event *readable; /* owned, with the client */
-	struct event *writable; /* owned, with the client */
-	struct connector *connector; /* owned; NULL: no attempt under way */
-	struct event *connected; /* owned, with the connector */
-	struct event *look; /* owned; the next attempt, or the next step of stopping */
-	pid_t pid; /* of the process that pidfd stands for; 0: none known */
-	int pidfd; /* owned; -1: none known */
-	bool is_child; /* to be reaped by us */
-	struct event *death; /* owned, with pidfd */
-	uint64_t born_ns;
-	unsigned int short_lives;
-	unsigned int restarts;
-	bool looked; /* once */
-	bool ever_ran;
-	int error_rc;
-	char error[256];
-	LIST_HEAD(, request) requests;
-	enum stop_step stop;
-	void (*stopped)(void *ctx);
-	void *stopped_ctx;
-};
-
-static void look_later(struct dataplane *d, uint64_t ms)
+void dataplane_look_later(struct dataplane *d, uint64_t ms)
 {
 	struct timeval wait = clock_timeval_ms(ms);
 
@@ -106,7 +63,7 @@ static void request_timeout(evutil_socket_t fd, short what, void *ctx)
 	cb(r->ctx, -ETIMEDOUT, text, sizeof(text) - 1);
 }
 
-static void writing_update(struct dataplane *d)
+void dataplane_writing_update(struct dataplane *d)
 {
 	if (d->client && weir_client_wants_write(d->client))
 		event_add(d->writable, NULL);
@@ -151,13 +108,13 @@ int dataplane_request_fds(struct dataplane *d, enum weir_message_type type, cons
 		free(r);
 		return rc;
 	}
-	writing_update(d);
+	dataplane_writing_update(d);
 	return 0;
 }
 
 /* The connection. */
 
-static void connection_end(struct dataplane *d, const char *why)
+void dataplane_connection_end(struct dataplane *d, const char *why)
 {
 	struct weir_client *client = d->client;
 
@@ -176,7 +133,7 @@ static void connection_end(struct dataplane *d, const char *why)
 	if (d->stop == STOP_NOT) {
 		log_warning("the connection to the data plane ended: %s", why);
 		d->cb->lost(d->cb->ctx);
-		look_later(d, 0);
+		dataplane_look_later(d, 0);
 	}
 }
 
@@ -189,38 +146,9 @@ static void client_ready(evutil_socket_t fd, short what, void *ctx)
 	if (!d->client)
 		return;
 	if (rc)
-		connection_end(d, strerror(-rc));
+		dataplane_connection_end(d, strerror(-rc));
 	else
-		writing_update(d);
-}
-
-static void process_died(evutil_socket_t fd, short what, void *ctx);
-
-static void process_forget(struct dataplane *d)
-{
-	if (d->death)
-		event_free(d->death);
-	d->death = NULL;
-	if (d->pidfd >= 0)
-		close(d->pidfd);
-	d->pidfd = -1;
-	d->pid = 0;
-	d->is_child = false;
-}
-
-/* Follow a process to its end. Without pidfds the end of the connection has to do. */
-static void process_follow(struct dataplane *d, pid_t pid, bool is_child)
-{
-	process_forget(d);
-	d->pid = pid;
-	d->is_child = is_child;
-	d->born_ns = clock_now_ns();
-	d->pidfd = process_watch(pid);
-	if (d->pidfd < 0)
-		return;
-	d->death = event_new(d->base, d->pidfd, EV_READ, process_died, d);
-	if (d->death)
-		event_add(d->death, NULL);
+		dataplane_writing_update(d);
 }
 
 static void connection_begin(struct dataplane *d, struct weir_client *client)
@@ -238,7 +166,7 @@ static void connection_begin(struct dataplane *d, struct weir_client *client)
 			event_free(d->writable);
 		d->readable = d->writable = NULL;
 		weir_client_close(client);
-		look_later(d, LOOK_MS);
+		dataplane_look_later(d, LOOK_MS);
 		return;
 	}
 	d->client = client;
@@ -248,7 +176,7 @@ static void connection_begin(struct dataplane *d, struct weir_client *client)
 	/* The kernel's word, as the greeting's pid may be of another namespace. */
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && peer.pid > 0 &&
 		peer.pid != d->pid)
-		process_follow(d, peer.pid, false);
+		dataplane_process_follow(d, peer.pid, false);
 	weir_client_on_event(client, d->cb->event, d->cb->ctx);
 	log_info("connected to the data plane, pid %d", (int)d->pid);
 	d->cb->connected(d->cb->ctx);
@@ -265,14 +193,14 @@ static void start_one(struct dataplane *d)
 	d->error_rc = rc;
 	if (rc) {
 		log_error("cannot start the data plane: %s", d->error);
-		look_later(d, PAUSE_MAX_MS);
+		dataplane_look_later(d, DATAPLANE_PAUSE_MAX_MS);
 		return;
 	}
 	if (d->ever_ran)
 		d->restarts++;
-	process_follow(d, pid, true);
+	dataplane_process_follow(d, pid, true);
 	log_info("started weir-dataplane, pid %d", (int)pid);
-	look_later(d, LOOK_STARTING_MS);
+	dataplane_look_later(d, LOOK_STARTING_MS);
 }
 
 static bool nobody_there(int rc)
@@ -297,17 +225,17 @@ static void connect_failed(struct dataplane *d, int rc, const char *err)
 	if (!nobody_there(rc)) {
 		if (news)
 			log_warning("cannot talk to the data plane: %s", d->error);
-		look_later(d, LOOK_MS);
+		dataplane_look_later(d, LOOK_MS);
 	} else if (!d->spawn) {
 		if (news)
 			log_notice("no data plane runs; waiting for one");
-		look_later(d, LOOK_MS);
+		dataplane_look_later(d, LOOK_MS);
 	} else if (!d->pid) {
 		start_one(d);
 	} else {
 		bool starting = clock_now_ns() - d->born_ns < STARTING_MS * NS_PER_MS;
 
-		look_later(d, starting ? LOOK_STARTING_MS : LOOK_MS);
+		dataplane_look_later(d, starting ? LOOK_STARTING_MS : LOOK_MS);
 	}
 }
 
@@ -335,22 +263,20 @@ static void connect_done(evutil_socket_t fd, short what, void *ctx)
 	connection_begin(d, client);
 }
 
-static void stop_step(struct dataplane *d);
-
 static void look_now(evutil_socket_t fd, short what, void *ctx)
 {
 	struct dataplane *d = ctx;
 	char path[PATH_MAX];
 
 	if (d->stop != STOP_NOT) {
-		stop_step(d);
+		dataplane_stop_step(d);
 		return;
 	}
 	if (d->client || d->connector)
 		return;
 	if (connector_start(rundir_path(d->run, "dataplane.sock", path), GREETING_TIMEOUT_MS,
 		    &d->connector)) {
-		look_later(d, LOOK_MS);
+		dataplane_look_later(d, LOOK_MS);
 		return;
 	}
 	d->connected = event_new(d->base, connector_fd(d->connector), EV_READ, connect_done, d);
@@ -366,108 +292,7 @@ static void look_now(evutil_socket_t fd, short what, void *ctx)
 	if (!connector_finish(d->connector, &client, err, sizeof(err)))
 		weir_client_close(client);
 	d->connector = NULL;
-	look_later(d, LOOK_MS);
-}
-
-/* Its end. */
-
-static void death_describe(struct dataplane *d, char *text, size_t size)
-{
-	siginfo_t info = { 0 };
-
-	if (!d->is_child || waitid(P_PID, (id_t)d->pid, &info, WEXITED | WNOHANG)) {
-		snprintf(text, size, "it ended");
-		return;
-	}
-	if (info.si_code == CLD_EXITED)
-		snprintf(text, size, "it ended with status %d", info.si_status);
-	else
-		snprintf(text, size, "it was ended by signal %d (%s)", info.si_status,
-			strsignal(info.si_status));
-}
-
-static void stop_finish(struct dataplane *d)
-{
-	evtimer_del(d->look);
-	d->stopped(d->stopped_ctx);
-}
-
-static void process_died(evutil_socket_t fd, short what, void *ctx)
-{
-	struct dataplane *d = ctx;
-	char how[96];
-	pid_t pid = d->pid;
-	uint64_t lived_ns = clock_now_ns() - d->born_ns;
-
-	death_describe(d, how, sizeof(how));
-	process_forget(d);
-	if (d->stop != STOP_NOT) {
-		connection_end(d, how);
-		stop_finish(d);
-		return;
-	}
-	log_error("the data plane, pid %d, is gone: %s", (int)pid, how);
-	connection_end(d, how);
-	d->short_lives = lived_ns < SHORT_LIFE_MS * NS_PER_MS ? d->short_lives + 1 : 0;
-	uint64_t pause = 0;
-
-	if (d->short_lives > 1) {
-		unsigned int doublings = d->short_lives - 2;
-
-		pause = doublings > 6 ? PAUSE_MAX_MS : UINT64_C(100) << doublings;
-		if (pause > PAUSE_MAX_MS)
-			pause = PAUSE_MAX_MS;
-	}
-	look_later(d, pause);
-}
-
-static void process_signal(struct dataplane *d, int number)
-{
-	if (d->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, d->pidfd, number, NULL, 0);
-	else if (d->pid > 0)
-		kill(d->pid, number);
-}
-
-/* The time for the last step of stopping is over: take the next. */
-static void stop_step(struct dataplane *d)
-{
-	switch (d->stop) {
-	case STOP_ASKED:
-		d->stop = STOP_TERMINATED;
-		process_signal(d, SIGTERM);
-		look_later(d, STOP_TERMINATE_MS);
-		break;
-	case STOP_TERMINATED:
-		d->stop = STOP_KILLED;
-		log_warning("the data plane, pid %d, does not stop; killing it", (int)d->pid);
-		process_signal(d, SIGKILL);
-		look_later(d, STOP_TERMINATE_MS);
-		break;
-	case STOP_KILLED:
-	case STOP_NOT:
-		stop_finish(d);
-		break;
-	}
-}
-
-void dataplane_stop(struct dataplane *d, void (*done)(void *ctx), void *ctx)
-{
-	d->stopped = done;
-	d->stopped_ctx = ctx;
-	d->stop = STOP_KILLED; /* nothing left to do, unless a process of ours is there */
-	if (!d->spawn || !d->pid) {
-		connection_end(d, "stopping");
-		look_later(d, 0);
-		return;
-	}
-	d->stop = STOP_ASKED;
-	if (d->client && !weir_client_send(d->client, WEIR_MESSAGE_STOP, NULL, 0, NULL, NULL)) {
-		writing_update(d);
-		look_later(d, STOP_ASKED_MS);
-	} else {
-		look_later(d, 0);
-	}
+	dataplane_look_later(d, LOOK_MS);
 }
 
 int dataplane_start(struct event_base *base, const struct rundir *run, const char *instance,
@@ -489,7 +314,7 @@ int dataplane_start(struct event_base *base, const struct rundir *run, const cha
 		free(d);
 		return -ENOMEM;
 	}
-	look_later(d, 0);
+	dataplane_look_later(d, 0);
 	*ret_dataplane = d;
 	return 0;
 }
@@ -503,12 +328,12 @@ void dataplane_destroy(struct dataplane *d)
 		return;
 	if (d->stop == STOP_NOT)
 		d->stop = STOP_KILLED;
-	connection_end(d, "stopping");
+	dataplane_connection_end(d, "stopping");
 	if (d->connected)
 		event_free(d->connected);
 	if (d->connector && !connector_finish(d->connector, &client, err, sizeof(err)))
 		weir_client_close(client);
-	process_forget(d);
+	dataplane_process_forget(d);
 	event_free(d->look);
 	free(d);
 }
@@ -520,7 +345,7 @@ struct weir_client *dataplane_client(const struct dataplane *d)
 
 void dataplane_reconnect(struct dataplane *d)
 {
-	connection_end(d, "it does not answer");
+	dataplane_connection_end(d, "it does not answer");
 }
 
 enum dataplane_state dataplane_state(const struct dataplane *d)

@@ -7,7 +7,64 @@
 
 #include "control/daemon/dataplane/dataplane.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#define DATAPLANE_PAUSE_MAX_MS 5000 /* between attempts to start one */
+
 struct event;
+struct request;
+
+enum stop_step {
+	STOP_NOT,
+	STOP_ASKED,
+	STOP_TERMINATED,
+	STOP_KILLED,
+};
+
+struct dataplane {
+	struct event_base *base; /* borrowed */
+	const struct rundir *run; /* borrowed */
+	const char *instance; /* borrowed */
+	const struct dataplane_callbacks *cb; /* borrowed */
+	bool spawn;
+	struct weir_client *client; /* owned; NULL: not connected */
+	struct event *readable; /* owned, with the client */
+	struct event *writable; /* owned, with the client */
+	struct connector *connector; /* owned; NULL: no attempt under way */
+	struct event *connected; /* owned, with the connector */
+	struct event *look; /* owned; the next attempt, or the next step of stopping */
+	pid_t pid; /* of the process that pidfd stands for; 0: none known */
+	int pidfd; /* owned; -1: none known */
+	bool is_child; /* to be reaped by us */
+	struct event *death; /* owned, with pidfd */
+	uint64_t born_ns;
+	unsigned int short_lives;
+	unsigned int restarts;
+	bool looked; /* once */
+	bool ever_ran;
+	int error_rc;
+	char error[256];
+	LIST_HEAD(, request) requests;
+	enum stop_step stop;
+	void (*stopped)(void *ctx);
+	void *stopped_ctx;
+};
+
+/* When to look for it again, or to take the next step of stopping it. */
+void dataplane_look_later(struct dataplane *d, uint64_t ms);
+/* After something has been sent. */
+void dataplane_writing_update(struct dataplane *d);
+/* Open requests are answered, and who is to know is told. */
+void dataplane_connection_end(struct dataplane *d, const char *why);
+
+/* Its process: dataplane_process.c. Follow it to its end; without pidfds the end of the connection has to do. */
+void dataplane_process_follow(struct dataplane *d, pid_t pid, bool is_child);
+void dataplane_process_forget(struct dataplane *d);
+/* The time for the last step of stopping is over: take the next. */
+void dataplane_stop_step(struct dataplane *d);
 
 /* One attempt to connect, in a thread of its own because the greeting waits for its answer. */
 struct connector;

@@ -18,16 +18,24 @@
 
 #define FOLDER "objects"
 
-static const char *copy_path(const struct revision_store *s, const char *name, char *buf)
+#define NAME_SIZE (SHA256_TEXT_SIZE + sizeof(".o"))
+
+static const char *copy_name(const char *sha256, char name[NAME_SIZE])
 {
-	snprintf(buf, PATH_MAX, "%s/" FOLDER "/%.128s", s->path, name);
+	snprintf(name, NAME_SIZE, "%.64s.o", sha256);
+	return name;
+}
+
+static const char *folder_path(const struct revision_store *s, char buf[PATH_MAX])
+{
+	snprintf(buf, PATH_MAX, "%s/" FOLDER, s->path);
 	return buf;
 }
 
-static const char *copy_name(const char *sha256, char name[NAME_MAX])
+static const char *copy_path(const struct revision_store *s, const char *sha256, char buf[PATH_MAX])
 {
-	snprintf(name, NAME_MAX, "%.64s.o", sha256);
-	return name;
+	snprintf(buf, PATH_MAX, "%s/" FOLDER "/%.64s.o", s->path, sha256);
+	return buf;
 }
 
 /* From the beginning of one file to another that is new. */
@@ -51,14 +59,13 @@ static int copy_bytes(int from, int to)
 
 int object_store_put(const struct revision_store *s, const char *sha256, int fd)
 {
-	char path[PATH_MAX], temporary[PATH_MAX + 8], name[NAME_MAX];
+	char path[PATH_MAX], temporary[PATH_MAX + 8];
 
 	if (object_store_find(s, sha256, path))
 		return 0;
-	int rc = folder_make(copy_path(s, "", path), 0700);
+	int rc = folder_make(folder_path(s, path), 0700);
 
-	snprintf(temporary, sizeof(temporary), "%s.new",
-		copy_path(s, copy_name(sha256, name), path));
+	snprintf(temporary, sizeof(temporary), "%s.new", copy_path(s, sha256, path));
 	int to = rc ? -1 : open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (!rc)
@@ -78,11 +85,11 @@ int object_store_put(const struct revision_store *s, const char *sha256, int fd)
 
 bool object_store_find(const struct revision_store *s, const char *sha256, char ret_path[PATH_MAX])
 {
-	char name[NAME_MAX], found[SHA256_TEXT_SIZE];
+	char found[SHA256_TEXT_SIZE];
 	size_t length;
 	char *bytes;
 
-	if (file_read(copy_path(s, copy_name(sha256, name), ret_path), &bytes, &length))
+	if (file_read(copy_path(s, sha256, ret_path), &bytes, &length))
 		return false;
 	sha256_text(bytes, length, found);
 	free(bytes);
@@ -93,16 +100,17 @@ bool object_store_find(const struct revision_store *s, const char *sha256, char 
 static void needed_add(
 	const struct revision_store *s, const struct revision *r, json_t *needed, uint64_t *room)
 {
-	char path[PATH_MAX], name[NAME_MAX];
+	char path[PATH_MAX], name[NAME_SIZE];
 	const json_t *object;
 	struct stat info;
 	size_t i;
 
 	json_array_foreach(r->objects, i, object)
 	{
-		copy_name(json_string_value(json_object_get(object, "sha256")), name);
-		if (json_object_get(needed, name) || stat(copy_path(s, name, path), &info) ||
-			(uint64_t)info.st_size > *room)
+		const char *sha256 = json_string_value(json_object_get(object, "sha256"));
+
+		if (json_object_get(needed, copy_name(sha256, name)) ||
+			stat(copy_path(s, sha256, path), &info) || (uint64_t)info.st_size > *room)
 			continue;
 		*room -= (uint64_t)info.st_size;
 		json_object_set_new(needed, name, json_true());
@@ -116,7 +124,7 @@ void object_store_prune(const struct revision_store *s)
 	json_t *needed = json_object();
 	char path[PATH_MAX];
 	struct dirent *e;
-	DIR *folder = needed ? opendir(copy_path(s, "", path)) : NULL;
+	DIR *folder = needed ? opendir(folder_path(s, path)) : NULL;
 
 	if (s->count)
 		needed_add(s, &s->list[0], needed, &room);
@@ -126,7 +134,7 @@ void object_store_prune(const struct revision_store *s)
 		needed_add(s, &s->list[i], needed, &room);
 	while (folder && (e = readdir(folder)))
 		if (e->d_name[0] != '.' && !json_object_get(needed, e->d_name))
-			unlink(copy_path(s, e->d_name, path));
+			unlinkat(dirfd(folder), e->d_name, 0);
 	if (folder)
 		closedir(folder);
 	json_decref(needed);

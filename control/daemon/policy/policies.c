@@ -37,116 +37,6 @@ bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp)
 	return true;
 }
 
-/* FNV-1a, 64 bits (draft-eastlake-fnv): who loads policies may load any, so spread is all that is wanted. */
-uint64_t policies_mark(const void *image, size_t size, uint64_t load)
-{
-	const uint8_t *bytes = image;
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ load;
-
-	for (size_t i = 0; i < size; i++)
-		h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return h ? h : 1;
-}
-
-static void kept_free(struct policy_kept *k)
-{
-	for (uint32_t i = 0; k->has_arrays && i < k->image->map_count; i++)
-		close(k->array[i]);
-	if (k->image)
-		munmap((void *)(uintptr_t)k->image, k->image_size);
-	if (k->image_fd >= 0)
-		close(k->image_fd);
-	if (k->object_fd >= 0)
-		close(k->object_fd);
-	for (size_t i = 0; i < k->set_count; i++)
-		free(k->sets[i]);
-	free(k->sets);
-	free(k->path);
-	free(k);
-}
-
-static int sets_copy(struct policy_kept *k, const struct model_policy *p)
-{
-	k->sets = calloc(p->set_count + 1, sizeof(*k->sets));
-	for (size_t i = 0; k->sets && i < p->set_count; i++) {
-		k->sets[i] = strdup(p->sets[i]);
-		if (!k->sets[i])
-			return -ENOMEM;
-		k->set_count++;
-	}
-	return k->sets ? 0 : -ENOMEM;
-}
-
-static bool object_mark(int fd, char ret_text[SHA256_TEXT_SIZE])
-{
-	struct stat info;
-
-	if (fstat(fd, &info))
-		return false;
-	void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
-
-	if (bytes == MAP_FAILED)
-		return false;
-	sha256_text(bytes, (size_t)info.st_size, ret_text);
-	munmap(bytes, (size_t)info.st_size);
-	return true;
-}
-
-struct policy_kept *policies_keep(struct daemon *d, const char *path, const struct model_policy *p,
-	const struct policy_stamp *stamp, const struct policy_answer *a)
-{
-	struct policy_kept *k = calloc(1, sizeof(*k));
-	char object[SHA256_TEXT_SIZE] = "";
-	void *image = mmap(NULL, a->image_size, PROT_READ, MAP_SHARED, a->image_fd, 0);
-
-	if (!k || image == MAP_FAILED || policy_image_check(image, a->image_size, NULL, 0) ||
-		(a->object_fd >= 0 && !object_mark(a->object_fd, object))) {
-		if (image != MAP_FAILED)
-			munmap(image, a->image_size);
-		free(k);
-		close(a->image_fd);
-		if (a->object_fd >= 0)
-			close(a->object_fd);
-		return NULL;
-	}
-	const uint64_t place = a->offload_why[0] ? 0 : p->place;
-
-	*k = (struct policy_kept){
-		.id = policies_mark(image, a->image_size, p->load ^ place),
-		.mark = policies_mark(image, a->image_size, 0),
-		.path = strdup(path),
-		.load = p->load,
-		.stamp = *stamp,
-		.image_fd = a->image_fd,
-		.image_size = a->image_size,
-		.object_fd = a->object_fd,
-		.image = image,
-		.cycles_median = a->cycles_median,
-		.cycles_p99 = a->cycles_p99,
-		.kernel_cycles = a->kernel_cycles,
-		.place = place,
-	};
-	memcpy(k->object, object, sizeof(object));
-	memcpy(k->offload_why, a->offload_why, sizeof(k->offload_why));
-	if (!k->path || sets_copy(k, p)) {
-		kept_free(k);
-		return NULL;
-	}
-	/* In front: it is found before an older one of the same name. */
-	k->next = d->policies.kept;
-	d->policies.kept = k;
-	return k;
-}
-
-struct policy_kept *policies_find(const struct daemon *d, uint64_t id)
-{
-	struct policy_kept *k = d->policies.kept;
-
-	while (k && k->id != id)
-		k = k->next;
-	return k;
-}
-
 json_t *policies_objects(const struct daemon *d, const struct model *m)
 {
 	struct model_policy_cursor c = { 0 };
@@ -158,9 +48,10 @@ json_t *policies_objects(const struct daemon *d, const struct model *m)
 	while ((p = model_policy_next(m, &c, &s, &position))) {
 		const struct policy_kept *k = p->load ? NULL : policies_find(d, p->id);
 
-		if (k && k->object[0] && !revision_object(list, k->path))
+		if (k && k->bytes->object[0] && !revision_object(list, k->path))
 			json_array_append_new(list,
-				json_pack("{s:s, s:s}", "path", k->path, "sha256", k->object));
+				json_pack(
+					"{s:s, s:s}", "path", k->path, "sha256", k->bytes->object));
 	}
 	return list;
 }
@@ -168,13 +59,15 @@ json_t *policies_objects(const struct daemon *d, const struct model *m)
 void policies_objects_keep(struct daemon *d)
 {
 	for (struct policy_kept *k = d->policies.kept; k; k = k->next) {
-		const char *now = revision_object(d->policies.objects, k->path);
+		struct policy_bytes *b = k->bytes;
+		const char *now =
+			b->object_fd < 0 ? NULL : revision_object(d->policies.objects, k->path);
 
-		if (k->object_fd < 0 || !now || strcmp(now, k->object) ||
-			object_store_put(&d->revisions, k->object, k->object_fd))
+		if (!now || strcmp(now, b->object) ||
+			object_store_put(&d->revisions, b->object, b->object_fd))
 			continue;
-		close(k->object_fd);
-		k->object_fd = -1;
+		close(b->object_fd);
+		b->object_fd = -1;
 	}
 }
 
@@ -198,52 +91,6 @@ bool policies_twice(const struct model *m, char *err, size_t err_size)
 	return false;
 }
 
-static bool model_has(const struct model *m, uint64_t id)
-{
-	struct model_policy_cursor c = { 0 };
-	const struct model_service *s;
-	const struct model_policy *p;
-	size_t position;
-
-	while (m && (p = model_policy_next(m, &c, &s, &position)))
-		if (p->id == id)
-			return true;
-	return false;
-}
-
-void policies_sweep(struct daemon *d, const struct model *m, const struct model *other)
-{
-	struct policy_kept **at = &d->policies.kept;
-
-	while (*at) {
-		struct policy_kept *k = *at;
-
-		if (model_has(m, k->id) || model_has(other, k->id)) {
-			at = &k->next;
-			continue;
-		}
-		*at = k->next;
-		kept_free(k);
-	}
-}
-
-void policies_in_force(struct daemon *d, const struct model *m)
-{
-	for (struct policy_kept *k = d->policies.kept; k; k = k->next)
-		k->staged = k->staged && model_has(m, k->id);
-}
-
-void policies_lost(struct daemon *d)
-{
-	for (struct policy_kept *k = d->policies.kept; k; k = k->next)
-		k->staged = false;
-	for (struct policy_kept *k = d->policies.kept; k; k = k->next) {
-		k->kernel_ports = 0;
-		policies_copies_forget(k);
-		snprintf(k->kernel_why, sizeof(k->kernel_why), "no data plane runs");
-	}
-}
-
 void policies_init(struct daemon *d)
 {
 	d->policies.set = json_array();
@@ -253,7 +100,9 @@ void policies_init(struct daemon *d)
 
 void policies_fini(struct daemon *d)
 {
+	policies_stage_end(d);
 	policies_sweep(d, NULL, NULL);
+	free(d->policies.detached);
 	json_decref(d->policies.set);
 	json_decref(d->policies.objects);
 	json_decref(d->policies.failed);

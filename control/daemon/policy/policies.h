@@ -29,6 +29,7 @@ struct daemon;
 struct kernel_work;
 struct policy_answer;
 struct policy_batch;
+struct staging;
 struct who;
 
 /* Which file an image was made of: another one of the same name differs in this. */
@@ -50,26 +51,36 @@ struct policy_source {
 	bool strict; /* refuse what cannot be had as it was; else the file as it is takes its place */
 };
 
+/* What was judged: the same, and there once, for all services that have the object with these parameters. */
+struct policy_bytes {
+	size_t users;
+	const struct policy_image *image; /* owned mapping */
+	size_t image_size;
+	int image_fd; /* owned; nobody can write it any more */
+	uint64_t mark; /* of the image */
+	char object[SHA256_TEXT_SIZE]; /* of the object that it was made of; "": not known */
+	int object_fd; /* owned; its bytes, until the history has a copy; -1: has been let go */
+};
+
 /* An image that has been admitted. */
 struct policy_kept {
 	struct policy_kept *next; /* owned */
+	struct policy_kept *beside; /* the next one in by_id */
 	uint64_t id;
-	uint64_t mark; /* of its image alone, which others may have as well */
+	uint64_t form; /* of path, parameters and load: those that differ in it differ */
+	uint64_t load; /* as in struct model_policy */
+	uint64_t place; /* the only service that it is of, as it shares its arrays; 0: any */
+	bool used; /* by the model that is being looked at */
+	bool staged; /* this data plane has it */
+	struct policy_bytes *bytes; /* shared, counted */
+	const struct policy_image *image; /* of bytes */
 	char *path; /* owned; absolute */
 	char **sets; /* owned, as the texts are */
 	size_t set_count;
-	uint64_t load; /* as in struct model_policy */
 	struct policy_stamp stamp;
-	int image_fd; /* owned; nobody can write it any more */
-	size_t image_size;
-	char object[SHA256_TEXT_SIZE]; /* of the object that it was made of; "": not known */
-	int object_fd; /* owned; its bytes, until the history has a copy; -1: has been let go */
-	const struct policy_image *image; /* owned mapping */
 	uint32_t cycles_median; /* of its trial; 0: it was not compiled */
 	uint32_t cycles_p99;
-	bool staged; /* this data plane has it */
 	/* In the kernel: policies_kernel.h. */
-	uint64_t place; /* the only service that it is of, as it shares its arrays; 0: any */
 	char offload_why
 		[POLICY_OFFLOAD_WHY]; /* why the kernel cannot run it; "" where that was not asked */
 	char kernel_why
@@ -84,8 +95,11 @@ struct policy_kept {
 	int array[POLICY_MAX_MAPS]; /* owned; by map, where it has some; of others copies */
 };
 
+#define POLICIES_BUCKETS 1024 /* a power of two; there may be some thousand */
+
 struct policies {
-	struct policy_kept *kept; /* owned */
+	struct policy_kept *kept; /* owned; the newest first */
+	struct policy_kept *by_id[POLICIES_BUCKETS]; /* likewise */
 	struct kernel_work *work; /* owned; policies_kernel.h */
 	bool copies_filled; /* since the kernel was last told of copies */
 	json_t *set; /* owned; policies_set.h */
@@ -93,6 +107,10 @@ struct policies {
 	json_t *objects;
 	json_t *failed; /* owned; texts: what does not run although the configuration has it */
 	struct policy_canary canaries[POLICY_CANARY_COUNT];
+	struct staging *staging; /* the one under way; it frees itself */
+	uint64_t *
+		detached; /* owned; ids that the data plane has detached, as last read; ascending */
+	size_t detached_count;
 };
 
 void policies_init(struct daemon *d);
@@ -131,6 +149,12 @@ void policies_judge_cancel(struct policy_batch *b); /* NULL is fine */
 /* Keep an image that has been admitted; takes its descriptors. Returns NULL when out of memory. */
 struct policy_kept *policies_keep(struct daemon *d, const char *path, const struct model_policy *p,
 	const struct policy_stamp *stamp, const struct policy_answer *a);
+/* The same with bytes that are there already: the answer's own are not looked at. */
+struct policy_kept *policies_keep_bytes(struct daemon *d, const char *path,
+	const struct model_policy *p, const struct policy_stamp *stamp,
+	const struct policy_answer *a, struct policy_bytes *bytes);
+/* A number for path, parameters and load; never 0. */
+uint64_t policies_form(const char *path, const struct model_policy *p);
 /* Of the policies that the configuration itself has, as in struct revision; a new reference. */
 json_t *policies_objects(const struct daemon *d, const struct model *m);
 /* Copies of what those in force were made of, for the history. */
@@ -140,11 +164,17 @@ void policies_objects_keep(struct daemon *d);
 bool policy_stamp_read(const char *path, struct policy_stamp *ret_stamp);
 
 /*
- * Send the images of a model that the data plane does not have. done is called once, perhaps at once: with
- * 0, or -errno and why.
+ * Send the images of a model that the data plane does not have, some in each turn of the loop. done is called once,
+ * perhaps at once: with 0, or -errno and why. One at a time.
+ *
+ * m  borrowed until then
  */
 typedef void (*policies_staged_cb)(void *ctx, int status, const char *text);
 void policies_stage(struct daemon *d, const struct model *m, policies_staged_cb done, void *ctx);
+/* The one under way, if any, is to fail: what has been sent has been lost. */
+void policies_stage_fail(struct daemon *d, int status, const char *text);
+/* With the loop, behind the data plane's answers: it calls back now. */
+void policies_stage_end(struct daemon *d);
 /* CONFIG with this model is in force: the data plane forgets the others. */
 void policies_in_force(struct daemon *d, const struct model *m);
 /* The data plane has gone, with all that it had. */

@@ -24,8 +24,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TURN_NS UINT64_C(5000000) /* at a time, of what is done in the loop */
-
 static const char nowhere[] = "no port of a kernel interface is open";
 
 /* What is wanted of one model, and how far that has come. */
@@ -72,19 +70,37 @@ static int port_open(struct daemon *d, const struct model *m, size_t port, struc
 	return pins_of(d, &m->ports[port], directory) ? judges_open(directory, ret) : -ENOENT;
 }
 
-/* What an earlier daemon made is found by the programs that run with it. */
-static int arrays_find(struct daemon *d, struct policy_kept *k)
+static int ports_open(struct daemon *d, struct port_judges *ports)
 {
-	int rc = -ENOENT;
+	const size_t count = d->model->port_count;
 
-	for (size_t i = 0; rc && i < d->model->port_count; i++) {
-		struct judges *j;
-		int program = -1;
+	if (ports->port)
+		return 0;
+	ports->port = calloc(count + 1, sizeof(struct judges *));
+	if (!ports->port)
+		return -ENOMEM;
+	ports->count = count;
+	for (size_t i = 0; i < count; i++)
+		(void)port_open(d, d->model, i, &ports->port[i]);
+	return 0;
+}
 
-		if (port_open(d, d->model, i, &j))
-			continue;
-		program = judges_program(j, k->id);
-		judges_close(j);
+void port_judges_close(struct port_judges *ports)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		judges_close(ports->port[i]);
+	free(ports->port);
+	*ports = (struct port_judges){ 0 };
+}
+
+/* What an earlier daemon made is found by the programs that run with it. */
+static int arrays_find(struct daemon *d, struct policy_kept *k, struct port_judges *ports)
+{
+	int rc = ports_open(d, ports) ? -ENOMEM : -ENOENT;
+
+	for (size_t i = 0; rc == -ENOENT && i < ports->count; i++) {
+		int program = ports->port[i] ? judges_program(ports->port[i], k->id) : -1;
+
 		if (program < 0)
 			continue;
 		rc = policy_offload_maps_of(k->image, program, k->array);
@@ -93,7 +109,7 @@ static int arrays_find(struct daemon *d, struct policy_kept *k)
 	return rc;
 }
 
-int policies_kernel_arrays(struct daemon *d, struct policy_kept *k)
+int policies_kernel_arrays(struct daemon *d, struct policy_kept *k, struct port_judges *ports)
 {
 	char why[POLICY_OFFLOAD_WHY];
 	int rc = -ENOENT;
@@ -103,7 +119,7 @@ int policies_kernel_arrays(struct daemon *d, struct policy_kept *k)
 	if (!k->place)
 		return -ENOENT;
 	if (policy_offload_shares(k->image)) {
-		rc = arrays_find(d, k);
+		rc = arrays_find(d, k, ports);
 		/* Where the data plane has others already, new ones would be a second set. */
 		if (rc && k->from_before && k->from_before == dataplane_pid(d->dataplane))
 			return rc;
@@ -256,8 +272,8 @@ static bool load_start(struct kernel_work *w, const struct policy_kept *k)
 	*l = (struct load_job){ .job = { .run = load_run, .done = load_done },
 		.work = w,
 		.number = w->number,
-		.image_fd = fcntl(k->image_fd, F_DUPFD_CLOEXEC, 0),
-		.image_size = k->image_size,
+		.image_fd = fcntl(k->bytes->image_fd, F_DUPFD_CLOEXEC, 0),
+		.image_size = k->bytes->image_size,
 		.map_count = k->image->map_count,
 		.packet = fcntl(judges_packet_fd(w->open), F_DUPFD_CLOEXEC, 0),
 		.programs = fcntl(judges_programs_fd(w->open), F_DUPFD_CLOEXEC, 0),
@@ -318,7 +334,7 @@ static bool work_step(struct kernel_work *w)
 static void turn(evutil_socket_t fd, short what, void *ctx)
 {
 	struct kernel_work *w = ctx;
-	const uint64_t until = clock_now_ns() + TURN_NS;
+	const uint64_t until = clock_now_ns() + LOOP_TURN_NS;
 
 	if (w->loading)
 		return;

@@ -12,10 +12,12 @@
 #include <jansson.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct beside;
 struct daemon;
+struct judges;
 struct model;
 struct model_policy;
 struct policy_kept;
@@ -35,11 +37,18 @@ void policies_kernel_sync(struct daemon *d, const struct model *m, unsigned int 
 /* For what else of policies takes long; NULL before the start. */
 struct beside *policies_kernel_beside(struct daemon *d);
 
+/* The ports' judges, opened when they are first asked for. For one turn of the loop; begins as zeros. */
+struct port_judges {
+	struct judges **port; /* owned; by index in the model; NULL: it has none */
+	size_t count;
+};
+void port_judges_close(struct port_judges *ports);
+
 /*
  * The arrays that data plane and kernel share, and copies of other maps (policies_copies.h), made or found. Returns
  * 0, -ENOENT (it shares none) or another -errno.
  */
-int policies_kernel_arrays(struct daemon *d, struct policy_kept *k);
+int policies_kernel_arrays(struct daemon *d, struct policy_kept *k, struct port_judges *ports);
 
 /* Does the kernel run it in front of some port? k: NULL when it has not been admitted. */
 bool policies_kernel_runs(const struct model_policy *p, const struct policy_kept *k);

@@ -6,21 +6,8 @@
 #include "control/daemon/policy/policies.h"
 #include "control/daemon/policy/policy_admit.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-
-static bool is_of(const struct policy_kept *k, const char *path, const struct model_policy *p)
-{
-	/* One that cannot be in the kernel is any service's, but only where that has been asked. */
-	bool there = k->place == p->place || (p->place && k->offload_why[0]);
-	bool same = there && k->load == p->load && k->set_count == p->set_count &&
-		!strcmp(k->path, path);
-
-	for (size_t i = 0; same && i < p->set_count; i++)
-		same = !strcmp(k->sets[i], p->sets[i]);
-	return same;
-}
 
 const char *policy_wanted(
 	const struct policy_source *from, const struct model_policy *p, const char *path)
@@ -29,28 +16,52 @@ const char *policy_wanted(
 	return p->load ? NULL : revision_object(from->objects, path);
 }
 
-static bool is_current(
-	const struct policy_kept *k, const char *path, bool reread, const char *wanted)
-{
+/* What is looked for. */
+struct sought {
+	const struct model_policy *policy;
+	const char *path;
+	const char *wanted; /* of policy_wanted() */
+	uint64_t form;
+	bool reread;
+	bool stamp_read; /* a file is asked once, however many are made of it */
 	struct policy_stamp stamp;
+};
 
-	if (wanted)
-		return !strcmp(k->object, wanted);
-	return !reread ||
-		(policy_stamp_read(path, &stamp) && stamp.size &&
-			!memcmp(&stamp, &k->stamp, sizeof(stamp)));
+static bool is_current(const struct policy_kept *k, struct sought *s)
+{
+	if (s->wanted)
+		return !strcmp(k->bytes->object, s->wanted);
+	if (!s->reread)
+		return true;
+	if (!s->stamp_read)
+		policy_stamp_read(s->path, &s->stamp);
+	s->stamp_read = true;
+	return s->stamp.size && !memcmp(&s->stamp, &k->stamp, sizeof(s->stamp));
 }
 
-/* The same object with the same parameters at another service: what was judged is its bytes, not its place. */
-static bool is_twin(const struct policy_kept *k, const char *path, const struct model_policy *p)
+/* The same object with the same parameters, perhaps at another service: what is judged is bytes, not a place. */
+static bool is_made_alike(const struct policy_kept *k, struct sought *s)
 {
-	struct model_policy there = *p;
+	const struct model_policy *p = s->policy;
+	bool same = k->form == s->form && k->load == p->load && k->set_count == p->set_count &&
+		!strcmp(k->path, s->path);
 
-	/* Whether it can be in the kernel has been asked, or need not be. */
-	if (p->place && !k->place && !k->offload_why[0])
-		return false;
-	there.place = k->place;
-	return is_of(k, path, &there);
+	for (size_t i = 0; same && i < p->set_count; i++)
+		same = !strcmp(k->sets[i], p->sets[i]);
+	/* One that takes longer than it may now is judged again, which says so. */
+	return same && k->cycles_median <= p->budget && is_current(k, s);
+}
+
+/* One that cannot be in the kernel is any service's, but only where that has been asked. */
+static bool is_of_place(const struct policy_kept *k, uint64_t place)
+{
+	return k->place == place || (place && k->offload_why[0]);
+}
+
+/* Whether it can be in the kernel has been asked, or need not be. */
+static bool can_be_at(const struct policy_kept *k, uint64_t place)
+{
+	return !place || k->place || k->offload_why[0];
 }
 
 static struct policy_kept *twin_keep(struct daemon *d, const char *path,
@@ -59,46 +70,41 @@ static struct policy_kept *twin_keep(struct daemon *d, const char *path,
 	struct policy_answer a = { .admitted = true,
 		.cycles_median = k->cycles_median,
 		.cycles_p99 = k->cycles_p99,
-		.kernel_cycles = k->kernel_cycles,
-		.image_fd = fcntl(k->image_fd, F_DUPFD_CLOEXEC, 0),
-		.image_size = k->image_size,
-		.object_fd = -1 };
-	const struct policy_stamp stamp = k->stamp;
-	struct policy_kept *twin;
+		.kernel_cycles = k->kernel_cycles };
 
-	if (a.image_fd < 0)
-		return NULL;
 	memcpy(a.offload_why, k->offload_why, sizeof(a.offload_why));
-	twin = policies_keep(d, path, p, &stamp, &a);
-	if (twin)
-		memcpy(twin->object, k->object, sizeof(twin->object));
-	return twin;
+	return policies_keep_bytes(d, path, p, &k->stamp, &a, k->bytes);
 }
 
 bool policies_resolve_one(
 	struct daemon *d, struct model_policy *p, const struct policy_source *from)
 {
-	const struct policy_kept *k = d->policies.kept, *twin = NULL;
+	const struct policy_kept *found = NULL, *twin = NULL;
 	char path[PATH_MAX];
 
 	model_object_path(from->file, p->object, path);
-	const char *wanted = policy_wanted(from, p, path);
+	struct sought s = { .policy = p,
+		.path = path,
+		.wanted = policy_wanted(from, p, path),
+		.form = policies_form(path, p),
+		.reread = from->reread };
 
-	/* One that takes longer than it may now is judged again, which says so. */
-	while (k &&
-		(!is_of(k, path, p) || k->cycles_median > p->budget ||
-			!is_current(k, path, from->reread, wanted))) {
-		if (!twin && is_twin(k, path, p) && k->cycles_median <= p->budget &&
-			is_current(k, path, from->reread, wanted))
+	for (const struct policy_kept *k = d->policies.kept; k && !found; k = k->next) {
+		bool here = is_of_place(k, p->place);
+
+		if ((!here && (twin || !can_be_at(k, p->place))) || !is_made_alike(k, &s))
+			continue;
+		if (here)
+			found = k;
+		else
 			twin = k;
-		k = k->next;
 	}
-	if (!k && twin)
-		k = twin_keep(d, path, p, twin);
-	p->id = k ? k->id : 0;
-	p->offloads = k && k->place;
-	snprintf(p->name, sizeof(p->name), "%.63s", k ? k->image->name : "");
-	return k != NULL;
+	if (!found && twin)
+		found = twin_keep(d, path, p, twin);
+	p->id = found ? found->id : 0;
+	p->offloads = found && found->place;
+	snprintf(p->name, sizeof(p->name), "%.63s", found ? found->image->name : "");
+	return found != NULL;
 }
 
 /* A number for a service: what shares arrays with the kernel shares them with no other service. */

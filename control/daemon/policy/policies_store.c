@@ -36,7 +36,7 @@ static void image_name(uint64_t mark, char name[NAME_SIZE])
 static bool mark_is_kept(const struct daemon *d, uint64_t mark)
 {
 	for (const struct policy_kept *k = d->policies.kept; k; k = k->next)
-		if (k->mark == mark)
+		if (k->bytes->mark == mark)
 			return true;
 	return false;
 }
@@ -61,13 +61,14 @@ static json_t *kept_document(const struct policy_kept *k, pid_t pid)
 		json_array_append_new(sets, json_string(k->sets[i]));
 	return json_pack(
 		"{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:i, s:o}",
-		"id", number_json(k->id), "path", k->path, "object", k->object, "set", sets, "load",
-		number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
+		"id", number_json(k->id), "path", k->path, "object", k->bytes->object, "set", sets,
+		"load", number_json(k->load), "cycles_median", (int)k->cycles_median, "cycles_p99",
 		(int)k->cycles_p99, "device", number_json(k->stamp.device), "inode",
 		number_json(k->stamp.inode), "size", number_json(k->stamp.size), "modified",
 		number_json(k->stamp.modified_ns), "changed", number_json(k->stamp.changed_ns),
 		"place", number_json(k->place), "offload_why", k->offload_why, "dataplane",
-		(int)pid, "kernel_cycles", (int)k->kernel_cycles, "image", number_json(k->mark));
+		(int)pid, "kernel_cycles", (int)k->kernel_cycles, "image",
+		number_json(k->bytes->mark));
 }
 
 /* Files of images that are not kept any more. */
@@ -104,14 +105,16 @@ void policies_save(const struct daemon *d)
 		return;
 	}
 	for (const struct policy_kept *k = d->policies.kept; k; k = k->next) {
-		image_name(k->mark, name);
+		const struct policy_bytes *b = k->bytes;
+
+		image_name(b->mark, name);
 		rundir_path(&d->run, name, path);
 		/* What is there already is the same: its name says what it is. */
-		if (k->mark != last || rc)
+		if (b->mark != last || rc)
 			rc = access(path, F_OK) == 0 ?
 				0 :
-				rundir_write(&d->run, name, (const char *)k->image, k->image_size);
-		last = k->mark;
+				rundir_write(&d->run, name, (const char *)b->image, b->image_size);
+		last = b->mark;
 		if (rc)
 			log_error("%s cannot be written: %s", path, strerror(-rc));
 		else
@@ -165,7 +168,9 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 	const struct policy_stamp stamp = { number_at(document, "device"),
 		number_at(document, "inode"), number_at(document, "size"),
 		number_at(document, "modified"), number_at(document, "changed") };
-	const char *object = json_string_value(json_object_get(document, "object"));
+	const char *named = json_string_value(json_object_get(document, "object"));
+	const char *object = named ? named : "";
+	const uint64_t mark = number_at(document, "image");
 	struct policy_answer a = { .admitted = true,
 		.object_fd = -1,
 		.cycles_median =
@@ -182,14 +187,20 @@ static bool kept_continue(struct daemon *d, const json_t *document)
 		if (!p.sets[i])
 			goto bad;
 	}
-	a.image_fd = image_open(d, number_at(document, "image"), &a.image_size);
-	if (a.image_fd < 0)
-		goto bad;
 	snprintf(a.offload_why, sizeof(a.offload_why), "%s", why ? why : "");
-	struct policy_kept *k = policies_keep(d, path, &p, &stamp, &a);
+	/* Those that have the same one stand beside each other. */
+	const struct policy_kept *last = d->policies.kept;
+	bool same = last && last->bytes->mark == mark && !strcmp(last->bytes->object, object);
 
-	if (k && object)
-		snprintf(k->object, sizeof(k->object), "%s", object);
+	if (!same)
+		a.image_fd = image_open(d, mark, &a.image_size);
+	if (!same && a.image_fd < 0)
+		goto bad;
+	struct policy_kept *k = same ? policies_keep_bytes(d, path, &p, &stamp, &a, last->bytes) :
+				       policies_keep(d, path, &p, &stamp, &a);
+
+	if (k && !same)
+		snprintf(k->bytes->object, sizeof(k->bytes->object), "%s", object);
 	free(p.sets);
 	if (k)
 		k->from_before = (pid_t)json_integer_value(json_object_get(document, "dataplane"));

@@ -15,28 +15,50 @@
 
 const char policies_coming[] = "it is being put there";
 
-static bool is_detached(const struct snapshot *now, const struct model_service *s, uint64_t id)
+static int id_compare(const void *a, const void *b)
 {
-	const struct snapshot_service *found = snapshot_find_service(now, s->name);
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	for (size_t i = 0; found && i < found->entry.policy_count; i++)
-		if (found->policies[i].entry.id == id)
-			return found->policies[i].entry.state == WEIR_POLICY_DETACHED;
-	return false;
+	return x < y ? -1 : x > y;
+}
+
+/* Its directory changes for moments only, so older ones do as well. */
+static void detached_read(struct daemon *d)
+{
+	const struct weir_client *client = dataplane_client(d->dataplane);
+	uint64_t *ids;
+	size_t count;
+
+	if (!client ||
+		snapshot_detached(weir_client_telemetry(client),
+			weir_client_hello(client)->telemetry_size, &ids, &count))
+		return;
+	free(d->policies.detached);
+	d->policies.detached = ids;
+	d->policies.detached_count = count;
+	qsort(ids, count, sizeof(*ids), id_compare);
+}
+
+/* At its service, as no other one has a policy of this id. */
+static bool is_detached(const struct daemon *d, uint64_t id)
+{
+	return d->policies.detached_count &&
+		bsearch(&id, d->policies.detached, d->policies.detached_count, sizeof(id),
+			id_compare);
 }
 
 /* What stands in the way now; NULL: nothing does. */
-static const char *objection(struct daemon *d, const struct snapshot *now,
-	const struct model_service *s, const struct model_policy *p, struct policy_kept *k)
+static const char *objection(struct daemon *d, const struct model_service *s,
+	const struct model_policy *p, struct policy_kept *k, struct port_judges *ports)
 {
 	if (p->mode == MODEL_POLICY_OBSERVE)
 		return "it is only observed";
-	if (is_detached(now, s, p->id))
+	if (is_detached(d, p->id))
 		return "it has been detached";
 	if (traces_has(d, s->name))
 		return "packets of its service are being traced, which only the fast path can";
 	/* What runs with them is asked for the arrays, before it may go. */
-	if (policies_kernel_arrays(d, k))
+	if (policies_kernel_arrays(d, k, ports))
 		return "its arrays are of an earlier daemon; load it again to have it in the kernel";
 	return policies_copies_why(k);
 }
@@ -52,8 +74,8 @@ static struct judge_want want_of(const struct model_service *s)
 }
 
 /* A service's first policies, as far as they can; one that judges nothing where that is none. */
-static size_t service_wants(struct daemon *d, const struct snapshot *now,
-	const struct model_service *s, struct judge_want *wants)
+static size_t service_wants(struct daemon *d, const struct model_service *s,
+	struct port_judges *ports, struct judge_want *wants)
 {
 	struct judge_want want = want_of(s);
 	const char *stop = NULL;
@@ -70,7 +92,7 @@ static size_t service_wants(struct daemon *d, const struct snapshot *now,
 		if (!k->place)
 			continue;
 		if (!why)
-			why = objection(d, now, s, p, k);
+			why = objection(d, s, p, k, ports);
 		snprintf(k->kernel_why, sizeof(k->kernel_why), "%s",
 			why			? why :
 				k->kernel_ports ? "" :
@@ -97,13 +119,16 @@ int policies_wants_build(
 
 	for (size_t i = 0; i < m->service_count; i++)
 		policies += m->services[i].policy_count;
-	const struct snapshot *now = policies ? daemon_snapshot(d, 0) : NULL;
 	struct judge_want *wants = calloc(m->service_count + policies + 1, sizeof(*wants));
+	struct port_judges ports = { 0 };
 
 	if (!wants)
 		return -ENOMEM;
+	if (policies)
+		detached_read(d);
 	for (size_t i = 0; i < m->service_count; i++)
-		count += service_wants(d, now, &m->services[i], wants + count);
+		count += service_wants(d, &m->services[i], &ports, wants + count);
+	port_judges_close(&ports);
 	*ret_wants = wants;
 	*ret_count = count;
 	return 0;

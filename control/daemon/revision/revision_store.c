@@ -91,9 +91,9 @@ int revision_store_open(struct revision_store *s, const char *path)
 	struct dirent *entry;
 
 	memset(s, 0, sizeof(*s));
-	snprintf(s->path, sizeof(s->path), "%s", path);
+	bool fits = snprintf(s->path, sizeof(s->path), "%s", path) < (int)sizeof(s->path);
 	/* Configurations are nobody else's business. */
-	int rc = folder_make(path, 0700);
+	int rc = fits ? folder_make(path, 0700) : -ENAMETOOLONG;
 	DIR *folder = rc ? NULL : opendir(path);
 
 	if (!folder) {

@@ -15,7 +15,7 @@
 #define REVISIONS_MAX 20
 
 struct revision_store {
-	char path[PATH_MAX - 64];
+	char path[PATH_MAX - 128]; /* with room for what lies in it */
 	struct revision list[REVISIONS_MAX + 1]; /* newest first, without texts */
 	size_t count;
 	uint64_t last; /* highest number ever seen, also of files that cannot be used */

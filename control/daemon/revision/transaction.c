@@ -6,6 +6,8 @@
  *   parse -> plan -> removed services leave the XDP maps -> CONFIG -> host addresses -> XDP maps
  *   -> the new model is in force, and saved
  *
+ * With a thousand services each of these takes a while, so between them the loop has a turn for others.
+ *
  * A failure before CONFIG has touched nothing. One behind it sends the old configuration again before
  * the asker is told. The same way, without a new model, brings a data plane in step that has just
  * been started or found, or after routes have changed.
@@ -17,7 +19,6 @@
 #include "control/daemon/log.h"
 #include "control/daemon/policy/policies.h"
 #include "control/daemon/policy/policies_kernel.h"
-#include "control/daemon/policy/policies_methods.h"
 #include "control/daemon/policy/policies_set.h"
 #include "control/daemon/revision/limits_set.h"
 #include "control/daemon/revision/transaction_private.h"
@@ -39,6 +40,8 @@ static void transaction_free(struct transaction *t)
 {
 	if (t->patience)
 		event_free(t->patience);
+	if (t->turn)
+		event_free(t->turn);
 	metrics_server_stop(t->metrics);
 	told_clear(&t->told);
 	json_decref(t->warnings);
@@ -76,8 +79,28 @@ static const struct model *transaction_model(const struct daemon *d)
 	return t ? t->model : NULL;
 }
 
-/* The transaction has been answered; on to the next. */
-static void finish(struct transaction *t)
+static void turn_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct transaction *t = ctx;
+	void (*step)(struct transaction * t) = t->next;
+
+	t->next = NULL;
+	step(t);
+}
+
+void transaction_later(struct transaction *t, void (*step)(struct transaction *t))
+{
+	static const struct timeval at_once = { 0 };
+
+	if (!t->turn)
+		t->turn = evtimer_new(t->daemon->base, turn_due, t);
+	if (!t->turn || evtimer_add(t->turn, &at_once))
+		step(t); /* out of memory: others wait, then */
+	else
+		t->next = step;
+}
+
+void transaction_finish(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
 
@@ -122,144 +145,7 @@ void transaction_fail(struct transaction *t, int code, json_t *data, const char 
 		snprintf(t->daemon->refusal, sizeof(t->daemon->refusal), "%.511s", text);
 		evtimer_add(t->daemon->replan_timer, &wait);
 	}
-	finish(t);
-}
-
-static json_t *apply_result(const struct transaction *t, bool changed, bool pending)
-{
-	struct weir_client *client = dataplane_client(t->daemon->dataplane);
-	uint64_t generation = client ?
-		__atomic_load_n(&weir_client_telemetry(client)->generation, __ATOMIC_RELAXED) :
-		0;
-	json_t *result = json_pack("{s:b, s:I, s:s, s:I, s:o}", "changed", changed, "generation",
-		(json_int_t)generation, "diff", t->diff, "number",
-		(json_int_t)config_number(t->daemon), "confirm_within",
-		config_confirm_within(t->daemon));
-
-	if (pending)
-		json_object_set_new(result, "pending", json_true());
-	return result;
-}
-
-static uint32_t lines_count(const char *text)
-{
-	uint32_t lines = 0;
-
-	while ((text = strchr(text, '\n'))) {
-		lines++;
-		text++;
-	}
-	return lines;
-}
-
-/* The new model takes effect in everything that is ours alone. */
-static void commit_model(struct transaction *t)
-{
-	static const char *const what[] = { [REVISION_START] = "applied",
-		[REVISION_APPLY] = "applied",
-		[REVISION_RELOAD] = "applied",
-		[REVISION_UNDO] = "undone",
-		[REVISION_ROLLBACK] = "rolled back" };
-	struct daemon *d = t->daemon;
-	struct timespec now;
-	bool differs = t->length != d->text_length || memcmp(t->text, d->text, t->length) != 0;
-	json_t *objects = is_by_hand(t) ? NULL : policies_objects(d, t->model);
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (pool_set_model(d->pool, t->model, NULL))
-		log_error("no memory for the health checks of %s", t->file);
-	d->pool_ready = true;
-	if (t->metrics_changed) {
-		metrics_server_stop(d->metrics);
-		d->metrics = t->metrics;
-		t->metrics = NULL;
-	}
-	policies_emit(d->model, t->model, &t->change.who);
-	struct model *before = d->model;
-	free(d->text);
-	free(d->file);
-	d->model = t->model;
-	stream_follow(d, before);
-	d->text = t->text;
-	d->text_length = t->length;
-	d->file = t->file;
-	probes_apply(d);
-	model_destroy(before);
-	t->model = NULL;
-	t->text = NULL;
-	t->file = NULL;
-	json_decref(d->limits_set);
-	d->limits_set = t->limits_set;
-	t->limits_set = NULL;
-	json_decref(d->policies.set);
-	d->policies.set = t->policies_set;
-	t->policies_set = NULL;
-	json_array_clear(d->policies.failed);
-	if (t->limit && *t->diff)
-		limits_emit(t->limit, &t->change.who, "");
-	if (is_by_hand(t))
-		return;
-	/* The same text with another object is another configuration. */
-	if (d->policies.objects ? !json_equal(d->policies.objects, objects) :
-				  json_array_size(objects) > 0)
-		differs = true;
-	json_decref(d->policies.objects);
-	d->policies.objects = objects;
-	adaptation_model_changed(d->adaptation);
-	d->applied_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-	config_note(d, &t->change, lines_count(t->diff), differs);
-	if (*t->diff || t->change.of)
-		config_emit(d->file, &t->change, what[t->change.how], config_number(d), "");
-}
-
-static void timing_note(const struct transaction *t)
-{
-	uint64_t now = clock_now_ns();
-
-	t->daemon->sync_cost_ns = now - t->begun_ns;
-	if (t->kernel_ns && t->taken)
-		log_info("followed a change of routes or links, in force %.1f ms after the "
-			 "kernel told",
-			(double)(now - t->kernel_ns) / NS_PER_MS);
-}
-
-static void commit(struct transaction *t, bool pending)
-{
-	struct daemon *d = t->daemon;
-	bool changed = t->diff && *t->diff;
-	bool apply = is_apply(t);
-	struct rpc_call *call = t->call;
-
-	plan_ports_destroy(d->ports);
-	d->ports = t->ports;
-	t->ports = NULL;
-	json_decref(d->route_warnings);
-	d->route_warnings = t->warnings;
-	t->warnings = NULL;
-	if (apply) {
-		if (!is_by_hand(t))
-			log_notice("configuration %s is %s%s", t->file,
-				changed ? "in force" : "as before",
-				pending ? ", as soon as a data plane runs" : "");
-		commit_model(t);
-	} else {
-		config_note_objects(d);
-	}
-	if (!pending) {
-		d->in_step = true;
-		d->refusal[0] = 0;
-		timing_note(t);
-		host_addresses_prune(&d->addresses, d->model);
-	}
-	daemon_save(d);
-	if (t->failure && call)
-		rpc_call_error(call, RPC_REFUSED, NULL, "%s", t->failure);
-	else if (call)
-		rpc_call_result(call,
-			t->limit	  ? limits_document_of(d, t->limit) :
-				t->policy ? policies_document_of(d, t->policy) :
-					    apply_result(t, changed, pending));
-	finish(t);
+	transaction_finish(t);
 }
 
 static void plan_and_send(struct transaction *t);
@@ -309,8 +195,7 @@ static void configured(struct transaction *t)
 		restore(t, err);
 		return;
 	}
-	policies_kernel_sync(d, model_of(t), STEERING_F_ADD | STEERING_F_REMOVE);
-	commit(t, false);
+	transaction_commit(t, false);
 }
 
 static void told_adopt(struct transaction *t)
@@ -367,7 +252,7 @@ static void patience_ends(evutil_socket_t fd, short what, void *ctx)
 {
 	struct transaction *t = ctx;
 
-	commit(t, true);
+	transaction_commit(t, true);
 }
 
 /* No data plane: an operator's configuration is accepted for when there is one. */
@@ -381,7 +266,7 @@ static void send_later(struct transaction *t)
 		return;
 	}
 	if (!is_apply(t)) {
-		finish(t); /* comes again with the connection */
+		transaction_finish(t); /* comes again with the connection */
 		return;
 	}
 	if (dataplane_state(d->dataplane) == DATAPLANE_STARTING && !t->patience) {
@@ -389,7 +274,7 @@ static void send_later(struct transaction *t)
 		if (t->patience && !evtimer_add(t->patience, &wait))
 			return;
 	}
-	commit(t, true);
+	transaction_commit(t, true);
 }
 
 static void send_config(struct transaction *t)
@@ -432,29 +317,12 @@ static void staged(void *ctx, int status, const char *text)
 	}
 }
 
-static void plan_and_send(struct transaction *t)
+/* Where what is told stands: the data plane may have come or gone since it was planned. */
+static void planned(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
-	void *body;
-	size_t length;
-	char err[512] = "out of memory";
 
-	t->begun_ns = clock_now_ns();
-	if (d->kernel_ns)
-		t->kernel_ns = d->kernel_ns;
-	d->kernel_ns = 0;
-	plan_ports_destroy(t->ports);
-	json_decref(t->warnings);
-	t->warnings = NULL;
-	t->ports = plan_ports_copy(d->ports);
-	if (!t->ports ||
-		world_plan(
-			d, model_of(t), t->ports, &body, &length, &t->warnings, err, sizeof(err))) {
-		transaction_fail(t, RPC_REFUSED, NULL, "%s", err);
-		return;
-	}
 	/* Behind the digest, which is of what is configured. */
-	told_set(&t->told, body, length);
 	push_weights(d, model_of(t), &t->told);
 	if (!dataplane_client(d->dataplane)) {
 		send_later(t);
@@ -476,11 +344,37 @@ static void plan_and_send(struct transaction *t)
 	}
 }
 
+static void plan_and_send(struct transaction *t)
+{
+	struct daemon *d = t->daemon;
+	void *body;
+	size_t length;
+	char err[512] = "out of memory";
+
+	t->begun_ns = clock_now_ns();
+	if (d->kernel_ns)
+		t->kernel_ns = d->kernel_ns;
+	d->kernel_ns = 0;
+	plan_ports_destroy(t->ports);
+	json_decref(t->warnings);
+	t->warnings = NULL;
+	t->ports = plan_ports_copy(d->ports);
+	if (!t->ports ||
+		world_plan(
+			d, model_of(t), t->ports, &body, &length, &t->warnings, err, sizeof(err))) {
+		transaction_fail(t, RPC_REFUSED, NULL, "%s", err);
+		return;
+	}
+	told_set(&t->told, body, length);
+	transaction_later(t, planned);
+}
+
 void transactions_resume(struct daemon *d)
 {
 	struct transaction *t = TAILQ_FIRST(&d->transactions);
 
-	if (!t || !t->patience)
+	/* One whose patience has ended is in force already, and only to be noted and answered. */
+	if (!t || !t->patience || t->next)
 		return;
 	event_free(t->patience);
 	t->patience = NULL;
@@ -494,7 +388,7 @@ static void apply_begin(struct transaction *t)
 
 	/* Confirmed, or replaced for good, while this waited for its turn. */
 	if (t->change.how == REVISION_ROLLBACK && !config_waits(d)) {
-		finish(t);
+		transaction_finish(t);
 		return;
 	}
 	d->going_back = t->change.how == REVISION_ROLLBACK;
@@ -516,15 +410,12 @@ void transactions_run(struct daemon *d)
 	while (!d->busy && !d->stopping && !TAILQ_EMPTY(&d->transactions)) {
 		struct transaction *t = TAILQ_FIRST(&d->transactions);
 
-		if (t->batch)
-			break; /* its policies are being judged */
+		if (t->batch || t->next)
+			break; /* its policies are being judged, or it has its turn soon */
 		if (!transaction_prepare(t))
 			continue; /* it has failed, or is waiting now */
 		d->busy = true;
-		if (is_apply(t))
-			apply_begin(t);
-		else
-			plan_and_send(t);
+		transaction_later(t, is_apply(t) ? apply_begin : plan_and_send);
 	}
 	running = false;
 }
@@ -538,6 +429,8 @@ void transactions_drop(struct daemon *d)
 		if (t->call)
 			rpc_call_error(t->call, RPC_REFUSED, NULL, "weir-controld is stopping");
 		t->call = NULL;
+		if (t->unsaved)
+			daemon_save(d);
 		if (t->sent)
 			t->abandoned = true;
 		else

@@ -156,6 +156,11 @@ static void judged(void *ctx, json_t *errors, const char *source)
 	json_decref(errors);
 }
 
+static void read_done(struct transaction *t)
+{
+	transactions_run(t->daemon);
+}
+
 bool transaction_prepare(struct transaction *t)
 {
 	struct daemon *d = t->daemon;
@@ -164,8 +169,11 @@ bool transaction_prepare(struct transaction *t)
 
 	if (t->prepared)
 		return true;
-	if (is_apply(t) && !model_read(t))
+	if (is_apply(t) && !t->model) {
+		if (model_read(t))
+			transaction_later(t, read_done);
 		return false;
+	}
 	struct model *m = t->model ? t->model : d->model;
 	const char *file = t->model ? t->file : d->file;
 	const struct policy_source from = { .file = file,

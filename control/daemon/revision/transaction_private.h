@@ -33,11 +33,16 @@ struct transaction {
 	struct metrics_server *metrics; /* owned; listens where the new model says */
 	bool metrics_changed;
 	struct event *patience; /* owned; while waiting for a data plane that starts */
+	struct event *turn; /* owned */
+	void (*next)(
+		struct transaction *t); /* what it does in the loop's next turn; NULL: nothing */
 	uint64_t begun_ns; /* the last plan */
 	uint64_t kernel_ns; /* what it follows, as in struct daemon */
 	bool sent; /* CONFIG has no answer yet */
 	bool taken; /* CONFIG was needed, and is in force */
 	bool abandoned; /* ends with that answer */
+	bool unsaved; /* in force, and not noted in the run directory yet */
+	bool pending; /* in force as soon as a data plane runs */
 	/* Set when the configuration in force is being restored: what to answer then. */
 	char *failure; /* owned */
 };
@@ -61,6 +66,13 @@ static inline bool is_apply(const struct transaction *t)
 __attribute__((format(printf, 4, 5))) void transaction_fail(
 	struct transaction *t, int code, json_t *data, const char *format, ...);
 void transactions_run(struct daemon *d);
+
+/* On with it in the loop's next turn, so that nobody waits for all of it. */
+void transaction_later(struct transaction *t, void (*step)(struct transaction *t));
+/* What was to be done has been done, up to answering. */
+void transaction_commit(struct transaction *t, bool pending);
+/* It has been answered; on to the next. */
+void transaction_finish(struct transaction *t);
 
 /*
  * Read the model, and judge its policies; nothing of the daemon's is changed, so others may run meanwhile.

@@ -2,7 +2,10 @@
 
 #include "control/probe/host/counters.h"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual" /* in what bpftool generates */
 #include "weir_probe.skel.h"
+#pragma GCC diagnostic pop
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -26,7 +29,8 @@ struct counters {
 static const char *const usual_cgroups[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
 /* Of libbpf what goes wrong is of interest, not what it tries. */
-static int print(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int print(
+	enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, format, arguments) : 0;
 }

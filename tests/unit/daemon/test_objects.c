@@ -117,6 +117,38 @@ static void add(struct revision_store *s, char byte, size_t size, char sha256[65
 	json_decref(r.objects);
 }
 
+/* What is no copy goes by its own name, however long that is. */
+static void test_others_go(void)
+{
+	char path[PATH_MAX + 256], sha256[SHA256_TEXT_SIZE], found[PATH_MAX], name[NAME_MAX];
+	struct revision_store s;
+
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = 0;
+	setup(&s);
+	add(&s, 'k', 1000, sha256);
+	snprintf(path, sizeof(path), "%s/objects/%s", folder, name);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	object_store_prune(&s);
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	CU_ASSERT(object_store_find(&s, sha256, found));
+	teardown(&s);
+}
+
+static void test_no_room_for_its_name(void)
+{
+	struct revision_store s;
+	char path[PATH_MAX];
+
+	memset(path, 'p', sizeof(path));
+	path[0] = '/';
+	path[sizeof(s.path)] = 0;
+	CU_ASSERT_EQUAL(revision_store_open(&s, path), -ENAMETOOLONG);
+	CU_ASSERT_EQUAL(s.count, 0);
+	revision_store_close(&s);
+}
+
 static void test_as_long_as_needed(void)
 {
 	char names[REVISIONS_MAX + 5][SHA256_TEXT_SIZE], path[PATH_MAX], spare[SHA256_TEXT_SIZE];
@@ -174,6 +206,8 @@ static const struct tap_case cases[] = {
 	{ "a copy that is damaged is none, and is made again", test_damage },
 	{ "copies stay as long as an entry of the history needs them", test_as_long_as_needed },
 	{ "all copies together have their bound, and the newest stay", test_room },
+	{ "what is no copy is removed", test_others_go },
+	{ "a folder with too long a name is refused", test_no_room_for_its_name },
 };
 
 TAP_MAIN("objects", cases)

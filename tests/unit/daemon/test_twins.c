@@ -66,7 +66,7 @@ static void another_service_is_judged_with_it(void)
 	CU_ASSERT_TRUE(second.offloads);
 	CU_ASSERT_STRING_EQUAL(second.name, first.name);
 	CU_ASSERT_EQUAL(policies_find(&d, second.id)->kernel_cycles, 70);
-	CU_ASSERT_NOT_EQUAL(policies_find(&d, second.id)->image_fd, k->image_fd);
+	CU_ASSERT_PTR_EQUAL(policies_find(&d, second.id)->bytes, k->bytes);
 	CU_ASSERT_TRUE(policies_resolve_one(&d, &never, &from));
 	CU_ASSERT_FALSE(never.offloads);
 	CU_ASSERT_EQUAL(kept_count(), 3);
@@ -106,10 +106,50 @@ static void what_differs_is_judged_by_itself(void)
 	policies_sweep(&d, NULL, NULL);
 }
 
+/* So many that buckets hold several. */
+static void what_is_used_stays(void)
+{
+	enum {
+		SERVICES = 3 * POLICIES_BUCKETS
+	};
+	struct model_policy *all = calloc(SERVICES, sizeof(*all));
+	struct model m = { .policies = all, .policy_count = SERVICES };
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(all);
+	all[0] = policy_at(1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(keep(&all[0], ""));
+	for (size_t i = 0; i < SERVICES; i++) {
+		all[i] = policy_at(i + 1);
+		CU_ASSERT_TRUE(policies_resolve_one(&d, &all[i], &from));
+		policies_find(&d, all[i].id)->staged = true;
+	}
+	CU_ASSERT_EQUAL(kept_count(), SERVICES);
+	CU_ASSERT_EQUAL(d.policies.kept->bytes->users, SERVICES);
+	for (size_t i = 0; i < SERVICES; i++)
+		CU_ASSERT_EQUAL(policies_find(&d, all[i].id)->place, i + 1);
+	const uint64_t first = all[0].id, last = all[SERVICES - 1].id;
+	struct model half = { .policies = all, .policy_count = SERVICES / 2 };
+
+	policies_in_force(&d, &half);
+	CU_ASSERT_TRUE(policies_find(&d, first)->staged);
+	CU_ASSERT_FALSE(policies_find(&d, last)->staged);
+	policies_sweep(&d, &half, &m);
+	CU_ASSERT_EQUAL(kept_count(), SERVICES);
+	policies_sweep(&d, &half, NULL);
+	CU_ASSERT_EQUAL(kept_count(), SERVICES / 2);
+	CU_ASSERT_PTR_NOT_NULL(policies_find(&d, first));
+	CU_ASSERT_PTR_NULL(policies_find(&d, last));
+	CU_ASSERT_EQUAL(d.policies.kept->bytes->users, SERVICES / 2);
+	policies_sweep(&d, NULL, NULL);
+	CU_ASSERT_PTR_NULL(policies_find(&d, first));
+	free(all);
+}
+
 static const struct tap_case cases[] = {
 	{ "an object at another service need not be judged again",
 		another_service_is_judged_with_it },
 	{ "what differs in more than its place is judged", what_differs_is_judged_by_itself },
+	{ "of thousands those stay that a model uses", what_is_used_stays },
 };
 
 TAP_MAIN("twins", cases)

@@ -20,8 +20,8 @@
 #define NANO  0xa1b23c4du
 
 static char top[64];
-static char in_file[64];
-static char out_file[64];
+static char in_file[sizeof(top) + 16];
+static char out_file[sizeof(top) + 16];
 static struct weir_telemetry *telemetry;
 
 static const char *file_in(void *ctx, const char *port)

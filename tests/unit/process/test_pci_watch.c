@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define DEVICE "net_null0"
+#define VDEV   "--vdev=" DEVICE
 
 /* Drivers' side of ethdev, whose header is not installed. The only device is the first one. */
 struct rte_eth_dev;
@@ -66,7 +67,7 @@ static const struct tap_case cases[] = {
 int main(void)
 {
 	static char arguments[][24] = { "test", "--no-huge", "--no-shconf", "-m", "64", "--no-pci",
-		"--no-telemetry", "--log-level=3", "--lcores=0", "--vdev=" DEVICE };
+		"--no-telemetry", "--log-level=3", "--lcores=0", VDEV };
 	enum {
 		COUNT = sizeof(arguments) / sizeof(arguments[0])
 	};

@@ -12,7 +12,7 @@ static char dir[64];
 
 static void file_write(const char *text)
 {
-	char path[64];
+	char path[sizeof(dir) + 16];
 
 	snprintf(path, sizeof(path), "%s/twins", dir);
 	FILE *f = fopen(path, "w");
@@ -23,7 +23,7 @@ static void file_write(const char *text)
 
 static bool file_exists(void)
 {
-	char path[64];
+	char path[sizeof(dir) + 16];
 
 	snprintf(path, sizeof(path), "%s/twins", dir);
 	return access(path, F_OK) == 0;

@@ -20,6 +20,7 @@ struct region {
 	struct weir_service_cell dns[1];
 	struct weir_backend_entry web_backend[REGION_SLOTS];
 	struct weir_backend_cell web_backend_cell[REGION_CORES][REGION_SLOTS];
+	struct weir_policy_entry policy[2]; /* of nobody as yet */
 };
 
 struct region *region_create(void); /* free() it */

@@ -85,6 +85,35 @@ static void a_wrong_magic_version_or_size_is_refused(void)
 	free(r);
 }
 
+static void detached_policies_are_listed(void)
+{
+	struct region *r = region_create();
+	struct weir_service_entry *dns = &r->t.service[2];
+	uint64_t *ids;
+	size_t count;
+	CU_ASSERT_EQUAL_FATAL(snapshot_detached(&r->t, sizeof(*r), &ids, &count), 0);
+	CU_ASSERT_EQUAL(count, 0);
+	free(ids);
+	dns->policy_offset = offsetof(struct region, policy);
+	dns->policy_count = 2;
+	r->policy[0] = (struct weir_policy_entry){ .id = 11, .state = WEIR_POLICY_DETACHED };
+	r->policy[1] = (struct weir_policy_entry){ .id = 12 };
+	CU_ASSERT_EQUAL_FATAL(snapshot_detached(&r->t, sizeof(*r), &ids, &count), 0);
+	CU_ASSERT_EQUAL_FATAL(count, 1);
+	CU_ASSERT_EQUAL(ids[0], 11);
+	free(ids);
+	dns->policy_count = WEIR_MAX_POLICIES_PER_SERVICE + 1;
+	CU_ASSERT_EQUAL(snapshot_detached(&r->t, sizeof(*r), &ids, &count), -EPROTO);
+	dns->policy_count = 2;
+	dns->policy_offset = sizeof(*r) - 8;
+	CU_ASSERT_EQUAL(snapshot_detached(&r->t, sizeof(*r), &ids, &count), -EPROTO);
+	dns->used = 0;
+	CU_ASSERT_EQUAL_FATAL(snapshot_detached(&r->t, sizeof(*r), &ids, &count), 0);
+	CU_ASSERT_EQUAL(count, 0);
+	free(ids);
+	free(r);
+}
+
 static void counts_beyond_the_arrays_are_refused(void)
 {
 	struct region *r = region_create();
@@ -249,6 +278,7 @@ static const struct tap_case cases[] = {
 		a_directory_that_never_settles_is_given_up },
 	{ "a directory in change is waited for", a_directory_in_change_is_waited_for },
 	{ "random damage never leads outside", random_damage_never_leads_outside },
+	{ "detached policies are listed by themselves", detached_policies_are_listed },
 };
 
 TAP_MAIN("telemetry snapshot", cases)
