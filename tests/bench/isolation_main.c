@@ -33,6 +33,7 @@ struct options {
 	const char *flood; /* only this one */
 	int steered; /* -1: both */
 	double share; /* of what the dispatcher can drop early: the flood */
+	bool still; /* behind the dispatcher: A's worker takes nothing, and no time of its CPU */
 	bool disturbed; /* slices count also when the kernel took a CPU away */
 };
 
@@ -151,7 +152,7 @@ static void rates_share(struct isolation *b, struct rates *r)
 		slice_run(b, ISOLATION_ALWAYS, 0, CALIBRATE_US, &s);
 		r->early = RTE_MAX(r->early, slice_per_second(s.a_offered, &s));
 	}
-	b->next_step = 0;
+	b->next_step = options.still ? UINT64_MAX : 0;
 	r->capacity_a = RTE_MIN(options.share * r->early / FLOOD_TIMES, WORKER_SHARE * hz / cost);
 	b->step = (uint64_t)(SERVICE_BURST * hz / r->capacity_a);
 }
@@ -348,6 +349,7 @@ static void options_read(int argc, char **argv)
 		{ "own-queues", no_argument, NULL, 'o' },
 		{ "dispatcher", no_argument, NULL, 'd' },
 		{ "share", required_argument, NULL, 'a' },
+		{ "still", no_argument, NULL, 't' },
 		{ "disturbed", no_argument, NULL, 'k' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -381,6 +383,9 @@ static void options_read(int argc, char **argv)
 			break;
 		case 'a':
 			options.share = strtod(optarg, NULL);
+			break;
+		case 't':
+			options.still = true;
 			break;
 		case 'k':
 			options.disturbed = true;
