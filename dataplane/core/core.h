@@ -132,8 +132,9 @@ struct core {
 	struct rte_ring *handover[WEIR_MAX_PORTS];
 	/* The same, for what a device steered to this core and is not for its workers. */
 	struct rte_ring *stray;
-	bool runs; /* atomic: it has a thread, with this clock */
+	bool runs; /* atomic: it has a thread, with this clock and number */
 	clockid_t cpu_clock;
+	int32_t tid;
 	struct pulse pulse; /* main thread's, as are the next two */
 	struct fenced fenced;
 	struct {

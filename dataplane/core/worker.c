@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 /*
  * What still waits for a port that is replaced or gone can only have been meant for the old one. Returns
@@ -187,6 +188,7 @@ void fastpath_core_run(struct fastpath *fp, uint32_t index)
 
 	/* The kernel rounds sleeps up by the timer slack, 50 us unless told otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	c->tid = gettid();
 	if (pthread_getcpuclockid(pthread_self(), &c->cpu_clock) == 0)
 		__atomic_store_n(&c->runs, true, __ATOMIC_RELEASE);
 	rte_rcu_qsbr_thread_register(fp->qsbr, index);

@@ -32,7 +32,8 @@
 #include <unistd.h>
 
 #define MAX_CLIENTS	 16
-#define TICK_NS		 10000000
+#define LOOK_NS		 5000000 /* between two looks at the packet cores */
+#define TICK_LOOKS	 2 /* all else: with every so manieth */
 #define REVIVE_TICKS	 20
 #define MEMORY_TICKS	 100 /* node memory: once a second */
 #define CLIENT_QUEUE_MAX (12u << 20) /* the longest reply is a list of 65,536 flows: 9 MiB */
@@ -51,6 +52,7 @@ struct server {
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct client client[MAX_CLIENTS];
 	uint64_t event_sequence;
+	uint64_t looks;
 	uint64_t ticks;
 };
 
@@ -242,19 +244,27 @@ static void core_told(void *process, const char *object, const char *text)
 	process_event(process, WEIR_EVENT_WARNING, object, text);
 }
 
+/* In a replay a core's only round may be long. */
+static void cores_look(struct process *p, uint64_t now)
+{
+	if (p->arguments.replay)
+		return;
+	fastpath_pulse_tick(p->fastpath, now, core_told, p);
+	if (fastpath_takeover_tick(p->fastpath, now, core_told, p))
+		steering_set(p);
+}
+
 static void tick(struct server *s)
 {
 	struct process *p = s->process;
 	uint64_t now = process_now_ns();
 
+	cores_look(p, now);
+	if (s->looks++ % TICK_LOOKS != 0)
+		return;
 	__atomic_store_n(&p->telemetry->heartbeat_ns, now, __ATOMIC_RELAXED);
 	fastpath_clock_tick(p->fastpath, rte_rdtsc(), now);
 	port_registry_poll(p->ports, now);
-	/* In a replay a core's only round may be long. */
-	if (!p->arguments.replay)
-		fastpath_pulse_tick(p->fastpath, now, core_told, p);
-	if (!p->arguments.replay && fastpath_takeover_tick(p->fastpath, now, core_told, p))
-		steering_set(p);
 	requests_trace_tick(p);
 	fastpath_direct_tick(p->fastpath, now);
 	requests_policy_tick(p);
@@ -328,8 +338,8 @@ static int signals_open(struct server *s)
 
 static int timer_open(struct server *s)
 {
-	const struct itimerspec every = { .it_interval.tv_nsec = TICK_NS,
-		.it_value.tv_nsec = TICK_NS };
+	const struct itimerspec every = { .it_interval.tv_nsec = LOOK_NS,
+		.it_value.tv_nsec = LOOK_NS };
 
 	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (s->timer_fd < 0 || timerfd_settime(s->timer_fd, 0, &every, NULL) < 0)

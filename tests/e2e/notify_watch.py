@@ -3,9 +3,10 @@
 """Stand in for a service manager.
 
     notify_watch.py SOCKET LOG               receive what processes say of themselves, a line each with a time
-    notify_watch.py --hold THREAD SECONDS    stop one thread, and that alone, for so long
+    notify_watch.py --hold THREAD SECONDS [TIMES]
+        stop one thread, and that alone, for so long, with 0.3 s in between; prints when each began
     notify_watch.py --loop THREAD SECONDS [TIMES]
-        have it loop where it is for so long (x86-64), with 0.3 s in between; prints when each began
+        the same, but have it loop where it is (x86-64)
 """
 
 import ctypes
@@ -34,6 +35,7 @@ def seize(thread):
 
 def hold(thread, seconds):
     libc = seize(thread)
+    print(f"{time.time():.4f}", flush=True)
     time.sleep(seconds)
     libc.ptrace(PTRACE_DETACH, thread, None, None)
 
@@ -89,11 +91,10 @@ def receive(path, log):
                 print(f"{time.time():.3f} {pid} {line}", file=out)
 
 
-if sys.argv[1] == "--hold":
-    hold(int(sys.argv[2]), float(sys.argv[3]))
-elif sys.argv[1] == "--loop":
+if sys.argv[1] in ("--hold", "--loop"):
+    stop = hold if sys.argv[1] == "--hold" else loop
     for _ in range(int(sys.argv[4]) if len(sys.argv) > 4 else 1):
-        loop(int(sys.argv[2]), float(sys.argv[3]))
+        stop(int(sys.argv[2]), float(sys.argv[3]))
         time.sleep(0.3)
 else:
     receive(sys.argv[1], sys.argv[2])

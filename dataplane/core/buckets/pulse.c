@@ -6,6 +6,7 @@
 #include "dataplane/core/core.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static const char *const stage_label[WEIR_STAGE_COUNT] = {
@@ -18,26 +19,47 @@ static_assert((int)PULSE_BEATS == WEIR_CORE_ANSWERS && (int)PULSE_STUCK == WEIR_
 		(int)PULSE_AWAY == WEIR_CORE_AWAY,
 	"telemetry shows states as they are");
 
-bool pulse_look(
-	struct pulse *p, uint64_t loops, uint64_t now_ns, uint64_t cpu_ns, uint64_t *ret_silent_ns)
+bool pulse_is_silent(const struct pulse *p, uint64_t loops, uint64_t now_ns)
 {
+	return p->begun && loops == p->loops && now_ns - p->now_ns >= PULSE_STOPPED_NS;
+}
+
+/* It uses CPU time, and gets to no end. */
+static bool is_stuck(const struct pulse *p, const struct pulse_signs *seen)
+{
+	const uint64_t cpu_ns = seen->cpu_ns - p->cpu_ns;
+
+	return cpu_ns >= PULSE_STUCK_NS ||
+		(cpu_ns >= PULSE_SLOW_CPU_NS && seen->now_ns - p->now_ns >= PULSE_SLOW_NS);
+}
+
+/* It uses none, for too long. */
+static bool is_away(const struct pulse *p, uint64_t now_ns)
+{
+	return now_ns - p->now_ns >= (p->stopped ? PULSE_STOPPED_NS : PULSE_AWAY_NS);
+}
+
+bool pulse_look(struct pulse *p, const struct pulse_signs *seen, uint64_t *ret_silent_ns)
+{
+	const uint64_t now_ns = seen->now_ns;
 	const uint8_t before = p->state;
 
 	*ret_silent_ns = now_ns - p->now_ns;
-	if (!p->begun || loops != p->loops) {
+	if (!p->begun || seen->loops != p->loops) {
 		*p = (struct pulse){ .begun = true,
-			.loops = loops,
+			.loops = seen->loops,
 			.now_ns = now_ns,
-			.cpu_ns = cpu_ns,
+			.cpu_ns = seen->cpu_ns,
 			.looked_ns = now_ns };
 		return before != PULSE_BEATS;
 	}
 	p->watched_ns += RTE_MIN(now_ns - p->looked_ns, PULSE_WATCH_NS);
 	p->looked_ns = now_ns;
 	p->looks += p->state != PULSE_BEATS;
-	if (cpu_ns - p->cpu_ns >= PULSE_STUCK_NS)
+	p->stopped = seen->stopped;
+	if (is_stuck(p, seen))
 		p->state = PULSE_STUCK;
-	else if (now_ns - p->now_ns >= PULSE_AWAY_NS && p->state == PULSE_BEATS)
+	else if (is_away(p, now_ns) && p->state == PULSE_BEATS)
 		p->state = PULSE_AWAY;
 	return p->state != before;
 }
@@ -47,7 +69,22 @@ bool pulse_is_gone(const struct pulse *p)
 	if (p->looks == 0)
 		return false;
 	return p->state == PULSE_STUCK ||
-		(p->state == PULSE_AWAY && p->watched_ns >= PULSE_AWAY_NS);
+		(p->state == PULSE_AWAY && (p->stopped || p->watched_ns >= PULSE_AWAY_NS));
+}
+
+/* Has somebody stopped a thread of this process? The kernel's letter for that follows its name in parentheses. */
+static bool thread_is_stopped(int32_t tid)
+{
+	char path[64], line[128], *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
 }
 
 /* Names of those that wait for the core, as far as there is room. */
@@ -72,21 +109,28 @@ static void state_tell(const struct fastpath *fp, const struct core *c, uint64_t
 {
 	const uint64_t ms = silent_ns / 1000000;
 	const char *stage = stage_label[__atomic_load_n(&c->at, __ATOMIC_RELAXED)];
-	char object[32], services[64], text[256];
+	char object[32], services[64], why[96], text[256];
 
 	snprintf(object, sizeof(object), "CPU %u", fp->params.core[c->index].cpu);
 	services_name(fp, c->index, services, sizeof(services));
 	switch (c->pulse.state) {
 	case PULSE_STUCK:
 		snprintf(text, sizeof(text),
-			"is stuck in stage %s: it works for %llu ms and gets to no end; %s waits for it",
-			stage, (unsigned long long)ms, services);
+			"is stuck in stage %s: it works for %llu ms, %llu of them on the CPU, and gets to no "
+			"end; %s waits for it",
+			stage, (unsigned long long)ms, (unsigned long long)(cpu_ns / 1000000),
+			services);
 		break;
 	case PULSE_AWAY:
-		snprintf(text, sizeof(text),
-			"is not run: its thread got %llu of %llu ms, others had the CPU or it was stopped; "
-			"it was in stage %s, %s waits for it",
-			(unsigned long long)(cpu_ns / 1000000), (unsigned long long)ms, stage,
+		if (c->pulse.stopped)
+			snprintf(why, sizeof(why),
+				"was stopped by a debugger or a signal %llu ms ago",
+				(unsigned long long)ms);
+		else
+			snprintf(why, sizeof(why),
+				"is not run: its thread got %llu of %llu ms, others had the CPU",
+				(unsigned long long)(cpu_ns / 1000000), (unsigned long long)ms);
+		snprintf(text, sizeof(text), "%s; it was in stage %s, %s waits for it", why, stage,
 			services);
 		break;
 	default:
@@ -106,18 +150,21 @@ void fastpath_pulse_tick(struct fastpath *fp, uint64_t now_ns, fastpath_event ev
 		struct core *c = fp->core[i];
 		const uint64_t cpu_before = c->pulse.cpu_ns;
 		struct timespec t;
-		uint64_t silent_ns, cpu_ns;
+		struct pulse_signs seen = { .now_ns = now_ns };
+		uint64_t silent_ns;
 
 		/* It has not begun to run, or its thread has ended. */
 		if (core_is_fenced(c) || !__atomic_load_n(&c->runs, __ATOMIC_ACQUIRE) ||
 			clock_gettime(c->cpu_clock, &t) != 0)
 			continue;
-		cpu_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-		if (pulse_look(&c->pulse, cell_read(&c->stage.cell->loops), now_ns, cpu_ns,
-			    &silent_ns)) {
+		seen.cpu_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+		seen.loops = cell_read(&c->stage.cell->loops);
+		seen.stopped =
+			pulse_is_silent(&c->pulse, seen.loops, now_ns) && thread_is_stopped(c->tid);
+		if (pulse_look(&c->pulse, &seen, &silent_ns)) {
 			__atomic_store_n(
 				&fp->telemetry->core[i].state, c->pulse.state, __ATOMIC_RELAXED);
-			state_tell(fp, c, silent_ns, cpu_ns - cpu_before, event, ctx);
+			state_tell(fp, c, silent_ns, seen.cpu_ns - cpu_before, event, ctx);
 		}
 		fence_look(fp, c, now_ns, event, ctx);
 	}

@@ -6,11 +6,14 @@
  *
  * - A worker is behind: its ring is nearly full. Clients' packets for it go, until the ring has room
  *   again; what is left of the ring is for replies, fragments and others that need a closer look.
- * - This core is behind: its queues have had more than a round's packets for many rounds. Then each service has
- *   a share of a round; what one sends beyond it goes, if that is more than an equal part of all that came
- *   lately. The share is halved until the core keeps up, and grows again when it does. A service that
- *   sends less than its share or an equal part loses nothing here, however small the others' flood makes the share. Where only
- *   one service sends there is nobody to protect, and the device drops more cheaply than we could.
+ * - This core is behind: its queues have had more than a round's packets for many rounds. Then services have
+ *   a share of a round, and what they send beyond it goes. First those that are flooded: their workers are behind and have no
+ *   room for half of what they send. Where none is, those that send more than an equal part of all that came
+ *   lately. The share is halved until the core keeps up, and grows again when it does. When that is not enough, and there is
+ *   somebody who sends little, those who send much but are not flooded have a share as well, never less than an
+ *   equal part of a round. Who sends less than the share or an equal part, and is not flooded, loses nothing here, however
+ *   small the others' flood makes the share. Where only one service sends there is nobody to protect, and the device
+ *   drops more cheaply than we could.
  *
  * What goes here has cost a copy where its port is a kernel interface's; there the XDP program is told to drop it: holds.h.
  *
@@ -30,10 +33,18 @@
 #define EARLY_PRESS   (SERVICE_RING / 8) /* free slots: with fewer a worker is behind, */
 #define EARLY_RELEASE (SERVICE_RING / 4) /* and with so many no longer */
 #define EARLY_SHARE   128u /* packets of a service in a round, the first time this core is behind, */
-#define EARLY_LEAST   8u /* and at least */
+#define EARLY_STEPS   5u /* as often it may be halved, the first time counted: 8 packets at least */
 #define EARLY_SAMPLE  1024u /* packets, at least, by which it is judged who sends much */
 #define EARLY_ROUNDS  16u /* in a row, full or not, until the share changes */
 #define EARLY_PRICE   4u /* so many early drops are as much work as a packet that stays */
+
+/* What a service was found to do, in the sample before. */
+enum early_fault {
+	EARLY_LITTLE, /* sends no more than an equal part; or was not there */
+	EARLY_MUCH, /* more than that */
+	EARLY_FLOODED, /* its workers have no room for half of it */
+	EARLY_FAULTS
+};
 
 /* What a service has sent in a round, and in a sample; of another one: nothing yet. */
 struct early_sent {
@@ -41,7 +52,8 @@ struct early_sent {
 	uint32_t packets;
 	uint32_t sample;
 	uint32_t sampled;
-	bool much; /* in the sample before, more than an equal part of all */
+	uint32_t gone; /* of them, because a worker is behind, or was when the sample began */
+	uint32_t fault; /* enum early_fault */
 };
 
 struct early {
@@ -49,11 +61,16 @@ struct early {
 	bool full; /* in this round a queue had more than the round takes */
 	bool was_full; /* the same, of the round before */
 	bool several; /* more than one service has sent since `rounds` began */
-	uint32_t share; /* of a service in a round; 0: no bound */
+	uint32_t
+		step; /* how often the share was halved, the first time counted; 0: there is none */
+	uint32_t share[EARLY_FAULTS]; /* of a service in a round, while there is one */
 	/* While there is a share: packets in this sample and the one before, and services that sent some. */
 	uint32_t sample; /* counts */
+	uint32_t samples; /* since there is a share */
 	uint32_t packets, packets_before;
 	uint32_t senders, senders_before;
+	uint32_t faults[EARLY_FAULTS],
+		faults_before[EARLY_FAULTS]; /* the same, by what was found */
 	uint32_t round; /* counts */
 	uint32_t rounds; /* in a row that were as the last one: full, or not */
 	const struct service *last; /* who has sent; only compared */

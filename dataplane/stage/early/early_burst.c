@@ -63,25 +63,42 @@ static inline bool worker_is_behind(
 	return s->worker[s->bucket_worker[hash_bucket(hash)]]->behind;
 }
 
+/* By what a service sent in the sample before. */
+static enum early_fault fault_of(const struct early *e, const struct early_sent *sent)
+{
+	if (sent->sample + 1 != e->sample)
+		return EARLY_LITTLE;
+	/* Half an equal part, as well: a service that hardly sends is not who is too much for this core. */
+	if (2 * sent->gone > sent->sampled &&
+		UINT64_C(2) * sent->gone * e->senders_before > e->packets_before)
+		return EARLY_FLOODED;
+	return (uint64_t)sent->sampled * e->senders_before > e->packets_before ? EARLY_MUCH :
+										 EARLY_LITTLE;
+}
+
+static __rte_noinline void sample_begin(struct early *e, struct early_sent *sent)
+{
+	sent->fault = fault_of(e, sent);
+	sent->sample = e->sample;
+	sent->sampled = 0;
+	sent->gone = 0;
+	e->faults[sent->fault]++;
+	e->senders++;
+}
+
 static inline bool is_over_share(struct early *e, uint16_t slot)
 {
 	struct early_sent *sent = &e->sent[slot];
 
-	if (unlikely(sent->sample != e->sample)) {
-		/* Who sends no more than an equal part is not who is too much for this core. */
-		sent->much = sent->sample + 1 == e->sample &&
-			(uint64_t)sent->sampled * e->senders_before > e->packets_before;
-		sent->sample = e->sample;
-		sent->sampled = 0;
-		e->senders++;
-	}
+	if (unlikely(sent->sample != e->sample))
+		sample_begin(e, sent);
 	if (sent->round != e->round) {
 		sent->round = e->round;
 		sent->packets = 0;
 	}
 	e->packets++;
 	sent->sampled++;
-	return ++sent->packets > e->share && sent->much;
+	return ++sent->packets > e->share[sent->fault];
 }
 
 /* Why a packet of a service goes, or STAYS. */
@@ -89,11 +106,20 @@ static inline enum weir_drop_reason judge(struct early *e, const struct service 
 	const struct hash_seed *seed, const struct glance *g)
 {
 	/* Counted also when it goes for another reason: this core has had to look at it. */
-	const bool over = e->share && is_over_share(e, slot);
+	const bool over = e->step && is_over_share(e, slot);
 
 	if (e->workers_behind[slot] && worker_is_behind(s, seed, g))
 		return WEIR_DROP_WORKER_BEHIND;
 	return over ? WEIR_DROP_OVER_SHARE : STAYS;
+}
+
+/* Who is flooded stays so when its share keeps its workers from being behind. */
+static void gone_judge(struct early *e, const struct gone *gone)
+{
+	struct early_sent *sent = &e->sent[gone->slot];
+
+	if (gone->reason == WEIR_DROP_WORKER_BEHIND || sent->fault == EARLY_FLOODED)
+		sent->gone += gone->packets;
 }
 
 static void gone_write(struct stage_core *c, const struct port *port, struct gone *gone)
@@ -109,6 +135,8 @@ static void gone_write(struct stage_core *c, const struct port *port, struct gon
 	cell_add(&c->cell->port[port->index].packets_received, gone->packets);
 	cell_add(&c->cell->port[port->index].bytes_received, gone->bytes);
 	holds_saw(&c->early->holds, gone->slot);
+	if (c->early->step)
+		gone_judge(c->early, gone);
 	gone->packets = 0;
 	gone->bytes = 0;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "dataplane/stage/early/early.h"
+#include "dataplane/stage/receive/receive.h"
 
 #include <rte_malloc.h>
 #include <rte_ring.h>
 
 #include <errno.h>
+#include <string.h>
 
 static_assert(WEIR_MAX_CORES <= UINT8_MAX, "workers of a service are counted in a byte");
 
@@ -59,15 +61,57 @@ static void workers_look(struct early *e)
 	}
 }
 
+/* Of whom there is one to protect from those who are not flooded, they have their turn when the flooded ones had. */
+static uint32_t steps_most(const struct early *e)
+{
+	return e->faults_before[EARLY_FLOODED] && e->faults_before[EARLY_LITTLE] ? 2 * EARLY_STEPS :
+										   EARLY_STEPS;
+}
+
+static uint32_t share_after(uint32_t steps)
+{
+	return EARLY_SHARE >> (RTE_MIN(steps, EARLY_STEPS) - 1);
+}
+
+static void shares_set(struct early *e)
+{
+	for (int i = 0; i < EARLY_FAULTS; i++)
+		e->share[i] = UINT32_MAX;
+	/* The first sample tells who sends how much, and the second one, of whom that is known, how many there are. */
+	if (e->step == 0 || e->samples < 2)
+		return;
+	e->share[EARLY_FLOODED] = share_after(e->step);
+	if (!e->faults_before[EARLY_FLOODED])
+		e->share[EARLY_MUCH] = e->share[EARLY_FLOODED];
+	else if (e->step > EARLY_STEPS)
+		e->share[EARLY_MUCH] = RTE_MAX(
+			share_after(e->step - EARLY_STEPS), RECEIVE_ROUND / e->senders_before);
+}
+
 /* Halved while the core is behind, doubled when it keeps up. */
 static void share_adapt(struct early *e)
 {
 	if (!e->full)
-		e->share = e->share < EARLY_SHARE ? e->share * 2 : 0;
+		e->step -= e->step > 0;
 	else if (!e->several)
-		e->share = 0;
+		e->step = 0;
 	else
-		e->share = e->share ? RTE_MAX(e->share / 2, EARLY_LEAST) : EARLY_SHARE;
+		e->step = RTE_MIN(e->step + 1, steps_most(e));
+	if (e->step == 0)
+		e->samples = 0;
+	shares_set(e);
+}
+
+static void sample_end(struct early *e)
+{
+	e->packets_before = e->packets;
+	e->senders_before = e->senders;
+	memcpy(e->faults_before, e->faults, sizeof(e->faults));
+	memset(e->faults, 0, sizeof(e->faults));
+	e->packets = e->senders = 0;
+	e->sample++;
+	e->samples++;
+	shares_set(e);
 }
 
 void early_round(struct early *e)
@@ -82,16 +126,12 @@ void early_round(struct early *e)
 	}
 	if (e->rounds == 0)
 		e->several = false;
-	if (e->packets >= EARLY_SAMPLE) {
-		e->packets_before = e->packets;
-		e->senders_before = e->senders;
-		e->packets = e->senders = 0;
-		e->sample++;
-	}
+	if (e->packets >= EARLY_SAMPLE)
+		sample_end(e);
 	e->was_full = e->full;
 	e->full = false;
 	e->round++;
-	e->on = e->behind || e->share;
+	e->on = e->behind || e->step;
 }
 
 void early_forget(struct early *e)
@@ -100,5 +140,5 @@ void early_forget(struct early *e)
 		behind_set(e, w, false);
 	e->behind = NULL;
 	e->last = NULL;
-	e->on = e->share != 0;
+	e->on = e->step != 0;
 }

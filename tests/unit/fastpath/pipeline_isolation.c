@@ -15,6 +15,7 @@
 
 #define NOISY  "203.0.113.10"
 #define QUIET  "203.0.113.11"
+#define LITTLE "203.0.113.12"
 #define QUIET6 "2001:db8::11"
 #define DEVICE 1024u /* what a device's queue holds */
 #define TICKS  2000u
@@ -163,25 +164,40 @@ static uint32_t offer(struct bed *b, const char *to, uint16_t port, uint32_t cou
 	return count - take;
 }
 
-/* Twice what a round takes comes in each round, and the workers keep up: the dispatcher is what is short. */
-static uint32_t overload(struct bed *b, uint32_t rounds, uint32_t quiet)
+/* Packets in a quarter of a round, and how often the noisy one's worker comes round. */
+struct load {
+	uint32_t noisy;
+	uint32_t quiet;
+	uint32_t little; /* of a third service */
+	uint32_t behind; /* in one round of so many; 1: it keeps up, as the others' do */
+};
+
+/* Returns how many of the one that sends least the device had no room for. */
+static uint32_t load_run(struct bed *b, uint32_t rounds, const struct load *l)
 {
-	uint32_t missed = 0;
+	uint32_t missed[2] = { 0, 0 };
 
 	for (uint32_t i = 0; i < rounds; i++) {
 		/* In turn, so that the one is not always behind the other in the queue. */
 		for (uint32_t k = 0; k < 4; k++) {
-			(void)offer(b, NOISY, 80, 128);
-			missed += quiet ? offer(b, QUIET, 53, quiet) : 0;
+			(void)offer(b, NOISY, 80, l->noisy);
+			missed[0] += l->quiet ? offer(b, QUIET, 53, l->quiet) : 0;
+			missed[1] += l->little ? offer(b, LITTLE, 53, l->little) : 0;
 		}
-		for (uint32_t core = 0; core < b->core_count; core++)
-			fastpath_core_step(b->fp, core, b->now);
-		for (uint32_t k = 0; k < 8; k++)
+		fastpath_core_step(b->fp, 0, b->now);
+		for (uint32_t k = 0; k < 9; k++)
 			for (uint32_t core = 1; core < b->core_count; core++)
-				fastpath_core_step(b->fp, core, b->now);
+				if (core != 1 || i % l->behind == 0)
+					fastpath_core_step(b->fp, core, b->now);
 		bed_discard(b, 1);
 	}
-	return missed;
+	return missed[l->little != 0];
+}
+
+/* Twice what a round takes comes in each round, and the workers keep up: the dispatcher is what is short. */
+static uint32_t overload(struct bed *b, uint32_t rounds, uint32_t quiet)
+{
+	return load_run(b, rounds, &(struct load){ .noisy = 128, .quiet = quiet, .behind = 1 });
 }
 
 static void shares(void)
@@ -224,6 +240,48 @@ static void smaller_part(void)
 	(void)overload(&b, 1000, 24);
 	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE) > before + 10000);
 	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
+	bed_run(&b);
+	bed_discard(&b, 1);
+	bed_stop(&b);
+}
+
+/* Who sends more than a flooded one, but whose worker takes it all, is not who has to go. */
+static void flooded_first(void)
+{
+	const struct load load = { .noisy = 128, .quiet = 140, .behind = 30 };
+	struct bed b;
+
+	start(&b, WEIR_MODE_DSR, 1);
+	(void)load_run(&b, 1000, &load);
+	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_WORKER_BEHIND) > 0);
+	CU_ASSERT_TRUE(bed_dropped(&b, 0, WEIR_DROP_OVER_SHARE) > 10000);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 1), 0);
+	bed_run(&b);
+	bed_discard(&b, 1);
+	bed_stop(&b);
+}
+
+/* Unless that is not enough for one that sends little: then it has an equal part of a round. */
+static void then_who_sends_much(void)
+{
+	const struct load load = { .noisy = 32, .quiet = 40, .little = 2, .behind = 30 };
+	struct bed b;
+
+	bed_start(&b, 4, 4);
+	bed_add_service(&b, "noisy", WEIR_MODE_DSR, 17, NOISY, 80);
+	bed_add_backend(&b, 0, "10.0.0.11", 80);
+	bed_add_service(&b, "quiet", WEIR_MODE_DSR, 17, QUIET, 53);
+	bed_add_backend(&b, 1, "10.0.0.12", 53);
+	bed_add_service(&b, "little", WEIR_MODE_DSR, 17, LITTLE, 53);
+	bed_add_backend(&b, 2, "10.0.0.13", 53);
+	bed_apply(&b);
+	(void)load_run(&b, 400, &load);
+	const uint64_t before = bed_sum(&b, 1, packets_transmitted);
+
+	CU_ASSERT_EQUAL(load_run(&b, 1000, &load), 0);
+	CU_ASSERT_TRUE(bed_dropped(&b, 1, WEIR_DROP_OVER_SHARE) > 0);
+	CU_ASSERT_TRUE(bed_sum(&b, 1, packets_transmitted) - before >= 1000 * 256 / 3);
+	CU_ASSERT_EQUAL(bed_dropped_all(&b, 2), 0);
 	bed_run(&b);
 	bed_discard(&b, 1);
 	bed_stop(&b);
@@ -399,6 +457,10 @@ static const struct tap_case cases[] = {
 	{ "a service may go while its worker is behind", changes_meanwhile },
 	{ "a dispatcher that is behind gives each service its share", shares },
 	{ "who sends the smaller part of all loses nothing by a share", smaller_part },
+	{ "who sends more than a flooded one and keeps up loses nothing by a share",
+		flooded_first },
+	{ "unless somebody who sends little needs it: then it has an equal part",
+		then_who_sends_much },
 	{ "as much traffic as in a flood, and its worker keeps up", flood_taken },
 	{ "a flood of small packets", flood_packets },
 	{ "a flood of new flows", flood_flows },

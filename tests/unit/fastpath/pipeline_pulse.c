@@ -14,33 +14,83 @@
 #define SERVICE "203.0.113.10"
 #define MS	UINT64_C(1000000)
 
+static uint64_t silent_ns;
+
+static bool look(struct pulse *p, uint64_t loops, uint64_t ms, uint64_t cpu_ms)
+{
+	const struct pulse_signs seen = {
+		.loops = loops, .now_ns = ms * MS, .cpu_ns = cpu_ms * MS
+	};
+
+	return pulse_look(p, &seen, &silent_ns);
+}
+
 static void told_apart(void)
 {
 	struct pulse p = { .begun = false };
-	uint64_t silent;
 
-	CU_ASSERT_FALSE(pulse_look(&p, 7, 100 * MS, 50 * MS, &silent));
-	CU_ASSERT_FALSE(pulse_look(&p, 8, 110 * MS, 60 * MS, &silent));
+	CU_ASSERT_FALSE(look(&p, 7, 100, 50));
+	CU_ASSERT_FALSE(look(&p, 8, 110, 60));
 	/* All the time on the CPU. */
-	CU_ASSERT_FALSE(pulse_look(&p, 8, 120 * MS, 70 * MS, &silent));
-	CU_ASSERT_TRUE(pulse_look(&p, 8, 130 * MS, 80 * MS, &silent));
+	CU_ASSERT_FALSE(look(&p, 8, 115, 65));
+	CU_ASSERT_TRUE(look(&p, 8, 120, 69)); /* an interrupt had the rest */
 	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
-	CU_ASSERT_EQUAL(silent, 20 * MS);
-	CU_ASSERT_FALSE(pulse_look(&p, 8, 2000 * MS, 80 * MS, &silent));
-	CU_ASSERT_TRUE(pulse_look(&p, 9, 2010 * MS, 80 * MS, &silent));
+	CU_ASSERT_EQUAL(silent_ns, 10 * MS);
+	CU_ASSERT_FALSE(pulse_is_gone(&p));
+	CU_ASSERT_FALSE(look(&p, 8, 2000, 80));
+	CU_ASSERT_TRUE(pulse_is_gone(&p));
+	CU_ASSERT_TRUE(look(&p, 9, 2010, 80));
 	CU_ASSERT_EQUAL(p.state, PULSE_BEATS);
-	CU_ASSERT_EQUAL(silent, 1900 * MS);
+	CU_ASSERT_EQUAL(silent_ns, 1900 * MS);
 	/* Not on the CPU; then a little, and a little more. */
-	CU_ASSERT_FALSE(pulse_look(&p, 9, 2200 * MS, 81 * MS, &silent));
-	CU_ASSERT_TRUE(pulse_look(&p, 9, 2210 * MS, 82 * MS, &silent));
+	CU_ASSERT_FALSE(look(&p, 9, 2200, 81));
+	CU_ASSERT_TRUE(look(&p, 9, 2210, 82));
 	CU_ASSERT_EQUAL(p.state, PULSE_AWAY);
-	CU_ASSERT_FALSE(pulse_look(&p, 9, 2300 * MS, 99 * MS, &silent));
-	CU_ASSERT_TRUE(pulse_look(&p, 9, 2400 * MS, 100 * MS, &silent));
+	CU_ASSERT_FALSE(look(&p, 9, 2300, 83));
+	CU_ASSERT_TRUE(look(&p, 9, 2400, 84));
 	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
-	CU_ASSERT_TRUE(pulse_look(&p, 10, 2410 * MS, 110 * MS, &silent));
+	CU_ASSERT_TRUE(look(&p, 10, 2410, 110));
+	/* A long round that ends, and one that others have slowed down. */
+	CU_ASSERT_FALSE(look(&p, 10, 2435, 118));
+	CU_ASSERT_FALSE(look(&p, 11, 2440, 118));
+	CU_ASSERT_FALSE(look(&p, 11, 2465, 122));
+	CU_ASSERT_TRUE(look(&p, 11, 2470, 122));
+	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
+	CU_ASSERT_TRUE(look(&p, 12, 2475, 123));
 	/* It sleeps between two rounds, and goes round. */
-	for (uint64_t i = 11; i < 100; i++)
-		CU_ASSERT_FALSE(pulse_look(&p, i, (2400 + i * 10) * MS, 110 * MS + i, &silent));
+	for (uint64_t i = 13; i < 100; i++)
+		CU_ASSERT_FALSE(look(&p, i, 2400 + i * 10, 122 + i / 10));
+}
+
+/* A thread that was stopped is not waited for as one that others keep from its CPU. */
+static void stopped(void)
+{
+	struct pulse p = { .begun = false };
+	struct pulse_signs seen = { .loops = 1, .now_ns = 100 * MS, .cpu_ns = 50 * MS };
+
+	CU_ASSERT_FALSE(pulse_look(&p, &seen, &silent_ns));
+	seen.stopped = true;
+	CU_ASSERT_FALSE(pulse_is_silent(&p, 1, 115 * MS));
+	seen.now_ns = 115 * MS;
+	CU_ASSERT_FALSE(pulse_look(&p, &seen, &silent_ns));
+	CU_ASSERT_TRUE(pulse_is_silent(&p, 1, 120 * MS));
+	CU_ASSERT_FALSE(pulse_is_silent(&p, 2, 120 * MS));
+	seen.now_ns = 120 * MS;
+	CU_ASSERT_TRUE(pulse_look(&p, &seen, &silent_ns));
+	CU_ASSERT_EQUAL(p.state, PULSE_AWAY);
+	CU_ASSERT_EQUAL(silent_ns, 20 * MS);
+	CU_ASSERT_FALSE(pulse_is_gone(&p));
+	seen.now_ns = 125 * MS;
+	CU_ASSERT_FALSE(pulse_look(&p, &seen, &silent_ns));
+	CU_ASSERT_TRUE(pulse_is_gone(&p));
+	/* It was let go on, but has no CPU yet. */
+	seen.stopped = false;
+	seen.now_ns = 130 * MS;
+	CU_ASSERT_FALSE(pulse_look(&p, &seen, &silent_ns));
+	CU_ASSERT_FALSE(pulse_is_gone(&p));
+	seen.loops = 2;
+	CU_ASSERT_TRUE(pulse_look(&p, &seen, &silent_ns));
+	CU_ASSERT_EQUAL(p.state, PULSE_BEATS);
 }
 
 /* ---- with threads ---- */
@@ -188,6 +238,7 @@ static void a_loop_without_end(void)
 
 static const struct tap_case cases[] = {
 	{ "a round without end and a thread that is not run are told apart", told_apart },
+	{ "a thread that was stopped is found out after 20 ms", stopped },
 	{ "a core in a loop without end is found out, and others lose nothing",
 		a_loop_without_end },
 };
