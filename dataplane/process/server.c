@@ -33,7 +33,7 @@
 
 #define MAX_CLIENTS	 16
 #define LOOK_NS		 5000000 /* between two looks at the packet cores */
-#define TICK_LOOKS	 2 /* all else: with every so manieth */
+#define TICK_LOOKS	 2 /* from one look after all else to the next, in looks */
 #define REVIVE_TICKS	 20
 #define MEMORY_TICKS	 100 /* node memory: once a second */
 #define CLIENT_QUEUE_MAX (12u << 20) /* the longest reply is a list of 65,536 flows: 9 MiB */
