@@ -156,7 +156,7 @@ ASKED = {json.loads(line)["method"] for _, line, _, _ in CONTROL if line.startsw
 NOTHING_TO_SAY = {"config.history", "config.show", "core.list", "live.show", "policy.list", "port.list", "service.list",
                   "status"}
 tell("every method is here", str(sorted(set(METHODS) - ASKED - NOTHING_TO_SAY)), "[]")
-CONTROL += [(f"a list for {method}", call(method, ["web"]), -32600, "params: expected an object") for method in METHODS]
+CONTROL += [(f"a list for {method}", call(method, ["web"]), -32602, "params: expected an object") for method in METHODS]
 
 
 def ask(path, line):
