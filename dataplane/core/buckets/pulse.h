@@ -14,13 +14,14 @@
 
 /*
  * CPU time in one round. A round is 0.5 ms at most, be it that all its rings are full and policies use up
- * their budgets. No multiple of the time between two looks: else the look at which it is reached misses it by
- * what an interrupt took.
+ * their budgets; but where a hypervisor takes the CPU away for a while, the kernel may count that as the
+ * thread's. No multiple of the time between two looks: else the look at which it is reached misses it by what an
+ * interrupt took.
  */
-#define PULSE_STUCK_NS	  UINT64_C(9000000)
-/* Where others have its CPU as well, less is enough if the round lasts as long: 50 ms suffice for a ninth of a CPU. */
-#define PULSE_SLOW_CPU_NS UINT64_C(4000000)
-#define PULSE_SLOW_NS	  UINT64_C(30000000)
+#define PULSE_STUCK_NS	  UINT64_C(24000000)
+/* Where others have its CPU as well, less is enough if the round lasts as long: 50 ms suffice for a quarter of a CPU. */
+#define PULSE_SLOW_CPU_NS UINT64_C(9000000)
+#define PULSE_SLOW_NS	  UINT64_C(35000000)
 /* Time without a round for a thread that somebody has stopped. */
 #define PULSE_STOPPED_NS  UINT64_C(20000000)
 /* Time without a round for a thread that does not run: others have its CPU now and then. */

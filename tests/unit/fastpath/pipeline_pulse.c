@@ -32,34 +32,34 @@ static void told_apart(void)
 	CU_ASSERT_FALSE(look(&p, 7, 100, 50));
 	CU_ASSERT_FALSE(look(&p, 8, 110, 60));
 	/* All the time on the CPU. */
-	CU_ASSERT_FALSE(look(&p, 8, 115, 65));
-	CU_ASSERT_TRUE(look(&p, 8, 120, 69)); /* an interrupt had the rest */
+	CU_ASSERT_FALSE(look(&p, 8, 130, 80));
+	CU_ASSERT_TRUE(look(&p, 8, 135, 84)); /* an interrupt had the rest */
 	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
-	CU_ASSERT_EQUAL(silent_ns, 10 * MS);
+	CU_ASSERT_EQUAL(silent_ns, 25 * MS);
 	CU_ASSERT_FALSE(pulse_is_gone(&p));
-	CU_ASSERT_FALSE(look(&p, 8, 2000, 80));
+	CU_ASSERT_FALSE(look(&p, 8, 2000, 90));
 	CU_ASSERT_TRUE(pulse_is_gone(&p));
-	CU_ASSERT_TRUE(look(&p, 9, 2010, 80));
+	CU_ASSERT_TRUE(look(&p, 9, 2010, 90));
 	CU_ASSERT_EQUAL(p.state, PULSE_BEATS);
 	CU_ASSERT_EQUAL(silent_ns, 1900 * MS);
 	/* Not on the CPU; then a little, and a little more. */
-	CU_ASSERT_FALSE(look(&p, 9, 2200, 81));
-	CU_ASSERT_TRUE(look(&p, 9, 2210, 82));
+	CU_ASSERT_FALSE(look(&p, 9, 2200, 91));
+	CU_ASSERT_TRUE(look(&p, 9, 2210, 92));
 	CU_ASSERT_EQUAL(p.state, PULSE_AWAY);
-	CU_ASSERT_FALSE(look(&p, 9, 2300, 83));
-	CU_ASSERT_TRUE(look(&p, 9, 2400, 84));
+	CU_ASSERT_FALSE(look(&p, 9, 2300, 98));
+	CU_ASSERT_TRUE(look(&p, 9, 2400, 99));
 	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
 	CU_ASSERT_TRUE(look(&p, 10, 2410, 110));
 	/* A long round that ends, and one that others have slowed down. */
-	CU_ASSERT_FALSE(look(&p, 10, 2435, 118));
-	CU_ASSERT_FALSE(look(&p, 11, 2440, 118));
-	CU_ASSERT_FALSE(look(&p, 11, 2465, 122));
-	CU_ASSERT_TRUE(look(&p, 11, 2470, 122));
+	CU_ASSERT_FALSE(look(&p, 10, 2435, 133));
+	CU_ASSERT_FALSE(look(&p, 11, 2440, 133));
+	CU_ASSERT_FALSE(look(&p, 11, 2470, 142));
+	CU_ASSERT_TRUE(look(&p, 11, 2475, 142));
 	CU_ASSERT_EQUAL(p.state, PULSE_STUCK);
-	CU_ASSERT_TRUE(look(&p, 12, 2475, 123));
+	CU_ASSERT_TRUE(look(&p, 12, 2480, 143));
 	/* It sleeps between two rounds, and goes round. */
 	for (uint64_t i = 13; i < 100; i++)
-		CU_ASSERT_FALSE(look(&p, i, 2400 + i * 10, 122 + i / 10));
+		CU_ASSERT_FALSE(look(&p, i, 2400 + i * 10, 142 + i / 10));
 }
 
 /* A thread that was stopped is not waited for as one that others keep from its CPU. */
