@@ -11,7 +11,7 @@ import sys
 
 top = pathlib.Path(sys.argv[1])
 failed = 0
-print("1..12")
+print("1..13")
 
 
 def case(number, name, ok, why=""):
@@ -114,6 +114,16 @@ told = {name for path, text in pages.items() if path.parts[:2] == ("docs", "oper
             path.read_text() for path in (top / "ebpf/include").rglob("*.h"))))
 case(11, "metrics that pages for operators name are served", len(told) > 20 and told <= known, told - known)
 
+manuals = {"weir-controld": "control/daemon/options.c", "weir-dataplane": "dataplane/process/arguments.c",
+           "weir-probe": "control/probe/host/options.c"}
+wrong = []
+for program, source in manuals.items():
+    taken = set(re.findall(r'\{ "([a-z-]+)", (?:no|required)_argument', (top / source).read_text()))
+    page = (top / f"docs/man/{program}.8").read_text().replace("\\-", "-")
+    told = set(re.findall(r"--([a-z-]+)", page[page.index(".SH OPTIONS"):page.index(".SH EXIT STATUS")]))
+    wrong += [f"{program}: {taken ^ told}"] if len(taken) < 8 or taken != told else []
+case(12, "manual pages have the options that the programs take", not wrong, wrong)
+
 # What scripts read of `make test` is its last line, whatever was skipped.
 sys.dont_write_bytecode = True
 loader = importlib.machinery.SourceFileLoader("scripts_test", str(top / "scripts/test"))
@@ -123,6 +133,6 @@ results = module.Results()
 results.add_tap("some", "ok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no NIC\nok 4 - d\n", True)
 with contextlib.redirect_stdout(io.StringIO()) as said:
     results.print_summary()
-case(12, "make test ends with passed and failed, and tells of the skipped before", said.getvalue().splitlines() ==
+case(13, "make test ends with passed and failed, and tells of the skipped before", said.getvalue().splitlines() ==
      ["test: 1 skipped", "2 passed, 1 failed"], said.getvalue())
 sys.exit(failed)
