@@ -422,6 +422,7 @@ int daemon_run(const struct options *options)
 		log_error("out of memory");
 		goto out;
 	}
+	startup_note(&d);
 	log_notice("weir-controld %s, instance %s, configuration %s", WEIR_VERSION,
 		options->instance, d.file);
 	event_base_dispatch(d.base);
@@ -431,7 +432,8 @@ int daemon_run(const struct options *options)
 	log_notice("stopped");
 out:
 	parts_end(&d);
-	if (d.run.lock_fd >= 0 && options->spawn_dataplane && !status)
+	/* One that could not start leaves the folder as it has found it. */
+	if (d.run.lock_fd >= 0 && (options->spawn_dataplane || status))
 		rundir_remove(&d.run);
 	rundir_close(&d.run);
 	return status;

@@ -82,6 +82,7 @@ struct daemon {
 	struct policies policies;
 	uint64_t start_mark; /* of the content of --config when it came into force */
 	struct revision_store revisions; /* the newest is the one in force, or about to be */
+	struct config_change start; /* why it began with what it has; `of` 0: with the file */
 	struct event *confirm_timer; /* owned; go back unless it is confirmed */
 	bool going_back; /* that is under way */
 	struct plan_ports *ports; /* owned */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LOCK_NAME	"controld.lock"
+#define LOCK_ATTEMPTS	100 /* while others end, and take the folder away */
 #define FILE_MAX	(64u << 20)
 #define SOCKET_PATH_MAX 107 /* of struct sockaddr_un, without the NUL */
 
@@ -43,7 +44,7 @@ static int lock_take(struct rundir *r, const char *instance, char *err, size_t e
 		int rc = -errno;
 
 		snprintf(err, err_size, "%s: %s", path, strerror(-rc));
-		return rc;
+		return rc == -ENOENT ? -EAGAIN : rc;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		ssize_t n = pread(fd, owner, sizeof(owner) - 1, 0);
@@ -55,6 +56,14 @@ static int lock_take(struct rundir *r, const char *instance, char *err, size_t e
 			instance, owner[0] ? owner : "unknown");
 		close(fd);
 		return -EBUSY;
+	}
+	struct stat lock;
+
+	/* A file that its last owner has removed meanwhile holds nobody off. */
+	if (!fstat(fd, &lock) && !lock.st_nlink) {
+		snprintf(err, err_size, "%s: removed again and again", path);
+		close(fd);
+		return -EAGAIN;
 	}
 	int n = snprintf(owner, sizeof(owner), "%d\n", (int)getpid());
 
@@ -87,12 +96,15 @@ int rundir_open(const char *instance, struct rundir *ret, char *err, size_t err_
 	}
 	snprintf(r.top, sizeof(r.top), "%.200s", resolved);
 	snprintf(r.path, sizeof(r.path), "%.200s/%s", resolved, instance);
-	rc = folder_make(r.path, 0755);
-	if (rc) {
-		snprintf(err, err_size, "%s: %s", r.path, strerror(-rc));
-		return rc;
+	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+		rc = folder_make(r.path, 0755);
+		if (rc)
+			snprintf(err, err_size, "%s: %s", r.path, strerror(-rc));
+		else
+			rc = lock_take(&r, instance, err, err_size);
+		if (rc != -EAGAIN)
+			break;
 	}
-	rc = lock_take(&r, instance, err, err_size);
 	if (!rc)
 		*ret = r;
 	return rc;

@@ -120,7 +120,7 @@ static bool newest_is_the_file(struct daemon *d)
 	return same;
 }
 
-/* Choose between the history and the file, which has been read; note what is new. */
+/* Choose between the history and the file, which has been read. Nothing is noted of it yet. */
 static void choose(struct daemon *d)
 {
 	struct revision_store *s = &d->revisions;
@@ -140,16 +140,24 @@ static void choose(struct daemon *d)
 		if (!taken)
 			revision_store_skip(s, (size_t)index);
 	}
-	if (taken && !expired)
-		return;
-	if (taken) {
+	if (!taken) {
+		c.of = 0;
+	} else if (expired) {
 		c.how = REVISION_ROLLBACK;
 		d->applied_at = time_now();
-		config_note(d, &c, 0, true);
-		config_emit(d->file, &c, "rolled back", config_number(d), "");
-	} else if (!newest_is_the_file(d)) {
-		c.of = 0;
-		config_note(d, &c, 0, true);
+	}
+	d->start = c;
+}
+
+void startup_note(struct daemon *d)
+{
+	const struct config_change *c = &d->start;
+
+	if (c->how == REVISION_ROLLBACK) {
+		config_note(d, c, 0, true);
+		config_emit(d->file, c, "rolled back", config_number(d), "");
+	} else if (!c->of && !newest_is_the_file(d)) {
+		config_note(d, c, 0, true);
 	}
 }
 

@@ -16,6 +16,9 @@ int startup_load(struct daemon *d);
  */
 int startup_continue(struct daemon *d);
 
+/* It has started: what it began with goes into the history, where that is news. */
+void startup_note(struct daemon *d);
+
 /* The data plane has ended with us: there are no flows whose ports have to stay. The history stays. */
 void startup_forget(struct daemon *d);
 

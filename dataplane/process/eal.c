@@ -14,25 +14,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ARGUMENTS_MAX 32
 #define NO_DEVICE     "ffff:ff:1f.7" /* an address that no PCI device has */
+#define NO_FOLDER     "/dev/null" /* where nobody, not even root, can make one */
 
 static char last_error[256]; /* what EAL said last of an error, to be part of ours */
 static bool started;
-static char runtime_dir[256];
-static char prefix_dir[512];
+
+static const char *const of_no_interest[] = {
+	"hugepages reported", /* we never asked for pages of 1 GiB */
+	"Error creating '" NO_FOLDER, /* as it is meant, see eal_start() */
+	"No DPDK runtime directory created",
+};
 
 /* EAL writes its log here, a line at a time. */
 static ssize_t eal_log_write(void *cookie, const char *text, size_t length)
 {
 	const bool is_error = rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR;
 
-	/* Of no interest: we never asked for pages of 1 GiB. */
-	if (memmem(text, length, "hugepages reported", strlen("hugepages reported")))
-		return (ssize_t)length;
+	for (size_t i = 0; i < sizeof(of_no_interest) / sizeof(of_no_interest[0]); i++)
+		if (memmem(text, length, of_no_interest[i], strlen(of_no_interest[i])))
+			return (ssize_t)length;
 	if (is_error)
 		snprintf(last_error, sizeof(last_error), "%.*s",
 			(int)(length && text[length - 1] == '\n' ? length - 1 : length), text);
@@ -93,34 +97,6 @@ static void lcores_print(const struct eal_params *p, char *buf, size_t size)
 		at += (size_t)snprintf(buf + at, size - at, ",%u@%u", i + 1, p->cores.cpu[i]);
 }
 
-static int runtime_dir_make(const struct eal_params *p)
-{
-	const char *temporary = getenv("TMPDIR");
-
-	if (p->runtime_dir) {
-		snprintf(runtime_dir, sizeof(runtime_dir), "%s", p->runtime_dir);
-	} else {
-		snprintf(runtime_dir, sizeof(runtime_dir), "%s/weir-eal-XXXXXX",
-			temporary && *temporary ? temporary : "/tmp");
-		if (!mkdtemp(runtime_dir))
-			return -errno;
-	}
-	snprintf(prefix_dir, sizeof(prefix_dir), "%s/dpdk/%s", runtime_dir, p->prefix);
-	return setenv("RUNTIME_DIRECTORY", runtime_dir, 1) < 0 ? -errno : 0;
-}
-
-/* EAL leaves its folders; with everything in memory nothing is in them. */
-static void runtime_dir_remove(const struct eal_params *p)
-{
-	char dpdk[300];
-
-	snprintf(dpdk, sizeof(dpdk), "%s/dpdk", runtime_dir);
-	(void)rmdir(prefix_dir);
-	(void)rmdir(dpdk);
-	if (!p->runtime_dir)
-		(void)rmdir(runtime_dir);
-}
-
 int eal_start(const struct eal_params *p, char *err, size_t err_size)
 {
 	char lcores[2048], memory[32], prefix[128];
@@ -166,15 +142,12 @@ int eal_start(const struct eal_params *p, char *err, size_t err_size)
 	libxdp_set_print(xdp_print);
 	/* Without the dispatcher: our program stands alone on its interface, as a link of ours. */
 	(void)setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
-	int rc = runtime_dir_make(p);
-	if (rc < 0) {
-		snprintf(err, err_size, "cannot make a folder in %s: %s", runtime_dir,
-			strerror(-rc));
-		return rc;
-	}
-	rc = rte_eal_init(argc, argv);
-	runtime_dir_remove(p);
-	if (rc < 0) {
+	/*
+	 * With everything in memory nothing would lie in EAL's folder, and it does without. So there is none
+	 * to be left when we are killed meanwhile.
+	 */
+	(void)setenv("RUNTIME_DIRECTORY", NO_FOLDER, 1);
+	if (rte_eal_init(argc, argv) < 0) {
 		snprintf(err, err_size, "DPDK does not start: %s",
 			last_error[0] ? last_error : rte_strerror(rte_errno));
 		return -EIO;

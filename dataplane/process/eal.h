@@ -13,7 +13,6 @@
 
 struct eal_params {
 	const char *prefix; /* of all that EAL names in the host */
-	const char *runtime_dir; /* where EAL may make a folder; NULL: a temporary one */
 	struct cpu_list cores; /* packet cores; core i is lcore i + 1 */
 	struct cpu_list main_cpus; /* where the main thread may run */
 	uint64_t memory_bytes;

@@ -222,7 +222,6 @@ static int eal_prepare(struct process *p, char *err, size_t err_size)
 	char prefix[WEIR_NAME_SIZE + 8];
 	struct eal_params params = {
 		.prefix = prefix,
-		.runtime_dir = p->arguments.replay ? NULL : p->arguments.instance_dir,
 		.cores = p->cores,
 		.main_cpus = p->main_cpus,
 		.memory_bytes = p->memory_bytes,

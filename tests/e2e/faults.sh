@@ -228,6 +228,48 @@ second_daemon_is_refused() {
 	expect weir_answers default
 }
 
+# It ends with status 1 and says these words: start_fails WORDS [ARGUMENT...]
+start_fails() {
+	local words=$1 status=0
+	shift
+	WEIR_RUN_DIR=$RUN at weir timeout 10 "$BUILD/weir-controld" --spawn-dataplane "$@" \
+		>"$WORLD/failed.out" 2>&1 || status=$?
+	cat "$WORLD/failed.out"
+	expect_eq "exit status" $status 1
+	expect grep -q "$words" "$WORLD/failed.out"
+}
+
+# Names of all files of the instance but its lock, and what is in its history.
+files_of_default() {
+	find "$RUN/default" -mindepth 1 ! -name controld.lock | sort
+	sha256sum "$RUN/default/history"/*.json
+}
+
+# As what it needs is taken, or not to be had: the metrics' port, the control socket.
+failed_start_leaves_nothing() {
+	local port='metrics.listen: cannot listen on 127.0.0.1:9464'
+	mkdir "$WORLD/state"
+	expect nginx_start weir 127.0.0.1:9464
+	{ cat "$WORLD/default.yaml"; echo 'metrics: {listen: "127.0.0.1:9464"}'; } >"$WORLD/taken.yaml"
+	# The folders of an instance that has never been are not there afterwards.
+	start_fails "$port" --instance other --config "$WORLD/taken.yaml"
+	start_fails "$port" --instance other --config "$WORLD/taken.yaml" --state-dir "$WORLD/state"
+	start_fails 'control.sock: ' --instance other --config "$WORLD/default.yaml" --socket "$WORLD/none/control.sock"
+	expect_eq "left of it" "$(find "$RUN/other" "$WORLD/state" -mindepth 1 2>/dev/null)" ""
+	expect_not test -e "$RUN/other"
+	# Those of one that was killed stay as they are, its data plane goes on, and the next start has both.
+	kill -KILL "${weir_pid[default]}"
+	wait "${weir_pid[default]}"
+	files_of_default >"$WORLD/files.before"
+	start_fails "$port" --config "$WORLD/taken.yaml"
+	files_of_default | expect diff "$WORLD/files.before" -
+	expect fetch $URL/
+	nginx_kill weir
+	require_again weir_start
+	expect_eq "entries of the history" "$(ctl --json config history | jq length)" 1
+	expect_within 3 as_when_running
+}
+
 stopped() {
 	local dataplane start status=0
 	dataplane=$(dataplane_pid)
@@ -261,6 +303,7 @@ scenario "downloads go on after the data plane was killed in the middle of them"
 scenario "a weir-dataplane that is killed again and again leaves nothing behind" dataplane_killed_often
 scenario "both can be killed, and the next start is as the first" both_killed
 scenario "a second weir-controld of the same name is refused" second_daemon_is_refused
+scenario "a weir-controld that cannot start leaves nothing behind" failed_start_leaves_nothing
 scenario "all packets are accounted for" expect_balance
 scenario "a clean stop under load leaves nothing behind" stopped
 scenario "a start that adopted cleans up what the killed one had added" killed_then_stopped

@@ -6,6 +6,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
+HERE=$(cd "$(dirname "$0")" && pwd)
 
 config() {
 	config_head front=front back=back
@@ -173,6 +174,24 @@ every_listing_prints() {
 	done
 }
 
+documents_are_as_told() {
+	fields "service list, service show" . service show web
+	fields "backend list" . backend list web
+	fields "port list, port show" . port show front
+	fields "core list, core show" . core list
+	fields status . status
+	fields "policy list, policy show, policy load, policy unload" .policies policy show web
+	fields events . events
+	fields config . config history
+	fields doctor .findings doctor
+	fields "policy check, policy run" . policy check "$WORLD/block_list.o"
+}
+
+fields() { # SECTION PLACE COMMAND...: of what is at a place in what the command prints
+	ctl --json "${@:3}" | jq "$2" >"$WORLD/document"
+	expect "$HERE/documents.py" "$1" <"$WORLD/document"
+}
+
 exit_is() { # STATUS COMMAND...
 	local expected=$1 status=0
 	shift
@@ -220,6 +239,7 @@ scenario "another path is not found, and garbage does no harm" other_paths_are_n
 scenario "latencies and flows of 2000 connections are right" figures_are_right
 scenario "a flow is listed and found, and one that is not there is foretold" flows_are_found
 scenario "every command prints a table and a JSON document" every_listing_prints
+scenario "documents have the fields that their page names, and no others" documents_are_as_told
 scenario "exit statuses are as documented" exit_statuses
 scenario "garbage on the control socket does no harm" socket_survives_garbage
 scenario "weirctl answers under load" answers_under_load

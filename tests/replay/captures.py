@@ -256,5 +256,18 @@ def nothing_left():
         equal(left, set(), "left in /dev/shm")
 
 
+@case("no folder is made for DPDK, so none is left by one that is killed while it starts")
+def no_folder_made():
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(TMPDIR=folder, XDG_RUNTIME_DIR=folder, RUNTIME_DIRECTORY=folder)
+        before = os.stat(folder).st_mtime_ns  # changes with each name that comes or goes
+        try:
+            replay(config(service()), PACKETS)
+        finally:
+            for name in ("TMPDIR", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
+                del os.environ[name]
+        equal(os.stat(folder).st_mtime_ns, before, "time of the last change of the folder")
+
+
 if __name__ == "__main__":
     main()

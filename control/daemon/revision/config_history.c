@@ -109,7 +109,9 @@ void config_note(struct daemon *d, const struct config_change *c, uint32_t chang
 {
 	bool back = c->how == REVISION_UNDO || c->how == REVISION_ROLLBACK;
 
-	start_mark_update(d);
+	/* At the start it has just been read. */
+	if (c->how != REVISION_START)
+		start_mark_update(d);
 	if (differs || back) {
 		struct revision r = { .time_ms = (uint64_t)(d->applied_at * 1000),
 			.how = c->how,

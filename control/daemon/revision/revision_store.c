@@ -115,6 +115,7 @@ void revision_store_close(struct revision_store *s)
 {
 	while (s->count)
 		revision_fini(&s->list[--s->count]);
+	rmdir(s->path); /* with anything in it, it stays */
 }
 
 /* On the disk before the one that it may take the place of goes. */

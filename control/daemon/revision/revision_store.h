@@ -27,6 +27,7 @@ struct revision_store {
  * logged, and the store is empty.
  */
 int revision_store_open(struct revision_store *s, const char *path);
+/* The folder goes when nothing was kept in it. */
 void revision_store_close(struct revision_store *s);
 
 /*

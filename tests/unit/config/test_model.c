@@ -627,7 +627,12 @@ static void units(void)
 
 static void examples(void)
 {
-	static const char *const files[] = { "minimal", "web-nat", "dsr", "full" };
+	static const char *const files[] = {
+		"minimal", "web-nat", "dsr",
+#ifdef WEIR_HAVE_KAFKA
+		"full", /* which has a stream */
+#endif
+	};
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		char path[512];
 		snprintf(path, sizeof(path), "%s/config/%s.yaml", TEST_SOURCE_ROOT, files[i]);

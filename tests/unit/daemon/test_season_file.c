@@ -159,6 +159,9 @@ static void a_damaged_file_is_forgotten(void)
 	a = daemon_begins();
 	CU_ASSERT_EQUAL(season_of(a, "api")->profile.days[1], 1);
 	adaptation_stop(a);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/season", d.revisions.path);
+	CU_ASSERT_TRUE(rmdir(path) == 0 && rmdir(d.revisions.path) == 0);
 }
 
 static const struct tap_case cases[] = {
