@@ -219,6 +219,13 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 		cores_init(&a->cores);
 }
 
+/* Who is ejected by a controller that does not act serves like the others: for them it is not out. */
+static void out_follow(struct adapt_service *a, const struct adapt_settings *settings)
+{
+	for (size_t i = 0; settings->mode[ADAPT_WEIGHTS] != ADAPT_ON && i < a->count; i++)
+		a->estimates[i].out = false;
+}
+
 static void directive_begin(struct adapt_service *a, const struct adapt_signals *s)
 {
 	a->directive = (struct adapt_directive){ .backends = a->backends,
@@ -294,6 +301,7 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 				&a->directive, log);
 		weights_step(a->weights, a->estimates, &a->estimate, s, &now, &a->directive, log);
 	}
+	out_follow(a, &now);
 	if (now.mode[ADAPT_SHED] != ADAPT_OFF)
 		shed_step(&a->shed, a->sheds, &a->estimate, a->estimates, s, &now, &a->directive,
 			log);
