@@ -35,17 +35,18 @@
 #include <math.h>
 #include <string.h>
 
-#define SETTLE_NS  UINT64_C(5000000000) /* no habit is believed before */
-#define FORGET_NS  UINT64_C(60000000000) /* since it was listed last */
-#define SWEEP_NS   UINT64_C(10000000000)
-#define SETTLE_S   5.0
-#define OTHERS	   0.1 /* of the capacity: less is nobody whom a box would protect */
-#define HABIT_S	   10.0
-#define STAND	   8.0 /* mean habits that nobody is blamed for */
-#define LEAST_RATE 1.0
-#define PROBE	   1.02 /* growth of the capacity while nothing says that it is too much */
-#define OVER_TICKS 2.5
-#define KNOWN	   2.0 /* mean habits: above, a habit counts */
+#define SETTLE_NS    UINT64_C(5000000000) /* no habit is believed before */
+#define FORGET_NS    UINT64_C(60000000000) /* since it was listed last */
+#define SWEEP_NS     UINT64_C(10000000000)
+#define SETTLE_S     5.0
+#define OTHERS	     0.1 /* of the capacity: less is nobody whom a box would protect */
+#define HABIT_S	     10.0
+#define HABIT_GROWTH 4.0 /* at most, in that time */
+#define STAND	     8.0 /* mean habits that nobody is blamed for */
+#define LEAST_RATE   1.0
+#define PROBE	     1.02 /* growth of the capacity while nothing says that it is too much */
+#define OVER_TICKS   2.5
+#define KNOWN	     2.0 /* mean habits: above, a habit counts */
 
 /*
  * The sum over all is concave in r, so Newton's method from below never goes beyond the solution, and is
@@ -167,12 +168,14 @@ static void habits_step(struct sources_state *v, enum adapt_resource k, double s
 {
 	struct sources_resource *r = &v->of[k];
 	double share = fmin(0.5, seconds / HABIT_S);
+	double growth = pow(HABIT_GROWTH, seconds / HABIT_S);
 	r->calm_s += seconds;
 	double sum = 0;
 	for (size_t i = 0; i < v->count; i++) {
 		struct source_state *p = &v->source[i];
-		double most = 4 * fmax(p->habit[k], r->habit);
-		p->habit[k] += share * (fmin(v->demand[k][i], most) - p->habit[k]);
+		double most = growth * fmax(p->habit[k], r->habit);
+		p->habit[k] += share * (v->demand[k][i] - p->habit[k]);
+		p->habit[k] = fmin(p->habit[k], most);
 		sum += p->habit[k];
 	}
 	r->habit = v->count > 0 ? sum / (double)v->count : 0;
