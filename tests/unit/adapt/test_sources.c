@@ -383,6 +383,37 @@ static void habits_come_first(void)
 	}
 }
 
+/* Nobody comes for a while, or what comes has been counted of one resource only: learned when it comes. */
+static void habits_after_silence(void)
+{
+	for (int k = 0; k < 3; k++) {
+		crowd_begin(k == 0 ? 0 : 10);
+		for (size_t i = 0; k == 1 && i < 10; i++)
+			crowd.list[i].rate[ADAPT_PACKETS] = 0;
+		crowd_run(100);
+		if (k == 2) {
+			signals.source_count = 0;
+			crowd_run(750);
+			CU_ASSERT_EQUAL(crowd.v.count, 0);
+		}
+		signals.source_count = 10;
+		for (size_t i = 0; i < 10; i++) {
+			crowd.list[i].prefix[15] = (uint8_t)i;
+			crowd.list[i].rate[ADAPT_FLOWS] = 10;
+			crowd.list[i].rate[ADAPT_PACKETS] = 1000;
+		}
+		crowd_run(20);
+		CU_ASSERT(crowd.v.of[ADAPT_PACKETS].calm_s < 2.5);
+		crowd_run(200);
+		CU_ASSERT_DOUBLE_EQUAL(crowd.v.of[ADAPT_FLOWS].habit, 10, 1.5);
+		CU_ASSERT_DOUBLE_EQUAL(crowd.v.of[ADAPT_PACKETS].habit, 1000, 150);
+		crowd.list[9].rate[ADAPT_PACKETS] = 100000;
+		crowd.served[ADAPT_PACKETS] = 20000;
+		crowd_run(10);
+		CU_ASSERT_TRUE(crowd.policing.on);
+	}
+}
+
 /* Those that no table has get all they ask for first, and nobody less than the mean habit. */
 static void others_are_met_first(void)
 {
@@ -413,6 +444,7 @@ static const struct tap_case cases[] = {
 	{ "habits are worth shares, 32 at most, and nothing at first", habits_are_worth_shares },
 	{ "a habit grows by four times in ten seconds at most", habits_grow_slowly },
 	{ "five seconds of calm come before policing", habits_come_first },
+	{ "habits are learned from the beginning when nobody was there", habits_after_silence },
 	{ "sources without a place are met first, and nobody is below the mean habit",
 		others_are_met_first },
 };
