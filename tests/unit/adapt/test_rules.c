@@ -6,51 +6,12 @@
 #include "control/adapt/forecast.h"
 #include "control/adapt/service.h"
 #include "dataplane/api/histogram.h"
-#include "tests/unit/adapt/told.h"
+#include "tests/unit/adapt/calm.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BACKENDS 3
-
-static struct adapt_backend_signals backends[BACKENDS];
-static struct adapt_signals signals;
-static struct adapt_settings settings;
-
-static void begin(void)
-{
-	decided = 0;
-	settings = (struct adapt_settings){ .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
-		.sees_replies = true,
-		.is_tcp = true,
-		.gains = adapt_gains_preset };
-	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
-		.elapsed_ns = ADAPT_TICK_NS,
-		.backends = backends,
-		.backend_count = BACKENDS };
-	for (size_t i = 0; i < BACKENDS; i++) {
-		backends[i] = (struct adapt_backend_signals){ .port = 80,
-			.weight = 100,
-			.usable = true,
-			.address = { [10] = 255, 255, 10, 0, 0, (uint8_t)(1 + i) } };
-	}
-}
-
-/* 50 requests each, answered in 10 ms. */
-static void calm_tick(void)
-{
-	signals.now_ns += ADAPT_TICK_NS;
-	signals.offered = signals.forwarded = 50 * BACKENDS;
-	for (size_t i = 0; i < BACKENDS; i++) {
-		struct adapt_backend_signals *b = &backends[i];
-		b->requests = b->answered = b->new_flows = b->syn_sent = b->syn_answered = 50;
-		b->answered_s = 50 * 0.01;
-		b->in_flight = b->in_flight_peak = 5;
-	}
-}
 
 static void an_outlier_is_cut_at_once(void)
 {
@@ -146,14 +107,6 @@ static void a_wait_is_not_longer_than_the_watch(void)
 	}
 	adapt_service_destroy(a);
 }
-
-static void decide_ejections(void *ctx, const struct adapt_decision *d)
-{
-	if (strcmp(d->action, "eject") == 0)
-		decide(ctx, d);
-}
-
-static const struct adapt_log log_ejections = { NULL, decide_ejections };
 
 static void old_signals_are_not_acted_on(void)
 {
@@ -265,65 +218,6 @@ static void pools_change(void)
 	d = adapt_service_step(a, &signals, &settings, false, NULL);
 	CU_ASSERT_EQUAL(d->backends[0].factor, 1);
 	adapt_service_destroy(a);
-}
-
-static void pause_observes(void)
-{
-	struct adapt_service *a = adapt_service_create();
-	const struct adapt_directive *d = NULL;
-	begin();
-	for (int i = 0; i < 30; i++) {
-		calm_tick();
-		backends[1].answered_s = 50 * 0.1;
-		d = adapt_service_step(a, &signals, &settings, true, &log_all);
-	}
-	CU_ASSERT_EQUAL(d->backends[1].weight, 100);
-	CU_ASSERT(decided > 0);
-	CU_ASSERT_TRUE(last.observed);
-	adapt_service_destroy(a);
-}
-
-/* Ejects the second backend by `before`; returns the caps of it and of another after two seconds with `after`. */
-static void caps_with_one_out(
-	enum adapt_mode before, enum adapt_mode after, uint32_t *ret_dead, uint32_t *ret_other)
-{
-	struct adapt_service *a = adapt_service_create();
-	const struct adapt_directive *d = NULL;
-	begin();
-	settings.mode[ADAPT_WEIGHTS] = before;
-	for (int i = 0; i < 50; i++) {
-		calm_tick();
-		if (i >= 20) {
-			backends[1].syn_answered = backends[1].answered = 0;
-			backends[1].in_flight = 1000;
-		}
-		if (i == 30) {
-			CU_ASSERT_STRING_EQUAL(last.action, "eject");
-			CU_ASSERT_EQUAL(d->backends[1].ejected, before == ADAPT_ON);
-			settings.mode[ADAPT_WEIGHTS] = after;
-		}
-		d = adapt_service_step(a, &signals, &settings, false, &log_ejections);
-	}
-	CU_ASSERT_EQUAL(d->backends[1].ejected, after == ADAPT_ON);
-	*ret_dead = d->backends[1].cap;
-	*ret_other = d->backends[0].cap;
-	adapt_service_destroy(a);
-}
-
-/* Who has been ejected needs no cap; who only would have been has the one that it has without. */
-static void who_would_be_out_has_its_cap(void)
-{
-	uint32_t dead, other, alone;
-	caps_with_one_out(ADAPT_ON, ADAPT_ON, &dead, &other);
-	CU_ASSERT_EQUAL(dead, ADAPT_NO_CAP);
-	CU_ASSERT(other < ADAPT_NO_CAP);
-	caps_with_one_out(ADAPT_ON, ADAPT_OFF, &dead, &other);
-	CU_ASSERT(dead < ADAPT_NO_CAP);
-	CU_ASSERT(other < ADAPT_NO_CAP);
-	caps_with_one_out(ADAPT_OBSERVE, ADAPT_OFF, &alone, &other);
-	caps_with_one_out(ADAPT_OBSERVE, ADAPT_OBSERVE, &dead, &other);
-	CU_ASSERT_EQUAL(dead, alone);
-	CU_ASSERT(dead < other);
 }
 
 /* The forecast alone, in ticks at a rate. */
@@ -500,8 +394,6 @@ static const struct tap_case cases[] = {
 	{ "little is enough of a backend of which not a packet comes while others are heard",
 		silence_ejects },
 	{ "backends are followed by address when the pool changes", pools_change },
-	{ "a pause observes", pause_observes },
-	{ "one that is not ejected in force has its cap", who_would_be_out_has_its_cap },
 	{ "a rise is foreseen", a_rise_is_foreseen },
 	{ "rises that are promised and do not come are not believed",
 		rises_that_do_not_come_are_not_believed },

@@ -126,6 +126,8 @@ static void ways_back(void)
 	CU_ASSERT_DOUBLE_EQUAL(weigh(1, 1), 1.98, NEAR); /* a fiftieth of the way */
 	CU_ASSERT_DOUBLE_EQUAL(weigh(0.71, 1), 1.9604, NEAR);
 	CU_ASSERT_EQUAL(weigh(1, 400), 1);
+	weights[0].factor = 4; /* as nothing makes it */
+	CU_ASSERT_EQUAL(weigh(0.5, 1), 2);
 }
 
 /* Held for 1 s, 2, 4, up to 60 when it falls again; a calm minute forgives. */
@@ -141,6 +143,11 @@ static void relapses(void)
 		/* It has been well for 19 s, and falls again. */
 		CU_ASSERT_EQUAL(weigh(1, 190), 1);
 	}
+	/* After more than twenty it is no relapse. */
+	weigh(1, 30);
+	weigh(7, 1);
+	CU_ASSERT_DOUBLE_EQUAL(weigh(1, 1), 1.2 / 7, NEAR);
+	weigh(1, 20);
 	weigh(7, 1);
 	weigh(1, 1201);
 	CU_ASSERT_EQUAL(weights[0].relapses, 0);
