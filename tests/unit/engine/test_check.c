@@ -72,6 +72,8 @@ static void jumps_and_functions_must_be_sound(void)
 static void what_the_engine_does_not_have_is_refused(void)
 {
 	REFUSED(0, "helper 6,", CALL_HELPER(6), EXIT);
+	REFUSED(0, "bpf_get_smp_processor_id", CALL_HELPER(6),
+		EXIT); /* the last of those there are */
 	REFUSED(0, "tail call", CALL_HELPER(BPF_FUNC_tail_call), EXIT);
 	REFUSED(0, "kernel function", INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 100),
 		EXIT);
