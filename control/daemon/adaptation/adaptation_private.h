@@ -72,8 +72,8 @@ void adapted_destroy(struct adapted *a);
 bool adapted_is_off(const struct adapted *a);
 
 /* Why a controller cannot be in that mode, after its name; NULL: it can. */
-const char *adaptation_mode_refusal(
-	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode);
+const char *adaptation_mode_refusal(const struct model *m, const struct model_service *s,
+	enum adapt_controller controller, enum adapt_mode mode);
 
 /* adaptation_store.c */
 
