@@ -34,6 +34,7 @@ struct adapted {
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
 	bool lifts; /* some slow start is shortened */
+	bool stepped; /* the controllers have learned something since all were off */
 	uint64_t decided; /* so far */
 	uint64_t decided_by_action[ADAPT_ACTION_COUNT];
 	struct kept_decision *decisions; /* owned ring of DECISIONS; NULL: none yet */

@@ -156,8 +156,91 @@ static void udp_is_not_ejected(void)
 	adapt_service_destroy(a);
 }
 
+/* The first backend is slow, the second dead; returns what status says then. */
+static struct adapt_summary summary_of(struct adapt_service *a, enum adapt_mode mode)
+{
+	struct adapt_summary summary;
+	begin();
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
+		settings.mode[i] = mode;
+	settings.cores_min = 1;
+	settings.cores_max = 4;
+	for (int i = 0; i < 40; i++) {
+		calm_tick();
+		signals.cores = 1;
+		signals.cores_busy = signals.cores_load = signals.cores_short = 1;
+		backends[0].answered_s = 50 * 0.1;
+		backends[1].syn_answered = backends[1].answered = 0;
+		adapt_service_step(a, &signals, &settings, false, &log_all);
+	}
+	adapt_service_summary(a, &summary);
+	return summary;
+}
+
+static void status_is_of_what_is_in_force(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	struct adapt_summary on = summary_of(a, ADAPT_ON);
+	adapt_service_destroy(a);
+	CU_ASSERT_EQUAL(on.ejected, 1);
+	CU_ASSERT_EQUAL(on.shifted, 1);
+	CU_ASSERT(on.cores > 1);
+	a = adapt_service_create();
+	struct adapt_summary observed = summary_of(a, ADAPT_OBSERVE);
+	adapt_service_destroy(a);
+	CU_ASSERT(decided > 0);
+	CU_ASSERT_EQUAL(observed.ejected, 0);
+	CU_ASSERT_EQUAL(observed.shifted, 0);
+	CU_ASSERT_EQUAL(observed.cores, 0);
+	CU_ASSERT(observed.pool_latency > 0);
+}
+
+/* A panic is one only where something is done about it. */
+static void observed_panics(void)
+{
+	for (enum adapt_mode mode = ADAPT_OBSERVE; mode <= ADAPT_ON; mode++) {
+		struct adapt_service *a = adapt_service_create();
+		struct adapt_summary summary;
+		begin();
+		settings.mode[ADAPT_WEIGHTS] = mode;
+		for (int i = 0; i < 30; i++) {
+			calm_tick();
+			for (size_t k = 0; i > 10 && k < 2; k++)
+				backends[k].syn_answered = backends[k].answered = 0;
+			adapt_service_step(a, &signals, &settings, false, &log_all);
+		}
+		adapt_service_summary(a, &summary);
+		CU_ASSERT_EQUAL(summary.panic, mode == ADAPT_ON);
+		adapt_service_destroy(a);
+	}
+}
+
+/* All were off for a while: what was learned before is no longer true. */
+static void begun_anew(void)
+{
+	struct adapt_service *a = adapt_service_create();
+	struct adapt_summary summary = summary_of(a, ADAPT_ON);
+	CU_ASSERT_EQUAL(summary.ejected, 1);
+	adapt_service_forget(a);
+	adapt_service_summary(a, &summary);
+	CU_ASSERT_EQUAL(summary.ejected + summary.shifted + summary.cores, 0);
+	calm_tick();
+	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++)
+		settings.mode[i] = ADAPT_ON;
+	const struct adapt_directive *d =
+		adapt_service_step(a, &signals, &settings, false, &log_all);
+	for (size_t i = 0; i < BACKENDS; i++) {
+		CU_ASSERT_EQUAL(d->backends[i].weight, 100);
+		CU_ASSERT_FALSE(d->backends[i].ejected);
+	}
+	adapt_service_destroy(a);
+}
+
 static const struct tap_case cases[] = {
 	{ "a pause observes", pause_observes },
+	{ "status tells what is in force, not what would be", status_is_of_what_is_in_force },
+	{ "a panic is in force, or none", observed_panics },
+	{ "controllers that were all off begin anew", begun_anew },
 	{ "one that is not ejected in force has its cap", who_would_be_out_has_its_cap },
 	{ "a forecast that observes prepares nothing", forecasts_by_mode },
 	{ "a backend that nothing tells of is as configured", blind_ones_are_as_configured },
