@@ -91,6 +91,8 @@ static void what_the_engine_does_not_have_is_refused(void)
 	REFUSED(0, "outside", VALUE(1, 1, 64), EXIT);
 	REFUSED(0, "outside", VALUE(1, 0, 0), EXIT);
 	REFUSED(0, "r10", MOV_K(10, 2), EXIT);
+	REFUSED(0, "r10", INSN(BPF_LDX | BPF_MEM | BPF_DW, 10, 1, 16, 0), EXIT);
+	REFUSED(0, "r10", VALUE(10, 0, 0), EXIT);
 	REFUSED(0, "register", INSN(BPF_ALU64 | BPF_MOV | BPF_X, 11, 1, 0, 0), EXIT);
 	REFUSED(0, "register", INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 12, 0, 0), EXIT);
 	REFUSED(0, "zero", ALU_K(BPF_DIV, 1, 0), EXIT);
