@@ -82,7 +82,9 @@ static void returns(struct eject_backend *j, struct weights_backend *w, struct e
 	j->out = false;
 	j->returned_ns = now_ns;
 	j->unanswered = j->silent_s = j->silent_asked = 0;
-	estimate_backend_init(b);
+	/* Where it only would have been out, it has served all the time. */
+	if (b->out)
+		estimate_backend_init(b);
 	w->factor = w->told = RETURN_FACTOR;
 	w->ramp_ns = now_ns;
 }

@@ -45,18 +45,24 @@ struct adapt_service {
 	struct adapt_policing *policing; /* owned; NULL: off */
 	struct classes_state *classes; /* owned; NULL: off */
 	struct adapt_directive directive;
+	bool panic; /* in force */
 };
+
+static void begin(struct adapt_service *a)
+{
+	estimate_service_init(&a->estimate);
+	forecast_init(&a->forecast);
+	cores_init(&a->cores);
+	a->directive.headroom = a->directive.room = 1;
+}
 
 struct adapt_service *adapt_service_create(void)
 {
 	struct adapt_service *a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		return NULL;
-	estimate_service_init(&a->estimate);
-	forecast_init(&a->forecast);
 	season_init(&a->season);
-	cores_init(&a->cores);
-	a->directive.headroom = a->directive.room = 1;
+	begin(a);
 	return a;
 }
 
@@ -71,15 +77,28 @@ static void backends_free(struct adapt_service *a)
 	free(a->backends);
 }
 
-void adapt_service_destroy(struct adapt_service *a)
+static void learned_free(struct adapt_service *a)
 {
-	if (a == NULL)
-		return;
 	backends_free(a);
 	free(a->sources);
 	free(a->policing);
 	free(a->classes);
+}
+
+void adapt_service_destroy(struct adapt_service *a)
+{
+	if (a == NULL)
+		return;
+	learned_free(a);
 	free(a);
+}
+
+void adapt_service_forget(struct adapt_service *a)
+{
+	const struct season season = a->season;
+	learned_free(a);
+	*a = (struct adapt_service){ .season = season };
+	begin(a);
 }
 
 static bool is_member(const struct member *m, const struct adapt_backend_signals *b)
@@ -219,6 +238,13 @@ static void off_forget(struct adapt_service *a, const struct adapt_settings *set
 		cores_init(&a->cores);
 }
 
+/* Who is ejected by a controller that does not act serves like the others: for them it is not out. */
+static void out_follow(struct adapt_service *a, const struct adapt_settings *settings)
+{
+	for (size_t i = 0; settings->mode[ADAPT_WEIGHTS] != ADAPT_ON && i < a->count; i++)
+		a->estimates[i].out = false;
+}
+
 static void directive_begin(struct adapt_service *a, const struct adapt_signals *s)
 {
 	a->directive = (struct adapt_directive){ .backends = a->backends,
@@ -259,6 +285,7 @@ static void directive_end(struct adapt_service *a, const struct adapt_signals *s
 		a->policing->on = false;
 		a->directive.class_count = 0;
 	}
+	a->panic = a->eject.panic && settings->mode[ADAPT_WEIGHTS] == ADAPT_ON;
 	if (settings->mode[ADAPT_FORECAST] != ADAPT_ON)
 		a->directive.headroom = a->directive.room = 1;
 	if (settings->mode[ADAPT_CORES] != ADAPT_ON)
@@ -294,6 +321,7 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 				&a->directive, log);
 		weights_step(a->weights, a->estimates, &a->estimate, s, &now, &a->directive, log);
 	}
+	out_follow(a, &now);
 	if (now.mode[ADAPT_SHED] != ADAPT_OFF)
 		shed_step(&a->shed, a->sheds, &a->estimate, a->estimates, s, &now, &a->directive,
 			log);
@@ -320,15 +348,15 @@ void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *
 		.fair_rate = p != NULL && p->on ? p->rate[ADAPT_FLOWS] : NAN,
 		.boxed = p != NULL && p->on ? p->box_count : 0,
 		.classes = a->directive.class_count,
-		.panic = a->eject.panic,
+		.panic = a->panic,
 		.ahead = a->forecast.ahead,
 		.season = a->forecast.season,
 		.headroom = a->directive.headroom,
 		.forecast_off = a->forecast.h.off,
-		.cores = a->cores.wanted };
+		.cores = a->directive.cores };
 	for (size_t i = 0; i < a->count; i++) {
-		ret->ejected += a->ejects[i].out;
-		ret->shifted +=
-			!a->ejects[i].out && a->members[i].usable && a->weights[i].factor != 1;
+		const struct adapt_backend_directive *b = &a->backends[i];
+		ret->ejected += b->ejected;
+		ret->shifted += !b->ejected && a->members[i].usable && b->factor != 1;
 	}
 }

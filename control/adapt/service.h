@@ -31,10 +31,13 @@ const struct adapt_directive *adapt_service_step(struct adapt_service *a,
 	const struct adapt_signals *s, const struct adapt_settings *settings, bool paused,
 	const struct adapt_log *log);
 
+/* As made: for when nothing is on any more. What was learned of the day stays. */
+void adapt_service_forget(struct adapt_service *a);
+
 /* What it has learned of the day: to be filled before the first step, and to be kept. */
 struct season *adapt_service_season(struct adapt_service *a);
 
-/* For status: the figures of the last tick. */
+/* For status: the figures of the last tick, and what is in force; what is only observed is not. */
 struct adapt_summary {
 	double pool_latency; /* seconds; NAN */
 	double p99;
@@ -50,7 +53,7 @@ struct adapt_summary {
 	double season; /* the same by the season alone, where it takes part; NAN */
 	double headroom;
 	bool forecast_off;
-	unsigned int cores; /* wanted; 0: they do not move */
+	unsigned int cores; /* wanted; 0: nothing moves them */
 };
 
 void adapt_service_summary(const struct adapt_service *a, struct adapt_summary *ret);

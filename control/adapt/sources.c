@@ -12,7 +12,8 @@
  * from what it asks for today; nobody's habit grows by more than four times in that time. A source whose
  * habit is above twice the mean (an office behind one address) is worth as many shares, 32 at most.
  *
- * Nobody is policed before habits have been learned for five seconds, and while there is one source only.
+ * Nobody is policed before habits have been learned for five seconds, and while there is one source only. In
+ * those seconds, also after nobody came for a minute, what sources ask for is their habit.
  *
  * Overload for 300 ms, and more is asked for than was served: police. Capacity is what was served during overload; 85 %
  * of it is handed out. The fair rate r of one share solves
@@ -35,17 +36,17 @@
 #include <math.h>
 #include <string.h>
 
-#define SETTLE_NS  UINT64_C(5000000000) /* no habit is believed before */
-#define FORGET_NS  UINT64_C(60000000000) /* since it was listed last */
-#define SWEEP_NS   UINT64_C(10000000000)
-#define SETTLE_S   5.0
-#define OTHERS	   0.1 /* of the capacity: less is nobody whom a box would protect */
-#define HABIT_S	   10.0
-#define STAND	   8.0 /* mean habits that nobody is blamed for */
-#define LEAST_RATE 1.0
-#define PROBE	   1.02 /* growth of the capacity while nothing says that it is too much */
-#define OVER_TICKS 2.5
-#define KNOWN	   2.0 /* mean habits: above, a habit counts */
+#define FORGET_NS    UINT64_C(60000000000) /* since it was listed last */
+#define SWEEP_NS     UINT64_C(10000000000)
+#define SETTLE_S     5.0 /* no habit is believed before */
+#define OTHERS	     0.1 /* of the capacity: less is nobody whom a box would protect */
+#define HABIT_S	     10.0
+#define HABIT_GROWTH 4.0 /* at most, in that time */
+#define STAND	     8.0 /* mean habits that nobody is blamed for */
+#define LEAST_RATE   1.0
+#define PROBE	     1.02 /* growth of the capacity while nothing says that it is too much */
+#define OVER_TICKS   2.5
+#define KNOWN	     2.0 /* mean habits: above, a habit counts */
 
 /*
  * The sum over all is concave in r, so Newton's method from below never goes beyond the solution, and is
@@ -139,8 +140,13 @@ static void sweep(struct sources_state *v, uint64_t now_ns)
 	v->count = count;
 }
 
-static void demands_step(
-	struct sources_state *v, const struct adapt_signals *s, double share, bool settled)
+/* What sources ask for in calm weather is known. */
+static bool is_settled(const struct sources_resource *r)
+{
+	return r->habit > 0 && r->calm_s >= SETTLE_S;
+}
+
+static void demands_step(struct sources_state *v, const struct adapt_signals *s, double share)
 {
 	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
 		for (size_t i = 0; i < v->count; i++)
@@ -158,7 +164,8 @@ static void demands_step(
 			double rate = s->sources[i].rate[k];
 			v->demand[k][at] += share * rate;
 			if (is_new)
-				p->habit[k] = settled ? fmin(rate, v->of[k].habit) : rate;
+				p->habit[k] =
+					is_settled(&v->of[k]) ? fmin(rate, v->of[k].habit) : rate;
 		}
 	}
 }
@@ -167,12 +174,15 @@ static void habits_step(struct sources_state *v, enum adapt_resource k, double s
 {
 	struct sources_resource *r = &v->of[k];
 	double share = fmin(0.5, seconds / HABIT_S);
-	r->calm_s += seconds;
+	double growth = pow(HABIT_GROWTH, seconds / HABIT_S);
+	/* Nobody has asked yet, or for long: what is known begins with what comes now. */
+	r->calm_s = r->habit > 0 ? r->calm_s + seconds : seconds;
 	double sum = 0;
 	for (size_t i = 0; i < v->count; i++) {
 		struct source_state *p = &v->source[i];
-		double most = 4 * fmax(p->habit[k], r->habit);
-		p->habit[k] += share * (fmin(v->demand[k][i], most) - p->habit[k]);
+		double most = is_settled(r) ? growth * fmax(p->habit[k], r->habit) : INFINITY;
+		p->habit[k] += share * (v->demand[k][i] - p->habit[k]);
+		p->habit[k] = fmin(p->habit[k], most);
 		sum += p->habit[k];
 	}
 	r->habit = v->count > 0 ? sum / (double)v->count : 0;
@@ -246,7 +256,7 @@ static void police_tell(const struct sources_resource *r, enum adapt_resource k,
 /* Several sources, and what they ask for in calm weather. */
 static bool is_known(const struct sources_state *v, const struct sources_resource *r)
 {
-	return v->count >= 2 && r->habit > 0 && r->calm_s >= SETTLE_S;
+	return v->count >= 2 && is_settled(r);
 }
 
 static void resource_step(struct sources_state *v, enum adapt_resource k,
@@ -373,12 +383,12 @@ void sources_step(struct sources_state *v, const struct estimate_service *e,
 	struct adapt_directive *to, const struct adapt_log *log)
 {
 	double ticks = (double)s->sources_ns / (double)ADAPT_TICK_NS;
-	if (v->begun_ns == 0)
-		v->begun_ns = v->swept_ns = s->now_ns;
+	if (v->swept_ns == 0)
+		v->swept_ns = s->now_ns;
 	if (s->now_ns - v->swept_ns > SWEEP_NS)
 		sweep(v, s->now_ns);
 	if (s->sources_ns > 0)
-		demands_step(v, s, adapt_share(0.2, ticks), s->now_ns - v->begun_ns > SETTLE_NS);
+		demands_step(v, s, adapt_share(0.2, ticks));
 	for (int k = 0; k < ADAPT_RESOURCE_COUNT; k++)
 		resource_step(v, (enum adapt_resource)k, e, s, settings, log);
 	struct adapt_policing *policing = to->policing;

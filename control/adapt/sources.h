@@ -34,7 +34,6 @@ struct sources_state {
 	double demand[ADAPT_RESOURCE_COUNT][SOURCES_MOST]; /* of each, smoothed, per second */
 	size_t count;
 	uint16_t place[SOURCES_PLACES]; /* of source, and one; 0: free */
-	uint64_t begun_ns;
 	uint64_t swept_ns;
 	struct sources_resource of[ADAPT_RESOURCE_COUNT];
 };

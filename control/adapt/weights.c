@@ -64,13 +64,12 @@ static void cut_note(
 	struct weights_backend *w, double next, uint64_t now_ns, const struct adapt_gains *g)
 {
 	bool relapse = w->down ? w->factor > ON_ITS_WAY * w->low :
-				 w->cut_ns != 0 && now_ns - w->cut_ns < RELAPSE_NS;
+				 w->back_ns != 0 && now_ns - w->back_ns < RELAPSE_NS;
 	if (relapse) {
 		double hold = fmin(HOLD_MOST, g->weights_hold * exp2(fmin(w->relapses, 8)));
 		w->relapses++;
 		w->hold_until_ns = now_ns + (uint64_t)(hold * 1e9);
 	}
-	/* Of a backend that stays slow the last cut is what counts. */
 	w->cut_ns = now_ns;
 	w->low = w->down && !relapse ? fmin(w->low, next) : next;
 	w->down = true;
@@ -232,8 +231,10 @@ void weights_step(struct weights_backend *of, const struct estimate_backend *b,
 		bool news = !e->silent && (s->backends[i].answered > 0 || !isnan(b[i].wait));
 		double factor = factor_next(w, &b[i], news, e->over, s->now_ns, g, ticks, least);
 		w->factor = fmin(factor, ramp_ceiling(w, s->now_ns, g, to->headroom));
-		if (w->factor >= BACK)
+		if (w->down && w->factor >= BACK) {
 			w->down = false;
+			w->back_ns = s->now_ns;
+		}
 		if (w->cut_ns != 0 && s->now_ns > FORGIVE_NS + held_until(w))
 			w->relapses = 0;
 	}

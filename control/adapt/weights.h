@@ -11,6 +11,7 @@ struct weights_backend {
 	double factor; /* learned; in force is the configured weight times this */
 	double told; /* the factor of the last decision that was told */
 	uint64_t cut_ns; /* when it was last taken down; 0: never */
+	uint64_t back_ns; /* when it had last come back from that; 0: never */
 	uint64_t hold_until_ns; /* no way back before */
 	uint64_t ramp_ns; /* slow start since an ejection began then; 0: none */
 	unsigned int relapses; /* times that it fell again on its way back, or soon after */

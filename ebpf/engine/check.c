@@ -121,7 +121,7 @@ static int check_call(struct check *c, uint32_t i, const struct bpf_insn *x)
 		return check_refuse(c, i,
 			"helper %d, which policies do not have; they have bpf_map_lookup_elem, "
 			"bpf_map_update_elem, bpf_map_delete_elem, bpf_ktime_get_ns, "
-			"bpf_get_prandom_u32",
+			"bpf_get_prandom_u32, bpf_get_smp_processor_id",
 			x->imm);
 	return 0;
 }

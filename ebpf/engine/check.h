@@ -19,7 +19,7 @@
 
 struct policy_refusal {
 	uint32_t insn; /* which is refused */
-	char reason[160];
+	char reason[192];
 };
 
 /*

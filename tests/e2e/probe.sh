@@ -340,6 +340,12 @@ weights_follow() {
 	ctl explain web
 	expect jq -e 'any(.[]; .object == "10.1.0.13:80" and .action == "weight" and .to < .from)' \
 		<(ctl --json explain web --last 256)
+	# By hand as in the configuration.
+	expect ctl adapt set web weights observe
+	expect_within 10 weight_is 3 '. == 100'
+	expect_not ctl adapt set web shed on
+	expect ctl adapt set web weights on
+	expect_within 20 weight_is 3 '. < 40'
 }
 
 silence_gives_back() {

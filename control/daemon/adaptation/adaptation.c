@@ -252,6 +252,7 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 	checks_fill(d, a->service, &signals);
 	probes_fill_signals(d->probes, s, &signals, now->taken_ns);
 	record(a, &signals);
+	a->stepped = true;
 	const struct adapt_directive *directive = adapt_service_step(
 		a->controllers, &signals, &a->settings, a->paused || a->of->paused, &log);
 
@@ -267,6 +268,9 @@ static void service_step(struct adapted *a, const struct reading *now, struct re
 static void off_step(struct adapted *a, const struct model_service *s)
 {
 	adapted_send(a, s, NULL, NULL);
+	if (a->stepped)
+		adapt_service_forget(a->controllers);
+	a->stepped = false;
 	for (size_t i = 0; a->lifts && i < model_backend_total(s); i++) {
 		const struct model_backend *b = model_backend_at(s, i);
 

@@ -247,15 +247,17 @@ static bool choice_param(
 	return false;
 }
 
-const char *adaptation_mode_refusal(
-	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode)
+const char *adaptation_mode_refusal(const struct model *m, const struct model_service *s,
+	enum adapt_controller controller, enum adapt_mode mode)
 {
 	if (mode != ADAPT_OFF && controller == ADAPT_CORES && s->cores.max == s->cores.min)
 		return "move in a range, and cores: of the configuration is none";
 	if (mode == ADAPT_OFF || (controller != ADAPT_WEIGHTS && controller != ADAPT_SHED))
 		return NULL;
-	if (s->mode != MODEL_NAT)
+	if (s->mode != MODEL_NAT && controller == ADAPT_SHED)
 		return "goes by the replies, which the data plane sees in nat only";
+	if (s->mode != MODEL_NAT && !m->probes.key_file)
+		return "goes by the replies, which only probes see here, and there are none";
 	return controller == ADAPT_SHED && !s->objective.p99_ns ?
 		"needs an objective, which it does not have" :
 		NULL;
@@ -276,7 +278,7 @@ void adaptation_set(struct daemon *d, struct rpc_call *call, const struct model_
 		!choice_param(call, "mode", modes, 3, &mode))
 		return;
 	const char *refusal = adaptation_mode_refusal(
-		s, (enum adapt_controller)controller, (enum adapt_mode)mode);
+		d->model, s, (enum adapt_controller)controller, (enum adapt_mode)mode);
 
 	if (refusal) {
 		rpc_call_error(call, RPC_REFUSED, NULL, "service %s: %s %s", s->name,

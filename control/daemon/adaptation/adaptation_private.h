@@ -34,6 +34,7 @@ struct adapted {
 	double source_rate[ADAPT_RESOURCE_COUNT]; /* in force; INFINITY */
 	bool polices;
 	bool lifts; /* some slow start is shortened */
+	bool stepped; /* the controllers have learned something since all were off */
 	uint64_t decided; /* so far */
 	uint64_t decided_by_action[ADAPT_ACTION_COUNT];
 	struct kept_decision *decisions; /* owned ring of DECISIONS; NULL: none yet */
@@ -72,8 +73,8 @@ void adapted_destroy(struct adapted *a);
 bool adapted_is_off(const struct adapted *a);
 
 /* Why a controller cannot be in that mode, after its name; NULL: it can. */
-const char *adaptation_mode_refusal(
-	const struct model_service *s, enum adapt_controller controller, enum adapt_mode mode);
+const char *adaptation_mode_refusal(const struct model *m, const struct model_service *s,
+	enum adapt_controller controller, enum adapt_mode mode);
 
 /* adaptation_store.c */
 

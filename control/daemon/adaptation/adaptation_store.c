@@ -40,14 +40,14 @@ static const struct model_service *service_at(const struct model *m, const char 
 	return NULL;
 }
 
-static void modes_take(
-	struct adapted *to, const struct kept_service *from, const struct model_service *s)
+static void modes_take(struct adapted *to, const struct kept_service *from, const struct model *m,
+	const struct model_service *s)
 {
 	for (int i = 0; i < ADAPT_CONTROLLER_COUNT; i++) {
 		enum adapt_controller c = (enum adapt_controller)i;
 		const char *refusal = from->mode[i] == KEPT_MODE_NOT_SET ?
 			NULL :
-			adaptation_mode_refusal(s, c, (enum adapt_mode)from->mode[i]);
+			adaptation_mode_refusal(m, s, c, (enum adapt_mode)from->mode[i]);
 
 		if (refusal)
 			log_warning(
@@ -75,7 +75,7 @@ static void service_take(struct adaptation *a, const struct kept_service *k, boo
 		return;
 	}
 	to->paused = taken.paused;
-	modes_take(to, &taken, s);
+	modes_take(to, &taken, a->d->model, s);
 	log_notice("going on with what was set by hand of adaptation of service %s%s", s->name,
 		taken.paused ? ": it is paused" : "");
 }

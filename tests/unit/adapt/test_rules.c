@@ -6,51 +6,12 @@
 #include "control/adapt/forecast.h"
 #include "control/adapt/service.h"
 #include "dataplane/api/histogram.h"
-#include "tests/unit/adapt/told.h"
+#include "tests/unit/adapt/calm.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BACKENDS 3
-
-static struct adapt_backend_signals backends[BACKENDS];
-static struct adapt_signals signals;
-static struct adapt_settings settings;
-
-static void begin(void)
-{
-	decided = 0;
-	settings = (struct adapt_settings){ .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
-		.sees_replies = true,
-		.is_tcp = true,
-		.gains = adapt_gains_preset };
-	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
-		.elapsed_ns = ADAPT_TICK_NS,
-		.backends = backends,
-		.backend_count = BACKENDS };
-	for (size_t i = 0; i < BACKENDS; i++) {
-		backends[i] = (struct adapt_backend_signals){ .port = 80,
-			.weight = 100,
-			.usable = true,
-			.address = { [10] = 255, 255, 10, 0, 0, (uint8_t)(1 + i) } };
-	}
-}
-
-/* 50 requests each, answered in 10 ms. */
-static void calm_tick(void)
-{
-	signals.now_ns += ADAPT_TICK_NS;
-	signals.offered = signals.forwarded = 50 * BACKENDS;
-	for (size_t i = 0; i < BACKENDS; i++) {
-		struct adapt_backend_signals *b = &backends[i];
-		b->requests = b->answered = b->new_flows = b->syn_sent = b->syn_answered = 50;
-		b->answered_s = 50 * 0.01;
-		b->in_flight = b->in_flight_peak = 5;
-	}
-}
 
 static void an_outlier_is_cut_at_once(void)
 {
@@ -259,22 +220,6 @@ static void pools_change(void)
 	adapt_service_destroy(a);
 }
 
-static void pause_observes(void)
-{
-	struct adapt_service *a = adapt_service_create();
-	const struct adapt_directive *d = NULL;
-	begin();
-	for (int i = 0; i < 30; i++) {
-		calm_tick();
-		backends[1].answered_s = 50 * 0.1;
-		d = adapt_service_step(a, &signals, &settings, true, &log_all);
-	}
-	CU_ASSERT_EQUAL(d->backends[1].weight, 100);
-	CU_ASSERT(decided > 0);
-	CU_ASSERT_TRUE(last.observed);
-	adapt_service_destroy(a);
-}
-
 /* The forecast alone, in ticks at a rate. */
 struct foresight {
 	struct forecast_state f;
@@ -449,7 +394,6 @@ static const struct tap_case cases[] = {
 	{ "little is enough of a backend of which not a packet comes while others are heard",
 		silence_ejects },
 	{ "backends are followed by address when the pool changes", pools_change },
-	{ "a pause observes", pause_observes },
 	{ "a rise is foreseen", a_rise_is_foreseen },
 	{ "rises that are promised and do not come are not believed",
 		rises_that_do_not_come_are_not_believed },

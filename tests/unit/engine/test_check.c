@@ -72,6 +72,8 @@ static void jumps_and_functions_must_be_sound(void)
 static void what_the_engine_does_not_have_is_refused(void)
 {
 	REFUSED(0, "helper 6,", CALL_HELPER(6), EXIT);
+	REFUSED(0, "bpf_get_smp_processor_id", CALL_HELPER(6),
+		EXIT); /* the last of those there are */
 	REFUSED(0, "tail call", CALL_HELPER(BPF_FUNC_tail_call), EXIT);
 	REFUSED(0, "kernel function", INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 100),
 		EXIT);
@@ -89,6 +91,8 @@ static void what_the_engine_does_not_have_is_refused(void)
 	REFUSED(0, "outside", VALUE(1, 1, 64), EXIT);
 	REFUSED(0, "outside", VALUE(1, 0, 0), EXIT);
 	REFUSED(0, "r10", MOV_K(10, 2), EXIT);
+	REFUSED(0, "r10", INSN(BPF_LDX | BPF_MEM | BPF_DW, 10, 1, 16, 0), EXIT);
+	REFUSED(0, "r10", VALUE(10, 0, 0), EXIT);
 	REFUSED(0, "register", INSN(BPF_ALU64 | BPF_MOV | BPF_X, 11, 1, 0, 0), EXIT);
 	REFUSED(0, "register", INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 12, 0, 0), EXIT);
 	REFUSED(0, "zero", ALU_K(BPF_DIV, 1, 0), EXIT);

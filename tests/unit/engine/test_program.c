@@ -369,6 +369,43 @@ static void verdicts_that_are_none_are_aborted(void)
 	CU_ASSERT_EQUAL(policy_action(WEIR_PASS | 1u << 24), WEIR_ACTION_ABORTED);
 }
 
+/* The rights of the page at an address; "": nothing is there. */
+static void rights_at(const uint8_t *address, char ret_rights[8])
+{
+	unsigned long from, to, at = (unsigned long)(uintptr_t)address;
+	char line[512], rights[8];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	ret_rights[0] = '\0';
+	CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 && from <= at && at < to)
+			strcpy(ret_rights, rights);
+	fclose(maps);
+}
+
+/* Arrays that the kernel has as well. */
+static void shared_memory_lies_between_guards(void)
+{
+	for (int read_only = 0; read_only < 2; read_only++) {
+		struct policy_memory m;
+		char rights[8];
+		int fd = memfd_create("array", MFD_CLOEXEC);
+
+		CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 3 * 4096), 0);
+		CU_ASSERT_EQUAL_FATAL(policy_memory_share(fd, 3 * 4096 - 7, read_only, &m), 0);
+		CU_ASSERT_EQUAL(m.bytes, 3 * 4096);
+		rights_at(m.at, rights);
+		CU_ASSERT_STRING_EQUAL(rights, read_only ? "r--s" : "rw-s");
+		rights_at((uint8_t *)m.at - 1, rights);
+		CU_ASSERT_STRING_EQUAL(rights, "---p");
+		rights_at((uint8_t *)m.at + m.bytes, rights);
+		CU_ASSERT_STRING_EQUAL(rights, "---p");
+		policy_memory_destroy(&m);
+		close(fd);
+	}
+}
+
 static const struct tap_case cases[] = {
 	{ "division by zero gives what the kernel gives",
 		division_by_zero_gives_what_the_kernel_gives },
@@ -380,6 +417,7 @@ static const struct tap_case cases[] = {
 	{ "the memory below a context is the policy's", the_memory_below_a_context_is_the_policys },
 	{ "the interpreter lets nobody out", the_interpreter_lets_nobody_out },
 	{ "code is never writable and executable", code_is_never_writable_and_executable },
+	{ "shared memory lies between guard pages", shared_memory_lies_between_guards },
 	{ "maps work from programs", maps_work_from_programs },
 	{ "maps that do not fit are refused", maps_that_do_not_fit_are_refused },
 	{ "outside of an array is nothing", outside_of_an_array_is_nothing },

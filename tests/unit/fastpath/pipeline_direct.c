@@ -112,7 +112,10 @@ static void hysteresis(void)
 	d.backend[0].weight = 97000;
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
 	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 0)->weight_in_force, 95000);
-	d.backend[0].weight = 100000; /* as configured: exactly */
+	d.backend[0].weight = 98500;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 0)->weight_in_force, 98500);
+	d.backend[0].weight = 100000; /* as configured: exactly, however near */
 	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
 	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 0)->weight_in_force, 100000);
 	generation = b.telemetry->generation;
@@ -142,6 +145,26 @@ static void everybody_ejected(void)
 	CU_ASSERT_EQUAL(bed_backend_state(&b, 0, 1, WEIR_BACKEND_UP, 0), 0);
 	for (uint16_t i = 0; i < 20; i++)
 		CU_ASSERT_EQUAL(placed(&b, (uint16_t)(22000 + i)), 2);
+	bed_stop(&b);
+}
+
+/* Each of them is the whole of what is told: who is in no one any more is as configured. */
+static void unnamed(void)
+{
+	struct direct d;
+	struct bed b;
+
+	start(&b, 2);
+	direct_begin(&d, &b);
+	d.backend[1].weight = 50000;
+	d.backend[1].cap = d.backend[1].cap_yellow = 7;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 1)->weight_in_force, 50000);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 1)->cap, 7);
+	d.header.backend_count = 1;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 1)->weight_in_force, 100000);
+	CU_ASSERT_EQUAL(bed_backend_entry(&b, 0, 1)->cap, WEIR_NO_CAP);
 	bed_stop(&b);
 }
 
@@ -373,6 +396,7 @@ static const struct tap_case cases[] = {
 	{ "weights are followed, inside their bounds", weights },
 	{ "known flows stay, and few others move", little_moves },
 	{ "small changes of weights wait, the way back is exact", hysteresis },
+	{ "who is no longer named is as configured", unnamed },
 	{ "whoever is left takes flows", everybody_ejected },
 	{ "what begins at an ejected backend goes to another, what is under way stays",
 		ejected_leaves },

@@ -5,6 +5,8 @@
  * directs, with a made-up clock.
  */
 
+#include "dataplane/core/core.h"
+#include "dataplane/service/directive.h"
 #include "tests/unit/fastpath/pipeline_direct.h"
 #include "tests/unit/tap.h"
 
@@ -163,6 +165,68 @@ static void silent_while_directed(void)
 	bed_stop(&b);
 }
 
+static uint32_t cap_after(struct bed *b, const struct direct *d, uint32_t ms, uint32_t every_ms)
+{
+	run(b, ms, every_ms, false, d);
+	return bed_backend_entry(b, 0, 0)->cap;
+}
+
+/* Down by half at most, to two at least; up by a twentieth while it is used. A period is 100 ms. */
+static void steps(void)
+{
+	struct direct d;
+	struct bed b;
+	uint32_t cap, next, fell = 0, grew = 0;
+
+	start(&b, &d, 100000);
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(cap_after(&b, &d, 1000, 10), WEIR_NO_CAP);
+	cap = 100; /* so many wait, and nothing is answered */
+	for (uint32_t i = 0; i < 20; i++, cap = next) {
+		next = cap_after(&b, &d, 100, 10);
+		if (next == WEIR_NO_CAP)
+			next = cap;
+		CU_ASSERT_TRUE(next >= cap / 2);
+		fell += next < cap;
+	}
+	CU_ASSERT_TRUE(fell >= 6);
+	CU_ASSERT_EQUAL(cap, 2);
+	CU_ASSERT_TRUE(fastpath_service(b.fp, "web")->directives->allowance[0].cap_yellow <= 2);
+	server.service_ms = 4; /* eleven keep it, less an eighth */
+	server.at = 0;
+	for (uint32_t i = 0; i < 100; i++, cap = next) {
+		next = cap_after(&b, &d, 100, 1);
+		CU_ASSERT_TRUE(next <= cap + (cap < 20 ? 1 : cap / 20));
+		grew += next > cap;
+	}
+	CU_ASSERT_TRUE(grew >= 5);
+	CU_ASSERT_TRUE(cap <= 13);
+	/* Enough for everybody: what is not used does not grow. */
+	cap_after(&b, &d, 1000, 20);
+	cap = cap_after(&b, &d, 100, 20);
+	CU_ASSERT_EQUAL(cap_after(&b, &d, 2000, 20), cap);
+	bed_stop(&b);
+}
+
+/* What is answered is answered at once, but thirty are not: only what is in flight tells. */
+static void hanging(void)
+{
+	struct direct d;
+	struct bed b;
+
+	start(&b, &d, 1);
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	CU_ASSERT_EQUAL(cap_after(&b, &d, 1500, 10), WEIR_NO_CAP);
+	for (uint16_t i = 0; i < 30; i++) {
+		uint32_t tail = server.tail;
+
+		ask(&b, (uint16_t)(50000 + i));
+		server.tail = tail;
+	}
+	CU_ASSERT_TRUE(cap_after(&b, &d, 300, 10) < 30);
+	bed_stop(&b);
+}
+
 /* It never gives more than control did, and the next directives hold at once. */
 static void never_above_what_was_told(void)
 {
@@ -188,6 +252,8 @@ static const struct tap_case cases[] = {
 	{ "an overload that nobody directs: latency is kept, and so is what is served", overload },
 	{ "a backend that stands still gets few, and comes back", stall },
 	{ "it is silent while control directs, and without a target", silent_while_directed },
+	{ "its steps: down by half at most, up by a twentieth", steps },
+	{ "requests that hang count, however fast others are answered", hanging },
 	{ "it never gives more than control did", never_above_what_was_told },
 };
 

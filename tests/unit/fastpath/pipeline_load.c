@@ -2,6 +2,8 @@
 
 /* What is in flight at backends, and caps, spilling and shedding by it. */
 
+#include "dataplane/core/core.h"
+#include "dataplane/service/directive.h"
 #include "tests/unit/fastpath/pipeline_direct.h"
 #include "tests/unit/tap.h"
 
@@ -436,6 +438,60 @@ static void spilling(void)
 	CU_ASSERT_TRUE(stalled(WEIR_DIRECTIVE_F_SPILL) < 20);
 }
 
+/* Two more than 1.25 times what its weight makes its share of all in flight. */
+static void shares_to_spill_from(void)
+{
+	static const uint16_t weights[] = { 200, 100, 100, 100 };
+	static const uint32_t expected[] = { 2 + 20, 2 + 10, 2 + 10, 2 + 10 };
+	const struct service_allowance *a;
+	struct bed_packet p, out;
+	struct direct d;
+	struct bed b;
+
+	start(&b, 1, 1, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		b.backend[0][i].weight = weights[i];
+	bed_apply(&b);
+	for (uint16_t i = 0; i < 40; i++) {
+		p = client((uint16_t)(1000 + i));
+		CU_ASSERT_TRUE(reaches(&b, &p, &out));
+	}
+	CU_ASSERT_EQUAL(flying(&b, 4), 40);
+	direct_begin(&d, &b);
+	d.header.flags = WEIR_DIRECTIVE_F_SPILL;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	a = fastpath_service(b.fp, "web")->directives->allowance;
+	for (uint32_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(a[i].spill, expected[i]);
+	d.header.flags = 0;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(a[i].spill, WEIR_NO_CAP);
+	bed_stop(&b);
+}
+
+/* One of two is full: that makes no refusal, though choices of a pool of two coincide. */
+static void one_full_of_two(void)
+{
+	struct bed_packet p, out;
+	uint32_t refused = 0;
+	struct direct d;
+	struct bed b;
+
+	start(&b, 1, 1, 2);
+	direct_begin(&d, &b);
+	d.backend[0].cap = d.backend[0].cap_yellow = 0;
+	CU_ASSERT_EQUAL(direct_send(&d, &b), 0);
+	for (uint16_t i = 0; i < 500; i++) {
+		p = client((uint16_t)(1000 + i));
+		refused += !reaches(&b, &p, &out);
+		bed_discard(&b, 0);
+	}
+	CU_ASSERT_TRUE(refused <= 8); /* one in 256; of three choices it would be one in eight */
+	CU_ASSERT_EQUAL(SUM(&b, 0, new_flows), 0);
+	bed_stop(&b);
+}
+
 static void affinity_does_not_spill(void)
 {
 	struct bed_packet p = client(1000), to, out;
@@ -474,6 +530,8 @@ static const struct tap_case cases[] = {
 	{ "room comes back, and known flows are never shed", room_comes_back },
 	{ "UDP is shed with an ICMP error, or in silence", udp_is_shed },
 	{ "new flows spill from a backend that stands still", spilling },
+	{ "spilling begins two above 1.25 times the fair share", shares_to_spill_from },
+	{ "one full backend of two makes hardly a refusal", one_full_of_two },
 	{ "affinity has no second choice", affinity_does_not_spill },
 };
 

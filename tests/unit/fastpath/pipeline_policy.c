@@ -239,6 +239,30 @@ static void several_in_order(void)
 }
 
 /* Two thousand a second for a class, and ten thousand come: two seconds. */
+/* The first class or pool that is enforced is the packet's; those that are only observed give it none. */
+static void first_class_counts(void)
+{
+	for (uint32_t observed = 0; observed < 2; observed++) {
+		struct weir_config_policy *p;
+		struct bed b;
+		uint32_t passed;
+
+		p = judged_start(&b, WEIR_MODE_DSR, 17, false, 1, SETS("verdict=0x103"));
+		p->mode = observed ? WEIR_POLICY_OBSERVE : WEIR_POLICY_ENFORCE;
+		class_add(&b, "slower");
+		policy_stage(&b, say, 2, SETS("verdict=0x203"));
+		policy_add(&b, 2);
+		bed_apply(&b);
+		flows_go(&b, 17, 20000, &passed);
+		CU_ASSERT_EQUAL(passed, 32);
+		CU_ASSERT_EQUAL(verdicts(&b, 0, WEIR_ACTION_LIMIT), 32);
+		CU_ASSERT_EQUAL(verdicts(&b, 1, WEIR_ACTION_LIMIT), 32);
+		CU_ASSERT_EQUAL(class_sum(&b, 0, 0), observed ? 0 : 32);
+		CU_ASSERT_EQUAL(class_sum(&b, 1, 0), observed ? 32 : 0);
+		bed_stop(&b);
+	}
+}
+
 static void class_limits(void)
 {
 	static const struct {
@@ -555,6 +579,23 @@ static void budgets(void)
 }
 
 /* Packets that no service has: dropped, or the kernel's. */
+/* However much is seen before: a second has to pass. */
+static void budgets_take_a_second(void)
+{
+	struct bed b;
+	uint32_t events = 0, passed;
+
+	judged_start(&b, WEIR_MODE_DSR, 17, false, 1, SETS("verdict=2"))->budget_cycles = 1;
+	bed_apply(&b);
+	for (uint32_t ms = 0; ms <= 1000; ms += 100) {
+		tick(&b, ms, &events);
+		CU_ASSERT_EQUAL(events, ms >= 1000);
+		for (uint32_t i = 0; i < 40; i++)
+			flows_go(&b, 17, 20000, &passed);
+	}
+	bed_stop(&b);
+}
+
 static void of_no_service(void)
 {
 	struct bed b;
@@ -652,12 +693,14 @@ static const struct tap_case cases[] = {
 	{ "a policy sees the packet, and no replies", contexts_are_right },
 	{ "a policy knows which packets open a flow", new_flows_are_known },
 	{ "several policies run in order", several_in_order },
+	{ "the first class that is enforced counts", first_class_counts },
 	{ "a class keeps to its limits, over two workers", class_limits },
 	{ "pools serve what is routed to them", pools_serve },
 	{ "maps are read and changed by hand", maps_by_hand },
 	{ "what is refused changes nothing", refused_ones_change_nothing },
 	{ "what nobody verified runs in the interpreter", the_interpreter_says_the_same },
 	{ "a policy over its budget is detached", budgets },
+	{ "but not before a second has passed", budgets_take_a_second },
 	{ "packets of no service have policies of their own", of_no_service },
 	{ "a trace tells each policy's verdict", traces_tell },
 	{ "and its image is let go", say_free },
