@@ -115,6 +115,20 @@ static __rte_noinline uint16_t flow_drop_ended(
 	return work_compact(pkts, n);
 }
 
+/* Replies that somebody waits for say of their clients' sources that these are who they say. */
+static __rte_noinline void proofs_prefetch(
+	const struct work *w, struct rte_mbuf *const *pkts, struct flow *const *guess, uint16_t n)
+{
+	struct flow *answered[STAGE_BURST];
+	uint16_t count = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		if (guess[i] && (guess[i]->flags & FLOW_F_REQUEST) &&
+			work_is_reply(packet_of(pkts[i]), true))
+			answered[count++] = guess[i];
+	limit_source_proofs_prefetch(w, answered, count);
+}
+
 static __rte_always_inline uint16_t flow_body(
 	const struct work *w, struct rte_mbuf **pkts, uint16_t n, const bool nat, const bool ipv6)
 {
@@ -133,6 +147,8 @@ static __rte_always_inline uint16_t flow_body(
 		guess[i] = flow_prefetch_record(work_partition(w, p), p->hash,
 			work_is_reply(p, nat) ? FLOW_SIDE_BACKEND : FLOW_SIDE_CLIENT);
 	}
+	if (unlikely(w->settings->source_table) && nat)
+		proofs_prefetch(w, pkts, guess, n);
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packet_of(pkts[i]);
 		bool reply = work_is_reply(p, nat);

@@ -24,6 +24,9 @@ __rte_noinline uint16_t limit_police_burst(
 __rte_noinline bool limit_source_flow(const struct work *w, struct rte_mbuf *m);
 /* A backend has answered on this flow. */
 __rte_noinline void limit_source_proved(const struct work *w, struct flow *f);
+/* The same is about to be said of these flows: what that is going to read is asked for, of all at once. */
+__rte_noinline void limit_source_proofs_prefetch(
+	const struct work *w, struct flow *const *flows, uint16_t n);
 
 /* How many of n units pass a limit of the service now. */
 uint32_t limit_claim(const struct work *w, struct limiter *l, const struct limiter_rate *rate,

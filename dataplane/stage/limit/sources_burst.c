@@ -71,14 +71,31 @@ bool limit_source_flow(const struct work *w, struct rte_mbuf *m)
 	return source_flow(t, &w->settings->source_limits, &id, &clock);
 }
 
+static struct source_id source_of(const struct work *w, struct flow *f)
+{
+	return source_identify(w->settings->source_table,
+		w->settings->ipv6 ? (const void *)flow_tail(f)->addrs[FLOW_SIDE_CLIENT] :
+				    (const void *)&f->tuple[FLOW_SIDE_CLIENT].src);
+}
+
+void limit_source_proofs_prefetch(const struct work *w, struct flow *const *flows, uint16_t n)
+{
+	const struct source_table *t = w->settings->source_table;
+	struct source_id id[STAGE_BURST];
+
+	for (uint16_t i = 0; i < n; i++) {
+		id[i] = source_of(w, flows[i]);
+		source_prefetch(t, &id[i]);
+	}
+	for (uint16_t i = 0; i < n; i++)
+		source_prefetch_entry(t, &id[i]);
+}
+
 void limit_source_proved(const struct work *w, struct flow *f)
 {
 	struct source_table *t = w->settings->source_table;
 	const struct source_clock clock = clock_of(w);
-	const void *client = w->settings->ipv6 ?
-		(const void *)flow_tail(f)->addrs[FLOW_SIDE_CLIENT] :
-		(const void *)&f->tuple[FLOW_SIDE_CLIENT].src;
-	const struct source_id id = source_identify(t, client);
+	const struct source_id id = source_of(w, f);
 	struct source_use use = { 0 };
 
 	source_prove(t, &id, &clock, &use);
