@@ -226,7 +226,7 @@ void fastpath_arrivals(
 
 /*
  * Often: tell of cores that do not go round, once each, and when they do again. A core that works on one
- * round for PULSE_STUCK_NS of CPU time, or more slowly (pulse.h), is stuck; one that was silent for PULSE_AWAY_NS without using that
+ * round for PULSE_STUCK_NS of CPU time is stuck; one that was silent for PULSE_AWAY_NS without using that
  * much is not run, and for one that was stopped PULSE_STOPPED_NS are enough. now_ns is any clock that does not stop.
  *
  * event  called with "CPU 2", and what happened: the stage it was in, and the services that wait for it

@@ -24,16 +24,7 @@ bool pulse_is_silent(const struct pulse *p, uint64_t loops, uint64_t now_ns)
 	return p->begun && loops == p->loops && now_ns - p->now_ns >= PULSE_STOPPED_NS;
 }
 
-/* It uses CPU time, and gets to no end. */
-static bool is_stuck(const struct pulse *p, const struct pulse_signs *seen)
-{
-	const uint64_t cpu_ns = seen->cpu_ns - p->cpu_ns;
-
-	return cpu_ns >= PULSE_STUCK_NS ||
-		(cpu_ns >= PULSE_SLOW_CPU_NS && seen->now_ns - p->now_ns >= PULSE_SLOW_NS);
-}
-
-/* It uses none, for too long. */
+/* It does not run, for too long. */
 static bool is_away(const struct pulse *p, uint64_t now_ns)
 {
 	return now_ns - p->now_ns >= (p->stopped ? PULSE_STOPPED_NS : PULSE_AWAY_NS);
@@ -57,7 +48,7 @@ bool pulse_look(struct pulse *p, const struct pulse_signs *seen, uint64_t *ret_s
 	p->looked_ns = now_ns;
 	p->looks += p->state != PULSE_BEATS;
 	p->stopped = seen->stopped;
-	if (is_stuck(p, seen))
+	if (seen->cpu_ns - p->cpu_ns >= PULSE_STUCK_NS)
 		p->state = PULSE_STUCK;
 	else if (is_away(p, now_ns) && p->state == PULSE_BEATS)
 		p->state = PULSE_AWAY;
@@ -66,7 +57,7 @@ bool pulse_look(struct pulse *p, const struct pulse_signs *seen, uint64_t *ret_s
 
 bool pulse_is_gone(const struct pulse *p)
 {
-	if (p->looks == 0)
+	if (p->looks < PULSE_LOOKS)
 		return false;
 	return p->state == PULSE_STUCK ||
 		(p->state == PULSE_AWAY && (p->stopped || p->watched_ns >= PULSE_AWAY_NS));

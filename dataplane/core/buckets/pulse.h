@@ -18,14 +18,13 @@
  * thread's. No multiple of the time between two looks: else the look at which it is reached misses it by what an
  * interrupt took.
  */
-#define PULSE_STUCK_NS	  UINT64_C(24000000)
-/* Where others have its CPU as well, less is enough if the round lasts as long: 50 ms suffice for a quarter of a CPU. */
-#define PULSE_SLOW_CPU_NS UINT64_C(9000000)
-#define PULSE_SLOW_NS	  UINT64_C(35000000)
+#define PULSE_STUCK_NS	 UINT64_C(19000000)
 /* Time without a round for a thread that somebody has stopped. */
-#define PULSE_STOPPED_NS  UINT64_C(20000000)
+#define PULSE_STOPPED_NS UINT64_C(20000000)
 /* Time without a round for a thread that does not run: others have its CPU now and then. */
-#define PULSE_AWAY_NS	  UINT64_C(200000000)
+#define PULSE_AWAY_NS	 UINT64_C(200000000)
+/* Looks that have to find it so, after the one that found it stuck or away, until its work is taken over. */
+#define PULSE_LOOKS	 2
 
 /* What passes between two looks counts as watched up to this. */
 #define PULSE_WATCH_NS UINT64_C(20000000)
@@ -57,7 +56,7 @@ struct pulse {
 	uint64_t looked_ns; /* the last look */
 	uint64_t
 		watched_ns; /* for so long this thread has seen it silent: it may have been kept itself */
-	uint32_t looks; /* that have found it so, after the one that found it stuck or away */
+	uint32_t looks; /* PULSE_LOOKS counts these */
 };
 
 /* Has it not gone round for so long that it matters whether somebody has stopped it? */
@@ -69,7 +68,7 @@ bool pulse_is_silent(const struct pulse *p, uint64_t loops, uint64_t now_ns);
 bool pulse_look(struct pulse *p, const struct pulse_signs *seen, uint64_t *ret_silent_ns);
 
 /*
- * Is it time that others do its work? Looked at once more, and not only because nobody ran for a while: the
+ * Is it time that others do its work? Looked at twice more, and not only because nobody ran for a while: the
  * whole machine may have stood still.
  */
 bool pulse_is_gone(const struct pulse *p);
