@@ -2,6 +2,8 @@
 
 #include "control/config/seen.h"
 
+#include "control/config/fnv.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +21,7 @@ void seen_init(struct error_list *errors, struct seen *s, size_t count)
 
 static struct seen_entry *seen_slot(const struct seen *s, const void *key, size_t length)
 {
-	const uint8_t *bytes = key;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	uint64_t hash = fnv_1a(FNV_BASIS, key, length);
 	size_t at = (size_t)(hash ^ hash >> 32) & s->mask;
 	while (s->entries[at].node != NULL &&
 		(s->entries[at].length != length || memcmp(s->entries[at].key, key, length) != 0))

@@ -2,6 +2,7 @@
 
 /* A model as canonical YAML, and its digest. */
 
+#include "control/config/fnv.h"
 #include "control/config/model.h"
 #include "control/config/schema.h"
 
@@ -105,13 +106,11 @@ char *model_to_yaml(const struct model *m)
 	return text;
 }
 
-/* FNV-1a of the canonical text: Fowler, Noll, Vo, 1991; draft-eastlake-fnv. */
+/* Of the canonical text. */
 uint64_t model_digest(const struct model *m)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 	char *text = model_to_yaml(m);
-	for (const char *p = text; p != NULL && *p != '\0'; p++)
-		hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	uint64_t hash = fnv_1a(FNV_BASIS, text, text != NULL ? strlen(text) : 0);
 	free(text);
 	return hash;
 }

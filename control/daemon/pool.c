@@ -2,6 +2,7 @@
 
 #include "control/daemon/pool.h"
 
+#include "control/config/fnv.h"
 #include "control/daemon/clock.h"
 #include "control/daemon/events/events.h"
 #include "control/daemon/log.h"
@@ -50,12 +51,9 @@ struct pool {
 
 static uint64_t hash_of(const char *service, const struct address *a, uint16_t port)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ port;
+	uint64_t h = fnv_1a(FNV_BASIS ^ port, service, strlen(service));
 
-	while (*service)
-		h = (h ^ (uint8_t)*service++) * UINT64_C(0x100000001b3);
-	for (size_t i = 0; i < sizeof(a->bytes); i++)
-		h = (h ^ a->bytes[i]) * UINT64_C(0x100000001b3);
+	h = fnv_1a(h, a->bytes, sizeof(a->bytes));
 	return h ^ (h >> 29);
 }
 

@@ -2,6 +2,7 @@
 
 /* The images that are kept: what comes, what goes, and finding them by their ids. */
 
+#include "control/config/fnv.h"
 #include "control/daemon/daemon.h"
 #include "control/daemon/policy/policies.h"
 #include "control/daemon/policy/policy_admit.h"
@@ -14,32 +15,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME UINT64_C(0x100000001b3)
-
-static uint64_t fnv(uint64_t h, const void *bytes, size_t size)
-{
-	const uint8_t *at = bytes;
-
-	for (size_t i = 0; i < size; i++)
-		h = (h ^ at[i]) * FNV_PRIME;
-	return h;
-}
-
-/* FNV-1a, 64 bits (draft-eastlake-fnv): who loads policies may load any, so spread is all that is wanted. */
+/* Who loads policies may load any, so spread is all that is wanted. */
 uint64_t policies_mark(const void *bytes, size_t size, uint64_t with)
 {
-	uint64_t h = fnv(FNV_BASIS ^ with, bytes, size);
+	uint64_t h = fnv_1a(FNV_BASIS ^ with, bytes, size);
 
 	return h ? h : 1;
 }
 
 uint64_t policies_form(const char *path, const struct model_policy *p)
 {
-	uint64_t h = fnv(FNV_BASIS ^ p->load, path, strlen(path) + 1);
+	uint64_t h = fnv_1a(FNV_BASIS ^ p->load, path, strlen(path) + 1);
 
 	for (size_t i = 0; i < p->set_count; i++)
-		h = fnv(h, p->sets[i], strlen(p->sets[i]) + 1);
+		h = fnv_1a(h, p->sets[i], strlen(p->sets[i]) + 1);
 	return h ? h : 1;
 }
 

@@ -2,6 +2,8 @@
 
 #include "control/daemon/revision/revision.h"
 
+#include "control/config/fnv.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,12 +34,9 @@ void revision_fini(struct revision *r)
 /* Of the document without its check sum, written in the one order that there is. */
 static bool document_check(json_t *document, char ret_check[17])
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
 	char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
 
-	for (const char *at = text; at && *at; at++)
-		h = (h ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-	snprintf(ret_check, 17, "%016" PRIx64, h);
+	snprintf(ret_check, 17, "%016" PRIx64, fnv_1a(FNV_BASIS, text, text ? strlen(text) : 0));
 	free(text);
 	return text != NULL;
 }
