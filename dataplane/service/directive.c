@@ -203,10 +203,12 @@ uint32_t service_weight_told(const struct service_settings *s, uint32_t slot)
 	const struct service_told *t = &s->service->directives->backend[slot];
 	uint32_t configured = s->backend[slot].weight * WEIR_WEIGHT_UNIT;
 
-	if (!is_told(s, slot) || (t->configured == 0 && !t->ejected))
+	if (!is_told(s, slot))
 		return configured;
 	if (t->ejected)
 		return 0;
+	if (t->configured == 0)
+		return configured;
 	/* A share of what was configured, so it is one of what is now. */
 	uint64_t weight = (uint64_t)t->weight * s->backend[slot].weight / t->configured;
 
