@@ -175,7 +175,7 @@ scenario "one core serves all, and sleeps when idle" serves '[0]' 1 sleep
 scenario "one core serves all while it spins" serves '[0]' 1 spin
 scenario "one core serves all, and waits for interrupts" serves '[0]' 1 interrupt
 scenario "interrupts of the interface wake it, and nothing else does" waits '[0]'
-if [ "$CPUS" -ge 2 ]; then
+if [ "$(nproc)" -ge 2 ]; then
 	scenario "a move of buckets that cannot be is refused, and why" nowhere_to_go
 	scenario "one core receives and another serves, and both sleep when idle" serves '[0, 1]' 1 sleep
 	scenario "one core receives and another serves, and both wait for interrupts" serves '[0, 1]' 1 interrupt
@@ -185,7 +185,7 @@ else
 fi
 scenario "buckets move between cores while clients ask" moves_under_load
 # With packet cores that spin there has to be one CPU more, for clients and servers.
-if [ "$CPUS" -ge 4 ]; then
+if [ "$(nproc)" -ge 4 ]; then
 	scenario "one core receives and two serve a service together" serves '[0-2]' 2 sleep
 	scenario "one core receives and two serve a service while they spin" serves '[0-2]' 2 spin
 else

@@ -4,18 +4,6 @@
 # The world of the tests of cores: interfaces with two queues, web servers and an echo behind, more CPUs than there
 # are. Sourced after begin.
 
-CPUS=$(nproc)
-
-# pretend_cpus NUMBER: what is started from here on finds so many; packet cores that sleep share those there are.
-pretend_cpus() {
-	[ "$CPUS" -lt "$1" ] || return 0
-	export WEIR_TEST_CPUS=$1 LD_PRELOAD=$BUILD/tests/tools/more_cpus.so
-}
-
-real_cpus() {
-	unset WEIR_TEST_CPUS LD_PRELOAD
-}
-
 config() { # WORKERS [KEYS of echo]
 	config_head front=front back=back
 	cat <<-END

@@ -74,9 +74,9 @@ others_do_its_work() {
 	local slow echo
 	CORES='[0-2]' IDLE=sleep
 	config >"$WORLD/default.yaml"
-	[ "$(nproc)" -ge 3 ] || export WEIR_TEST_CPUS=3 LD_PRELOAD=$BUILD/tests/tools/more_cpus.so
+	pretend_cpus 3
 	weir_start || return 1
-	unset WEIR_TEST_CPUS LD_PRELOAD
+	real_cpus
 	expect_within 5 backends_up 2
 	expect_eq "buckets of web" "$(service_field web '.buckets | tojson')" '{"1":256}'
 	fetch --max-time 60 --limit-rate 1M -o "$WORLD/got" $URL/blob &
@@ -109,9 +109,9 @@ found_out_in_time() { # CPUS HOW TEXT
 	local times=${STUCK_LOOPS:-10} follower
 	CORES="[0-$(($1 - 1))]" IDLE=sleep
 	config >"$WORLD/default.yaml"
-	[ "$(nproc)" -ge "$1" ] || export WEIR_TEST_CPUS=$1 LD_PRELOAD=$BUILD/tests/tools/more_cpus.so
+	pretend_cpus "$1"
 	weir_start || return 1
-	unset WEIR_TEST_CPUS LD_PRELOAD
+	real_cpus
 	expect_within 5 backends_up 2
 	ctl --json events --follow >"$WORLD/events" &
 	follower=$!

@@ -318,6 +318,16 @@ config_head() { # PORT=INTERFACE...
 	done
 }
 
+# pretend_cpus NUMBER: what is started from here on finds so many; packet cores that sleep share those there are.
+pretend_cpus() {
+	[ "$(nproc)" -lt "$1" ] || return 0
+	export WEIR_TEST_CPUS=$1 LD_PRELOAD=$BUILD/tests/tools/more_cpus.so
+}
+
+real_cpus() {
+	unset WEIR_TEST_CPUS LD_PRELOAD
+}
+
 # weir_launch [INSTANCE [ARGUMENT...]]: start the daemon on $WORLD/INSTANCE.yaml, do not wait.
 weir_launch() {
 	local instance=${1:-default}

@@ -5,6 +5,7 @@
 #ifndef WEIR_TESTS_ADAPT_CALM_H
 #define WEIR_TESTS_ADAPT_CALM_H
 
+#include "tests/unit/adapt/first.h"
 #include "tests/unit/adapt/told.h"
 
 #define BACKENDS 3
@@ -16,15 +17,8 @@ static struct adapt_settings settings;
 static void begin(void)
 {
 	decided = 0;
-	settings = (struct adapt_settings){ .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
-		.sees_replies = true,
-		.is_tcp = true,
-		.gains = adapt_gains_preset };
-	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
-		.elapsed_ns = ADAPT_TICK_NS,
-		.backends = backends,
-		.backend_count = BACKENDS };
+	settings = first_settings();
+	signals = first_signals(backends, BACKENDS);
 	for (size_t i = 0; i < BACKENDS; i++) {
 		backends[i] = (struct adapt_backend_signals){ .port = 80,
 			.weight = 100,

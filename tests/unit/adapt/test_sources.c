@@ -3,6 +3,7 @@
 /* Shares of sources: water filling, and the tables that keep them apart, on made-up signals. */
 
 #include "control/adapt/sources.h"
+#include "tests/unit/adapt/first.h"
 #include "tests/unit/tap.h"
 
 #include <math.h>
@@ -14,13 +15,8 @@ static struct adapt_settings settings;
 
 static void begin(void)
 {
-	settings = (struct adapt_settings){ .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
-		.sees_replies = true,
-		.is_tcp = true,
-		.gains = adapt_gains_preset };
-	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
-		.elapsed_ns = ADAPT_TICK_NS };
+	settings = first_settings();
+	signals = first_signals(NULL, 0);
 }
 
 static void water_is_filled(void)

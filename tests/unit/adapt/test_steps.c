@@ -9,6 +9,7 @@
 #include "control/adapt/eject.h"
 #include "control/adapt/shed.h"
 #include "control/adapt/weights.h"
+#include "tests/unit/adapt/first.h"
 #include "tests/unit/adapt/told.h"
 #include "tests/unit/tap.h"
 
@@ -35,15 +36,8 @@ static struct adapt_directive to;
 /* Nothing is chance: latencies are of so many answers that they have no error. */
 static void begin(void)
 {
-	settings = (struct adapt_settings){ .objective_s = 0.06,
-		.mode = { ADAPT_ON, ADAPT_ON, ADAPT_ON, ADAPT_ON },
-		.sees_replies = true,
-		.is_tcp = true,
-		.gains = adapt_gains_preset };
-	signals = (struct adapt_signals){ .now_ns = 1000 * ADAPT_TICK_NS,
-		.elapsed_ns = ADAPT_TICK_NS,
-		.backends = backends,
-		.backend_count = BACKENDS };
+	settings = first_settings();
+	signals = first_signals(backends, BACKENDS);
 	to = (struct adapt_directive){ .backends = directives, .headroom = 1, .room = 1 };
 	estimate_service_init(&estimate);
 	estimate.pool = 0.01;
